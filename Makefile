@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The only place that knows how to compile C.  rebar3 (a hook) and mix (a
+# compiler in mix.exs) call `make native`; everything else is for people working
+# on holt itself.  `make help` lists the targets.
+#
+#   V=1           show commands instead of one line per file
+#   CC, CFLAGS    the compiler, and options that come after ours
+#   ERL_ROOT      where Erlang/OTP is installed; asked of erl otherwise
+#
+# Objects are in _build/native, one tree per kind of build:
+#
+#   release    what ships: libholt.a and priv/holt_nif.so
+#   verify     optimised, with the structural checks: the simulator
+#   asan       AddressSanitizer, UBSan and the structural checks: the tests
+#   check/CC   nothing but warnings, as errors, one tree per compiler
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+NATIVE := _build/native
+EBIN   := _build/default/lib/holt/ebin
+NIF    := priv/holt_nif.so
+
+CFLAGS ?= -g
+REBAR3 ?= rebar3
+
+# What a make of ours tells its children is not for the makes that rebar3 and
+# mix start.
+CLEAN_ENV := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL
+
+ifeq ($(V),1)
+say = @:
+Q   :=
+else
+say = @printf '%-6s %s\n'
+Q   := @
+endif
+# Silent with `make -s`, as the hooks call it, until something is wrong.
+ifneq ($(findstring s,$(firstword -$(MAKEFLAGS))),)
+say = @:
+endif
+
+#-----------------------------------------------------------------------------
+# Sources
+
+CORE_SRC := $(sort $(wildcard c_src/core/*.c))
+NIF_SRC  := $(sort $(wildcard c_src/nif/*.c))
+LIB_SRC  := $(sort $(wildcard test/c/lib/*.c))
+UNIT_SRC := $(sort $(wildcard test/c/unit/*.c))
+SIM_SRC  := $(sort $(wildcard test/c/sim/*.c))
+BENCH_SRC := $(sort $(wildcard bench/*.c))
+
+ELIXIR_SRC := $(shell test -d lib && find lib -name '*.ex' | LC_ALL=C sort)
+ELIXIRC := $(shell command -v elixirc 2>/dev/null)
+
+#-----------------------------------------------------------------------------
+# Flags
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes \
+            -Wstrict-prototypes
+
+BASE_FLAGS := -std=c11 -fPIC -fvisibility=hidden -fno-common $(WARNINGS) -Iinclude
+
+# Evaluated once, and only when something needs it.
+ERL_ROOT ?= $(eval ERL_ROOT := $$(shell erl -noshell -eval \
+  'io:put_chars(code:root_dir()), halt().'))$(ERL_ROOT)
+
+# What a folder's files may include: the arrow nif -> core <- node is enforced by
+# the compiler first, and by tools/tidy for what the compiler cannot see.
+FOLDER_FLAGS = $(strip \
+  $(if $(filter c_src/core/%,$1),-Ic_src/core) \
+  $(if $(filter c_src/nif/%,$1),-Ic_src/nif -isystem $(ERL_ROOT)/usr/include) \
+  $(if $(filter test/c/%,$1),-Ic_src/core -Itest/c/lib -I$(dir $1)) \
+  $(if $(filter bench/%,$1),-D_POSIX_C_SOURCE=200809L -Ibench))
+
+release_FLAGS := -O2
+verify_FLAGS  := -O2 -DHOLT_VERIFY
+asan_FLAGS    := -O1 -DHOLT_VERIFY -fno-omit-frame-pointer \
+                 -fsanitize=address,undefined -fno-sanitize-recover=all
+
+ifeq ($(shell uname -s),Darwin)
+NIF_LDFLAGS := -bundle -undefined dynamic_lookup
+else
+NIF_LDFLAGS := -shared
+endif
+
+CHECK := $(NATIVE)/check/$(notdir $(firstword $(CC)))
+objects = $(patsubst %.c,$(NATIVE)/$1/%.o,$2)
+
+#-----------------------------------------------------------------------------
+# Native code
+
+## native     the NIF, priv/holt_nif.so (all that a dependency needs)
+.PHONY: native
+native: $(NIF)
+
+$(NIF): $(call objects,release,$(NIF_SRC)) $(NATIVE)/libholt.a
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(NIF_LDFLAGS) $(LDFLAGS) -o $@.new $^
+	@mv -f $@.new $@
+
+$(NATIVE)/libholt.a: $(call objects,release,$(CORE_SRC))
+	$(say) AR $@
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+# One set of rules per tree: objects, and the two test programs.
+define tree
+$(NATIVE)/$1/%.o: %.c Makefile
+	$$(say) CC $$<
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $(BASE_FLAGS) $$($1_FLAGS) $$(call FOLDER_FLAGS,$$<) $$(CFLAGS) \
+	  -MMD -MP -c -o $$@ $$<
+
+$(NATIVE)/$1/test_unit: $(call objects,$1,$(CORE_SRC) $(LIB_SRC) $(UNIT_SRC))
+	$$(say) LD $$@
+	$$(Q)$$(CC) $$($1_FLAGS) $$(LDFLAGS) -o $$@ $$^ -lcunit
+
+$(NATIVE)/$1/test_sim: $(call objects,$1,$(CORE_SRC) $(LIB_SRC) $(SIM_SRC))
+	$$(say) LD $$@
+	$$(Q)$$(CC) $$($1_FLAGS) $$(LDFLAGS) -o $$@ $$^
+endef
+$(foreach kind,release verify asan,$(eval $(call tree,$(kind))))
+
+# The microbenchmarks: one program per file, from what ships.
+$(NATIVE)/bench/%: $(NATIVE)/release/bench/%.o $(NATIVE)/libholt.a
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
+.PHONY: bench-native
+bench-native: $(patsubst bench/%.c,$(NATIVE)/bench/%,$(BENCH_SRC))
+
+# A missing erl_nif.h is the most common mistake; say it in words, once.
+$(call objects,release,$(NIF_SRC)) $(patsubst %.c,$(CHECK)/%.o,$(NIF_SRC)): \
+  | $(NATIVE)/erl-headers
+
+$(NATIVE)/erl-headers:
+	@test -f "$(ERL_ROOT)/usr/include/erl_nif.h" || { \
+	  echo "holt: no erl_nif.h in '$(ERL_ROOT)/usr/include'." \
+	    "On Debian it is in the package erlang-dev." >&2; exit 1; }
+	@mkdir -p $(@D)
+	@touch $@
+
+#-----------------------------------------------------------------------------
+# Erlang and Elixir
+
+## all        the NIF, the Erlang modules and, where there is elixirc, the Elixir ones
+.PHONY: all
+all: native erlang elixir
+
+.PHONY: erlang
+erlang: native
+	$(say) REBAR3 compile
+	$(Q)$(CLEAN_ENV) QUIET=1 $(REBAR3) compile
+
+## elixir     the Elixir modules, beside the Erlang ones
+.PHONY: elixir
+elixir: erlang $(if $(and $(ELIXIRC),$(ELIXIR_SRC)),$(EBIN)/.elixir)
+ifeq ($(ELIXIRC),)
+	@echo "no elixirc: the Elixir modules are left out"
+endif
+
+# All of them at once: there are few, and elixirc knows their order.
+$(EBIN)/.elixir: $(ELIXIR_SRC) $(wildcard src/*.erl) | erlang
+	$(say) ELIXIR "$(words $(ELIXIR_SRC)) files"
+	@rm -f $(EBIN)/Elixir.*.beam
+	$(Q)elixirc $(ELIXIRC_FLAGS) --ignore-module-conflict -pa $(EBIN) -o $(EBIN) \
+	  $(ELIXIR_SRC)
+	@touch $@
+
+## docs       the Erlang documentation, in _build/doc
+.PHONY: docs
+docs: all
+	$(Q)$(CLEAN_ENV) $(REBAR3) edoc
+
+#-----------------------------------------------------------------------------
+# Trying it, testing it
+
+## demo       three nodes on this machine, some names, a crash
+.PHONY: demo
+demo:
+	@tools/require demo
+	@$(MAKE) --no-print-directory all
+	@examples/demo/run
+
+## test       every test; ONLY="unit ct" some stages, SEED=n replays a random one
+.PHONY: test
+test:
+	@tools/require test
+	@$(CLEAN_ENV) tools/run-tests
+
+# What the driver runs, without running it.
+.PHONY: test-unit-native test-sim-native
+test-unit-native: $(if $(UNIT_SRC),$(NATIVE)/asan/test_unit)
+test-sim-native: $(if $(SIM_SRC),$(NATIVE)/verify/test_sim)
+
+## sanitize   C unit tests and simulator under AddressSanitizer and UBSan
+.PHONY: sanitize
+sanitize: $(if $(UNIT_SRC),$(NATIVE)/asan/test_unit) $(if $(SIM_SRC),$(NATIVE)/asan/test_sim)
+	$(if $(UNIT_SRC),$(Q)$(NATIVE)/asan/test_unit)
+	$(if $(SIM_SRC),$(Q)$(NATIVE)/asan/test_sim)
+
+## soak       new random seeds for MINUTES (10) minutes
+.PHONY: soak
+soak:
+	@tools/require test
+	@$(MAKE) --no-print-directory all test-sim-native
+	@tools/soak
+
+## bench      the benchmarks
+.PHONY: bench
+bench:
+	@tools/require bench
+	@$(MAKE) --no-print-directory all bench-native
+	@bench/run
+
+#-----------------------------------------------------------------------------
+# Checking it
+
+## check      warnings as errors (gcc, clang), dialyzer, xref, tidy
+.PHONY: check
+check:
+	@tools/require check
+	@for cc in gcc clang; do \
+	  if command -v $$cc >/dev/null 2>&1; then \
+	    $(MAKE) --no-print-directory check-c CC=$$cc || exit 1; \
+	  else echo "no $$cc: not checked with it"; fi; \
+	done
+	@$(MAKE) --no-print-directory check-beam
+	@$(MAKE) --no-print-directory tidy
+
+
+.PHONY: check-c
+check-c: $(patsubst %.c,$(CHECK)/%.o,$(CORE_SRC) $(NIF_SRC) $(LIB_SRC) $(UNIT_SRC) $(SIM_SRC) $(BENCH_SRC))
+
+# With optimisation, because half of the warnings come from it.
+$(CHECK)/%.o: %.c Makefile
+	$(say) CHECK "$< ($(notdir $(firstword $(CC))))"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_FLAGS) -O2 -Werror -DHOLT_VERIFY $(call FOLDER_FLAGS,$<) \
+	  $(CFLAGS) -MMD -MP -c -o $@ $<
+
+.PHONY: check-beam
+check-beam: native
+	$(Q)$(CLEAN_ENV) $(REBAR3) as check do compile, xref, dialyzer
+	@if [ -n "$(and $(ELIXIRC),$(ELIXIR_SRC))" ]; then \
+	  rm -rf _build/check/elixir && mkdir -p _build/check/elixir && \
+	  elixirc --warnings-as-errors -pa _build/check/lib/holt/ebin \
+	    -o _build/check/elixir $(ELIXIR_SRC); fi
+
+## tidy       layering, purity, formatting, lengths
+.PHONY: tidy
+tidy: $(if $(CORE_SRC),$(NATIVE)/libholt.a)
+	@tools/tidy $(NATIVE)/libholt.a
+
+## format     put C and Elixir into the form that tidy wants
+.PHONY: format
+format:
+	clang-format -i $$(find include c_src test/c bench examples -name '*.[ch]' 2>/dev/null)
+	if command -v mix >/dev/null 2>&1; then mix format; fi
+
+#-----------------------------------------------------------------------------
+# Housekeeping
+
+## clean      remove everything that was built
+.PHONY: clean
+clean: clean-native
+	@rm -rf _build
+
+.PHONY: clean-native
+clean-native:
+	@rm -rf $(NATIVE) $(NIF)
+
+## help       this list
+.PHONY: help
+help:
+	@sed -n 's/^## /  make /p' $(firstword $(MAKEFILE_LIST))
+
+-include $(shell test -d $(NATIVE) && find $(NATIVE) -name '*.d')
