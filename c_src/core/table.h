@@ -6,7 +6,7 @@
  * tables, 1988) grows by one bucket at a time: the next in line is split,
  * and removals join them again in the opposite order.  With buckets = 2^level +
  * split, the buckets below split and those from 2^level on have been split at
- * this level already and use level + 1 low bits of the hash, the rest use level:
+ * this level already and use level + 1 low bits of the hash, the rest level:
  *
  *      0        split         2^level      buckets
  *      +----------+--------------+------------+

@@ -89,12 +89,12 @@ struct holt_etf_token {
   const uint8_t *bytes; /* Borrowed from the input. */
   size_t size;          /* Of bytes. */
 
-  const uint8_t *node;  /* Node name of PID, PORT, REFERENCE; borrowed. */
-  size_t node_size;     /* In bytes. */
-  bool node_latin1;     /* As latin1, for the node name. */
-  uint8_t words_count;  /* Words of a REFERENCE, 1..5. */
+  const uint8_t *node; /* Node name of PID, PORT, REFERENCE; borrowed. */
+  size_t node_size;    /* In bytes. */
+  bool node_latin1;    /* As latin1, for the node name. */
+  uint8_t words_count; /* Words of a REFERENCE, 1..5. */
   uint32_t creation;
-  uint64_t id;          /* 32 bits for a PID; 64 for a PORT. */
+  uint64_t id; /* 32 bits for a PID; 64 for a PORT. */
   uint32_t serial;
   uint32_t words[HOLT_ETF_REFERENCE_WORDS_MAX]; /* As on the wire. */
 };

@@ -43,7 +43,7 @@
  *          HOLT_KEY_BYTES_MAX.  A container that cannot fit is refused before
  *          its elements are looked at.
  * Memory:  none for keys of up to HOLT_KEY_INLINE_BYTES; beyond that at most
- *          2 * bytes_max, and 8 bytes per pair of maps still open.
+ *          2 * bytes_max, and 12 bytes per pair of maps still open.
  * Threads: none.
  */
 #ifndef HOLT_KEY_H
@@ -82,10 +82,12 @@ struct holt_key_frame {
   uint32_t kind;  /* Private to key.c. */
 };
 
-/* A pair of a map that is still open: where its key and its value start. */
+/* A pair of a map that is still open: where its key and its value start, and where
+ * it ends. */
 struct holt_key_pair {
   uint32_t key;
   uint32_t value;
+  uint32_t end; /* Set when the map is complete. */
 };
 
 /* Concrete so that it can live on a stack (it takes about 3 KiB); the fields

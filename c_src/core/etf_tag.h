@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The first byte of each kind of term in external term format, by the names the
+ * format's own documentation uses.
+ */
+#ifndef HOLT_CORE_ETF_TAG_H
+#define HOLT_CORE_ETF_TAG_H
+
+enum holt_etf_tag {
+  HOLT_TAG_NEW_FLOAT = 70,
+  HOLT_TAG_BIT_BINARY = 77,
+  HOLT_TAG_NEW_PID = 88,
+  HOLT_TAG_NEW_PORT = 89,
+  HOLT_TAG_NEWER_REFERENCE = 90,
+  HOLT_TAG_SMALL_INTEGER = 97,
+  HOLT_TAG_INTEGER = 98,
+  HOLT_TAG_FLOAT = 99,
+  HOLT_TAG_ATOM = 100,
+  HOLT_TAG_PORT = 102,
+  HOLT_TAG_PID = 103,
+  HOLT_TAG_SMALL_TUPLE = 104,
+  HOLT_TAG_LARGE_TUPLE = 105,
+  HOLT_TAG_NIL = 106,
+  HOLT_TAG_STRING = 107,
+  HOLT_TAG_LIST = 108,
+  HOLT_TAG_BINARY = 109,
+  HOLT_TAG_SMALL_BIG = 110,
+  HOLT_TAG_LARGE_BIG = 111,
+  HOLT_TAG_FUN = 112,
+  HOLT_TAG_EXPORT = 113,
+  HOLT_TAG_NEW_REFERENCE = 114,
+  HOLT_TAG_SMALL_ATOM = 115,
+  HOLT_TAG_MAP = 116,
+  HOLT_TAG_ATOM_UTF8 = 118,
+  HOLT_TAG_SMALL_ATOM_UTF8 = 119,
+  HOLT_TAG_V4_PORT = 120
+};
+
+#endif /* HOLT_CORE_ETF_TAG_H */
