@@ -34,7 +34,7 @@ struct heap {
   bool failed;               /* One was refused. */
   uint64_t mistakes;         /* Wrong sizes, unknown blocks. */
   size_t blocks_count;       /* Alive. */
-  struct heap_block *blocks; /* Alive, in a ring list. */
+  struct heap_block *blocks; /* Alive. */
 };
 
 /* Prepare an empty heap that grants everything.  The heap must not be moved:
