@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Replica: one member's copy of a registry, and its part of the protocol.
+ *
+ * How does the same protocol run inside the BEAM, inside a daemon and inside a
+ * simulator?  It does no input or output.  The host tells the replica what
+ * happened, with the time, and asks it what to do now:
+ *
+ *                    register, unregister, owner_dead
+ *                    peer_up, peer_down, hello, apply
+ *        host  ------------------------------------------>  replica
+ *              <------------------------------------------
+ *                    poll: hello, send, conflict, nothing until ...
+ *
+ * Nothing happens behind the host's back: an event changes the state at once,
+ * poll hands out one effect a call until it says HOLT_EFFECT_NONE, and with
+ * that the time at which it wants to be asked again.  Encoding happens in poll,
+ * so whatever gathered since the last one leaves in one message.
+ *
+ * Who owns which bytes:
+ *   - every pointer in an argument is borrowed for the call; the replica copies
+ *     what it keeps;
+ *   - pointers in a struct holt_view belong to the replica and are good until
+ *     the next call that changes it;
+ *   - pointers in a struct holt_effect belong to the replica and are good until
+ *     the next call of holt_replica_poll() or holt_replica_delete();
+ *   - a struct holt_message borrows the header and body it was opened on until
+ *     it is closed; holt_message_move() tells it that they have moved.
+ *
+ * Order:   the view of equal states is equal everywhere, whatever order the
+ *          messages came in.
+ * Cost:    no call does more than a bounded piece of work: what may take longer
+ *          takes a budget, or is left for the next poll.
+ * Memory:  through the account in the configuration, which outlives the replica.
+ * Threads: none.  Functions that take a const replica may run side by side,
+ *          all others need it alone.
+ *
+ * The data is a delta-state CRDT (Almeida, Shoker, Baquero: Delta state
+ * replicated data types, 2016) with one writer per row; docs/architecture.md
+ * tells the way of a name through it, docs/wire.md the bytes.
+ */
+#ifndef HOLT_REPLICA_H
+#define HOLT_REPLICA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <holt/error.h>
+#include <holt/mem.h>
+#include <holt/member.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The most links one replica keeps at a time. */
+#define HOLT_PEERS_MAX 1024u
+
+struct holt_replica;
+struct holt_message;
+
+/* Now.  Deadlines follow mono_ms, stamps follow wall_ms. */
+struct holt_time {
+  uint64_t mono_ms; /* Never goes back. */
+  uint64_t wall_ms; /* Since 1970. */
+};
+
+/* Limits and timings.  holt_tuning_init() sets the defaults named here. */
+struct holt_tuning {
+  uint64_t vector_interval_ms; /* 1,000: what was lost is noticed by then. */
+  uint64_t replica_restart_ms; /* 2,000: a missing replica still counts. */
+  uint64_t forget_after_ms;    /* 86,400,000: then an absent actor is freed. */
+  uint64_t clock_bound_ms;     /* 5,000: how far ahead a stamp is believed. */
+  size_t window_bytes;         /* 262,144: unacknowledged per peer. */
+  size_t message_bytes_max;    /* 65,536: a message with more than one row. */
+  size_t key_bytes_max;        /* 8,192 */
+  size_t value_bytes_max;      /* 1,048,576 */
+};
+
+void holt_tuning_init(struct holt_tuning *tuning);
+
+struct holt_config {
+  struct holt_mem *mem; /* Borrowed; outlives the replica. */
+  struct holt_member member;
+  uint64_t actor;        /* Random, new for each start; never 0. */
+  uint32_t creation;     /* Of the node. */
+  uint64_t hash_seed[2]; /* Random and secret: keys the index. */
+  uint64_t entropy;      /* Random: sessions are drawn from it. */
+  uint64_t policy;       /* Hash of what members must agree on. */
+  struct holt_tuning tuning;
+};
+
+/* HOLT_ERR_NOMEM. */
+HOLT_API int holt_replica_new(struct holt_replica **out,
+                              const struct holt_config *config,
+                              const struct holt_time *now);
+
+/* Free at most budget rows; true when none is left, so that deleting is quick.
+ * Nothing but drain and delete may follow. */
+HOLT_API bool holt_replica_drain(struct holt_replica *replica, size_t budget);
+HOLT_API void holt_replica_delete(struct holt_replica *replica);
+
+/* The node has another name now: become another actor with the same rows.  All
+ * peers are forgotten.  All or nothing.  HOLT_ERR_NOMEM. */
+HOLT_API int holt_replica_rename(struct holt_replica *replica, uint64_t actor,
+                                 const struct holt_member *member,
+                                 uint32_t creation);
+
+/*--------------------------------------------------------------------
+ * Names */
+
+/* One registration, as found. */
+struct holt_view {
+  const uint8_t *key; /* Canonical bytes. */
+  const uint8_t *value;
+  size_t key_size;
+  size_t value_size;
+  uint64_t actor;
+  uint64_t seq;   /* Changes with each update. */
+  uint64_t birth; /* Stays. */
+  uint64_t stamp;
+  bool local;          /* The process is the host's. */
+  uint64_t host;       /* Its host word, if local. */
+  const uint8_t *node; /* The rest makes the pid, if it is not. */
+  uint16_t node_size;
+  uint32_t creation;
+  uint32_t id;
+  uint32_t serial;
+};
+
+/* Called with each view; false ends the visit. */
+typedef bool (*holt_view_fn)(void *user, const struct holt_view *view);
+
+/* Who has this key now?  False: nobody. */
+HOLT_API bool holt_replica_find(const struct holt_replica *replica,
+                                const uint8_t *key, size_t key_size,
+                                struct holt_view *view);
+
+/* Make a local process known before its first registration.  host is the word
+ * that names it in views and conflicts, not 0.  The host watches the process
+ * from now on and says holt_replica_owner_dead() when it has ended.
+ * HOLT_ERR_NOMEM, HOLT_ERR_EXISTS (known already: fine), HOLT_ERR_DEAD (known
+ * to be dead). */
+HOLT_API int holt_replica_owner_add(struct holt_replica *replica, uint32_t id,
+                                    uint32_t serial, uint64_t host);
+
+/* Forget a process without names, because it could not be watched. */
+HOLT_API void holt_replica_owner_forget(struct holt_replica *replica,
+                                        uint32_t id, uint32_t serial);
+
+/* A local process has ended.  Its names are gone from the view at once and are
+ * removed in slices by poll.  Unknown processes are ignored. */
+HOLT_API void holt_replica_owner_dead(struct holt_replica *replica, uint32_t id,
+                                      uint32_t serial);
+
+/* Register key for a local process made known before.  The key of a dead local
+ * process is taken over in the same step: one death, one birth.
+ *
+ * HOLT_ERR_EXISTS     somebody has it: see holt_replica_find().
+ * HOLT_ERR_NOT_FOUND  the process is not known.   HOLT_ERR_DEAD  it is dead.
+ * HOLT_ERR_TOO_LARGE  value_size is over value_bytes_max.
+ * HOLT_ERR_NOMEM      nothing was changed. */
+HOLT_API int holt_replica_register(struct holt_replica *replica,
+                                   const struct holt_time *now,
+                                   const uint8_t *key, size_t key_size,
+                                   const uint8_t *value, size_t value_size,
+                                   uint32_t id, uint32_t serial);
+
+/* Take a local process's name away.  *seq becomes the version at which it is
+ * gone.  HOLT_ERR_NOT_FOUND: no local process has it. */
+HOLT_API int holt_replica_unregister(struct holt_replica *replica,
+                                     const uint8_t *key, size_t key_size,
+                                     uint64_t *seq);
+
+/* Change the value of a local process's name, if it is still as seen at seq.
+ * HOLT_ERR_NOT_FOUND, HOLT_ERR_STALE (seq is another now), HOLT_ERR_TOO_LARGE,
+ * HOLT_ERR_NOMEM. */
+HOLT_API int holt_replica_update(struct holt_replica *replica,
+                                 const struct holt_time *now,
+                                 const uint8_t *key, size_t key_size,
+                                 uint64_t seq, const uint8_t *value,
+                                 size_t value_size);
+
+/* Names in the view.  Exact, but for names that several members claim while a
+ * member comes or goes: those are looked through in slices by poll. */
+HOLT_API size_t holt_replica_count(const struct holt_replica *replica);
+
+/* Visit some of the names: cursor is 0 at first, then what was returned; 0
+ * again means that all have been visited.  Each name that is there from the
+ * first call to the last is visited once. */
+HOLT_API uint64_t holt_replica_scan(const struct holt_replica *replica,
+                                    uint64_t cursor, holt_view_fn visit,
+                                    void *user);
+
+/* A process of any node, as its pid says. */
+struct holt_process {
+  const uint8_t *node;
+  uint16_t node_size;
+  uint32_t creation;
+  uint32_t id;
+  uint32_t serial;
+};
+
+/* Visit the names of a process in the order of registration, in pieces: start,
+ * then next until it returns false, then stop.  start and stop change the
+ * replica; between calls it may change in every way.
+ * HOLT_ERR_NOT_FOUND (has no names; nothing to stop), HOLT_ERR_NOMEM. */
+struct holt_tour;
+HOLT_API int holt_tour_start(struct holt_replica *replica,
+                             const struct holt_process *process,
+                             struct holt_tour **out);
+HOLT_API bool holt_tour_next(const struct holt_replica *replica,
+                             struct holt_tour *tour, size_t budget,
+                             holt_view_fn visit, void *user);
+HOLT_API void holt_tour_stop(struct holt_replica *replica,
+                             struct holt_tour *tour);
+
+/*--------------------------------------------------------------------
+ * Peers */
+
+enum holt_down {
+  HOLT_DOWN_LINK,
+  HOLT_DOWN_REPLICA
+};
+
+/* There is a link to this member's node.  *peer is the handle of this link;
+ * for a member that has one already, a new session on it begins.
+ * HOLT_ERR_NOMEM, HOLT_ERR_LIMIT (HOLT_PEERS_MAX). */
+HOLT_API int holt_replica_peer_up(struct holt_replica *replica,
+                                  const struct holt_member *member,
+                                  const struct holt_time *now, uint32_t *peer);
+
+/* HOLT_DOWN_LINK: the link is gone, and the member's names with it, at once.
+ * HOLT_DOWN_REPLICA: only the replica behind it is missing; its names stay for
+ * replica_restart_ms.  Unknown peers are ignored. */
+HOLT_API void holt_replica_peer_down(struct holt_replica *replica,
+                                     uint32_t peer, enum holt_down down,
+                                     const struct holt_time *now);
+
+/* The last effect could not be sent to this peer; nothing is lost by that. */
+HOLT_API void holt_replica_peer_busy(struct holt_replica *replica,
+                                     uint32_t peer,
+                                     const struct holt_time *now);
+
+/* A hello came from this member.  *peer is its link, made when there was none.
+ * HOLT_ERR_MALFORMED, HOLT_ERR_VERSION, HOLT_ERR_POLICY, HOLT_ERR_LIMIT,
+ * HOLT_ERR_NOMEM: refused and counted. */
+HOLT_API int holt_replica_hello(struct holt_replica *replica,
+                                const struct holt_member *member,
+                                const uint8_t *bytes, size_t size,
+                                const struct holt_time *now, uint32_t *peer);
+
+/* Read and check a message, without a replica.  The limits are those of
+ * tuning.  Refusals as values, for holt_replica_refused():
+ * HOLT_ERR_MALFORMED, HOLT_ERR_TOO_LARGE, HOLT_ERR_LIMIT, HOLT_ERR_VERSION,
+ * HOLT_ERR_UNSUPPORTED, HOLT_ERR_NOMEM. */
+HOLT_API int holt_message_open(struct holt_message **out, struct holt_mem *mem,
+                               const struct holt_tuning *tuning,
+                               const uint8_t *header, size_t header_size,
+                               const uint8_t *body, size_t body_size);
+HOLT_API void holt_message_move(struct holt_message *message,
+                                const uint8_t *body);
+HOLT_API void holt_message_close(struct holt_message *message);
+
+/* What holt_replica_apply() returns when the message is not used up. */
+#define HOLT_MORE 1
+
+/* Apply a message, at most about budget rows of it.
+ *
+ * 0                done.   HOLT_MORE  call again before any other message.
+ * HOLT_ERR_STALE   it belongs to another session, or to an actor that is gone.
+ * HOLT_ERR_MALFORMED, HOLT_ERR_NOMEM: refused and counted; what is missing
+ *                  will be asked for again. */
+HOLT_API int holt_replica_apply(struct holt_replica *replica,
+                                struct holt_message *message,
+                                const struct holt_time *now, size_t budget);
+
+/* Count a refusal that happened before the replica saw the message. */
+HOLT_API void holt_replica_refused(struct holt_replica *replica, int error);
+
+/*--------------------------------------------------------------------
+ * Effects */
+
+#define HOLT_HEADER_BYTES 17u
+
+/* One receiver of a message, and the header made for it. */
+struct holt_target {
+  uint32_t peer;
+  uint8_t header[HOLT_HEADER_BYTES];
+};
+
+enum holt_effect_type {
+  HOLT_EFFECT_NONE,    /* Ask again in timeout_ms, or after the next event. */
+  HOLT_EFFECT_HELLO,   /* Send bytes, a hello, to targets[0].peer. */
+  HOLT_EFFECT_SEND,    /* Send bytes behind its header to each target. */
+  HOLT_EFFECT_CONFLICT /* A local process has lost a name: tell it. */
+};
+
+struct holt_effect {
+  enum holt_effect_type type;
+  uint64_t timeout_ms; /* Of NONE; 0: at once, after other events. */
+  const struct holt_target *targets;
+  size_t target_count;
+  const uint8_t *bytes;
+  size_t size;
+  struct holt_view loser;  /* Of CONFLICT: the row as it was. */
+  struct holt_view winner; /* Who has the name now; key and value are empty. */
+};
+
+HOLT_API void holt_replica_poll(struct holt_replica *replica,
+                                const struct holt_time *now,
+                                struct holt_effect *effect);
+
+/* True, once, when poll has said NONE and an event has since made work for it:
+ * the host then wakes whoever polls. */
+HOLT_API bool holt_replica_wake(struct holt_replica *replica);
+
+/*--------------------------------------------------------------------
+ * Looking inside */
+
+struct holt_actor_info {
+  uint64_t actor;
+  struct holt_member member;
+  uint64_t version;     /* The last fixed set it holds. */
+  uint64_t cursor;      /* How far the stream has come. */
+  uint64_t fingerprint; /* Equal versions, equal fingerprints. */
+  size_t rows;
+  bool self;
+  bool connected;
+  bool shown;
+};
+
+struct holt_peer_info {
+  uint32_t peer;
+  struct holt_member member;
+  bool up;         /* A session is established. */
+  uint64_t cursor; /* How far our stream has been sent. */
+  uint64_t acked;
+  size_t inflight_bytes;
+};
+
+struct holt_counters {
+  uint64_t refused[16]; /* By -error. */
+  uint64_t gaps;        /* Messages that came before their time. */
+  uint64_t duplicates;
+  uint64_t repairs;   /* Whole actors asked for again. */
+  uint64_t conflicts; /* Names that local processes lost. */
+  uint64_t stamps_refused;
+};
+
+HOLT_API void holt_replica_counters(const struct holt_replica *replica,
+                                    struct holt_counters *counters);
+
+/* Visit actors (absent ones included) and peers. */
+HOLT_API void holt_replica_actors(
+  const struct holt_replica *replica,
+  void (*visit)(void *user, const struct holt_actor_info *actor), void *user);
+HOLT_API void holt_replica_peers(
+  const struct holt_replica *replica,
+  void (*visit)(void *user, const struct holt_peer_info *peer), void *user);
+
+/* Whether the copy of this actor has come to seq and takes part in the view:
+ * what was written at seq is seen here. */
+HOLT_API bool holt_replica_reached(const struct holt_replica *replica,
+                                   uint64_t actor, uint64_t seq);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* HOLT_REPLICA_H */
