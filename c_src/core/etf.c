@@ -164,9 +164,9 @@ number_bits(const struct number *number)
   return bits;
 }
 
-/* The double nearest to number * 2^exponent, where more says that the true value
- * lies a little above.  False if that is beyond all doubles.  The number is not
- * zero. */
+/* The double nearest to number * 2^exponent, where more says that the true
+ * value lies a little above.  False if that is beyond all doubles.  The number
+ * is not zero. */
 static bool
 number_round(const struct number *number, int exponent, bool more, double *real)
 {
@@ -644,7 +644,7 @@ struct fun_frame {
   uint64_t due;       /* Terms after the fun. */
 };
 
-/* The bytes of a fun: arity, MD5, index, number of free variables; then as terms
+/* The bytes of a fun: arity, MD5, index, number of free variables; as terms
  * its module, old index, old uniq and creator; then the free variables.  Reads
  * all but these and says how many there are. */
 static int

@@ -14,8 +14,8 @@
  *     LIST from ETF ----> COUNTED ----last element-----> TAIL
  *                         ^------ a list as the tail ------|
  *
- * so a list whose tail is a list is written as the one list it is.  Its count is
- * written when it is done.
+ * so a list whose tail is a list is written as the one list it is.  Its count
+ * is written when it is done.
  *
  * A map's pairs are written as they come.  When it is complete their places,
  * noted on the way, are sorted, and the bytes are copied in that order to the

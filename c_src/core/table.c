@@ -6,8 +6,8 @@
 
 #include "invariant.h"
 
-/* Splits an insert may do.  Two, so that a table that could not grow for a while
- * catches up. */
+/* Splits an insert may do.  Two, so that a table that could not grow for some
+ * time catches up. */
 #define TABLE_SPLITS_MAX 2u
 
 /* Joins a removal may do.  The table shrinks below one node per two buckets, so
@@ -62,13 +62,14 @@ table_head(const struct holt_table *table, uint32_t bucket)
             ->heads[bucket & (HOLT_TABLE_SEGMENT - 1)];
 }
 
-/* The low bits of the hash that the bucket of this hash goes by: level + 1 if it
- * has been split at this level, else level. */
+/* The low bits of the hash that its bucket goes by: level + 1 if that has been
+ * split at this level, else level. */
 static uint32_t
 table_bits(const struct holt_table *table, uint32_t hash)
 {
-  const uint32_t wide = hash & ((2u << table->level) - 1);
-  return wide < table->buckets ? table->level + 1 : table->level;
+  const uint32_t size = 1u << table->level;
+  const uint32_t split = table->buckets - size;
+  return (hash & (size - 1)) < split ? table->level + 1 : table->level;
 }
 
 static uint32_t

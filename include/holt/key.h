@@ -82,8 +82,8 @@ struct holt_key_frame {
   uint32_t kind;  /* Private to key.c. */
 };
 
-/* A pair of a map that is still open: where its key and its value start, and where
- * it ends. */
+/* A pair of a map that is still open: where its key and its value start, and
+ * where it ends. */
 struct holt_key_pair {
   uint32_t key;
   uint32_t value;
