@@ -16,6 +16,8 @@
   XX(buf)                                                                      \
   XX(hash)                                                                     \
   XX(table)                                                                    \
+  XX(etf)                                                                      \
+  XX(key)                                                                      \
   XX(clock)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
