@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The atoms that the NIF speaks, in one list.
+ *
+ * Threads: made while the library is loaded, read-only from then on. */
+#ifndef HOLT_NIF_ATOMS_H
+#define HOLT_NIF_ATOMS_H
+
+#include <erl_nif.h>
+
+#define NIF_ATOM_MAP(XX)                                                       \
+  XX(acked)                                                                    \
+  XX(actor)                                                                    \
+  XX(actors)                                                                   \
+  XX(adopted)                                                                  \
+  XX(again)                                                                    \
+  XX(already_registered)                                                       \
+  XX(changed)                                                                  \
+  XX(clock_bound_ms)                                                           \
+  XX(conflict)                                                                 \
+  XX(conflicts)                                                                \
+  XX(connected)                                                                \
+  XX(count)                                                                    \
+  XX(cursor)                                                                   \
+  XX(done)                                                                     \
+  XX(duplicates)                                                               \
+  XX(error)                                                                    \
+  XX(fingerprint)                                                              \
+  XX(forget_after_ms)                                                          \
+  XX(fun_in_key)                                                               \
+  XX(gaps)                                                                     \
+  XX(hello)                                                                    \
+  XX(holt_wake)                                                                \
+  XX(in_use)                                                                   \
+  XX(inflight_bytes)                                                           \
+  XX(invalid)                                                                  \
+  XX(key_bytes_max)                                                            \
+  XX(key_too_deep)                                                             \
+  XX(key_too_large)                                                            \
+  XX(link)                                                                     \
+  XX(member)                                                                   \
+  XX(memory_bytes)                                                             \
+  XX(message_bytes_max)                                                        \
+  XX(more)                                                                     \
+  XX(no_instance)                                                              \
+  XX(no_memory)                                                                \
+  XX(none)                                                                     \
+  XX(not_alive)                                                                \
+  XX(ok)                                                                       \
+  XX(peer)                                                                     \
+  XX(peers)                                                                    \
+  XX(present)                                                                  \
+  XX(refused)                                                                  \
+  XX(remote)                                                                   \
+  XX(remote_pid)                                                               \
+  XX(repairs)                                                                  \
+  XX(replica)                                                                  \
+  XX(replica_restart_ms)                                                       \
+  XX(rows)                                                                     \
+  XX(self)                                                                     \
+  XX(send)                                                                     \
+  XX(stamps_refused)                                                           \
+  XX(too_large)                                                                \
+  XX(undefined)                                                                \
+  XX(up)                                                                       \
+  XX(value_bytes_max)                                                          \
+  XX(vector_interval_ms)                                                       \
+  XX(version)                                                                  \
+  XX(window_bytes)
+
+struct nif_atoms {
+#define NIF_ATOM_FIELD(name) ERL_NIF_TERM name;
+  NIF_ATOM_MAP(NIF_ATOM_FIELD)
+#undef NIF_ATOM_FIELD
+  ERL_NIF_TERM is_true; /* The macros of <stdbool.h> take the plain names. */
+  ERL_NIF_TERM is_false;
+};
+
+extern struct nif_atoms nif_atoms;
+
+void nif_atoms_init(ErlNifEnv *env);
+
+#endif /* HOLT_NIF_ATOMS_H */

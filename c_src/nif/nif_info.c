@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "nif_info.h"
+
+#include "nif_atoms.h"
+#include "nif_instance.h"
+#include "nif_term.h"
+
+/* What the visitors gather. Members and peers are few: see HOLT_ACTORS_MAX and
+ * HOLT_PEERS_MAX. */
+struct gathered {
+  ErlNifEnv *env;
+  ERL_NIF_TERM members; /* Those in touch, this one included. */
+  ERL_NIF_TERM actors;
+  ERL_NIF_TERM peers;
+  struct holt_actor_info self;
+  ERL_NIF_TERM self_member;
+};
+
+static void
+put(ErlNifEnv *env, ERL_NIF_TERM *map, ERL_NIF_TERM key, ERL_NIF_TERM value)
+{
+  (void)enif_make_map_put(env, *map, key, value, map);
+}
+
+static void
+put_number(ErlNifEnv *env, ERL_NIF_TERM *map, ERL_NIF_TERM key, uint64_t value)
+{
+  put(env, map, key, enif_make_uint64(env, value));
+}
+
+static void
+put_bool(ErlNifEnv *env, ERL_NIF_TERM *map, ERL_NIF_TERM key, bool value)
+{
+  put(env, map, key, value ? nif_atoms.is_true : nif_atoms.is_false);
+}
+
+static ERL_NIF_TERM
+term_of_member(ErlNifEnv *env, const struct holt_member *member)
+{
+  ERL_NIF_TERM name = nif_atoms.undefined;
+  ERL_NIF_TERM node = nif_atoms.undefined;
+  (void)nif_atom_of(env, member->name, member->name_size, &name);
+  (void)nif_atom_of(env, member->node, member->node_size, &node);
+  return enif_make_tuple2(env, name, node);
+}
+
+static void
+gather_actor(void *user, const struct holt_actor_info *actor)
+{
+  struct gathered *const gathered = user;
+  ErlNifEnv *const env = gathered->env;
+  const ERL_NIF_TERM member = term_of_member(env, &actor->member);
+  if (actor->self) {
+    gathered->self = *actor;
+    gathered->self_member = member;
+  }
+  if (actor->connected) {
+    gathered->members = enif_make_list_cell(env, member, gathered->members);
+  }
+  ERL_NIF_TERM map = enif_make_new_map(env);
+  put_number(env, &map, nif_atoms.actor, actor->actor);
+  put(env, &map, nif_atoms.member, member);
+  put_number(env, &map, nif_atoms.version, actor->version);
+  put_number(env, &map, nif_atoms.cursor, actor->cursor);
+  put_number(env, &map, nif_atoms.fingerprint, actor->fingerprint);
+  put_number(env, &map, nif_atoms.rows, actor->rows);
+  put_bool(env, &map, nif_atoms.self, actor->self);
+  put_bool(env, &map, nif_atoms.connected, actor->connected);
+  put_bool(env, &map, nif_atoms.present, actor->shown);
+  gathered->actors = enif_make_list_cell(env, map, gathered->actors);
+}
+
+static void
+gather_peer(void *user, const struct holt_peer_info *peer)
+{
+  struct gathered *const gathered = user;
+  ErlNifEnv *const env = gathered->env;
+  ERL_NIF_TERM map = enif_make_new_map(env);
+  put_number(env, &map, nif_atoms.peer, peer->peer);
+  put(env, &map, nif_atoms.member, term_of_member(env, &peer->member));
+  put_bool(env, &map, nif_atoms.up, peer->up);
+  put_number(env, &map, nif_atoms.cursor, peer->cursor);
+  put_number(env, &map, nif_atoms.acked, peer->acked);
+  put_number(env, &map, nif_atoms.inflight_bytes, peer->inflight_bytes);
+  gathered->peers = enif_make_list_cell(env, map, gathered->peers);
+}
+
+/* members(Name) -> [{Name, Node}] | {invalid, Reason}. */
+ERL_NIF_TERM
+nif_members(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance == NULL) {
+    return answer;
+  }
+  struct gathered gathered = { .env = env,
+                               .members = enif_make_list(env, 0),
+                               .actors = enif_make_list(env, 0) };
+  if (nif_read_lock(instance)) {
+    holt_replica_actors(instance->replica, gather_actor, &gathered);
+    nif_read_unlock(instance);
+    answer = gathered.members;
+  }
+  nif_instance_put(instance);
+  return answer;
+}
+
+/* reached(Name, Actor, Seq) -> boolean() | {invalid, Reason}. */
+ERL_NIF_TERM
+nif_reached(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  ErlNifUInt64 actor;
+  ErlNifUInt64 seq;
+  if (enif_get_uint64(env, argv[1], &actor) == 0 ||
+      enif_get_uint64(env, argv[2], &seq) == 0) {
+    return enif_make_badarg(env);
+  }
+  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance != NULL) {
+    if (nif_read_lock(instance)) {
+      answer = holt_replica_reached(instance->replica, actor, seq)
+                 ? nif_atoms.is_true
+                 : nif_atoms.is_false;
+      nif_read_unlock(instance);
+    }
+    nif_instance_put(instance);
+  }
+  return answer;
+}
+
+static ERL_NIF_TERM
+term_of_refused(ErlNifEnv *env, const struct holt_counters *counters)
+{
+  ERL_NIF_TERM map = enif_make_new_map(env);
+  const size_t kinds = sizeof counters->refused / sizeof counters->refused[0];
+  for (size_t i = 1; i < kinds; i++) {
+    if (counters->refused[i] > 0) {
+      put_number(env, &map, enif_make_atom(env, holt_error_name(-(int)i)),
+                 counters->refused[i]);
+    }
+  }
+  return map;
+}
+
+/* info(Name) -> map() | {invalid, Reason}. */
+ERL_NIF_TERM
+nif_info(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
+  }
+  struct gathered gathered = { .env = env,
+                               .members = enif_make_list(env, 0),
+                               .actors = enif_make_list(env, 0),
+                               .peers = enif_make_list(env, 0) };
+  if (!nif_read_lock(instance)) {
+    nif_instance_put(instance);
+    return nif_invalid(env, nif_atoms.no_instance);
+  }
+  struct holt_counters counters;
+  holt_replica_counters(instance->replica, &counters);
+  holt_replica_actors(instance->replica, gather_actor, &gathered);
+  holt_replica_peers(instance->replica, gather_peer, &gathered);
+  const size_t count = holt_replica_count(instance->replica);
+  const size_t bytes = instance->mem.bytes;
+  nif_read_unlock(instance);
+  nif_instance_put(instance);
+
+  ERL_NIF_TERM map = enif_make_new_map(env);
+  put_number(env, &map, nif_atoms.actor, gathered.self.actor);
+  put(env, &map, nif_atoms.member, gathered.self_member);
+  put_number(env, &map, nif_atoms.version, gathered.self.version);
+  put_number(env, &map, nif_atoms.count, count);
+  put(env, &map, nif_atoms.actors, gathered.actors);
+  put(env, &map, nif_atoms.peers, gathered.peers);
+  put(env, &map, nif_atoms.refused, term_of_refused(env, &counters));
+  put_number(env, &map, nif_atoms.gaps, counters.gaps);
+  put_number(env, &map, nif_atoms.duplicates, counters.duplicates);
+  put_number(env, &map, nif_atoms.repairs, counters.repairs);
+  put_number(env, &map, nif_atoms.conflicts, counters.conflicts);
+  put_number(env, &map, nif_atoms.stamps_refused, counters.stamps_refused);
+  put_number(env, &map, nif_atoms.memory_bytes, bytes);
+  return map;
+}

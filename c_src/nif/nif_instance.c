@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "nif_instance.h"
+
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "nif_atoms.h"
+#include "nif_term.h"
+
+#define TABLE_SIZE 256u
+
+/* The layout of what an upgraded library finds. A library that does not know it
+ * refuses to take over. */
+#define LAYOUT 1u
+
+struct nif_library {
+  uint32_t layout;
+  uint32_t users; /* Loaded versions of the library. */
+  ErlNifResourceType *type;
+  ErlNifRWLock *lock;
+  ErlNifTime start_ms;
+  struct nif_instance *table[TABLE_SIZE];
+  struct nif_instance *closed;
+};
+
+static void instance_destroy(ErlNifEnv *env, void *object);
+static void instance_owner_down(ErlNifEnv *env, void *object, ErlNifPid *pid,
+                                ErlNifMonitor *monitor);
+
+/*--------------------------------------------------------------------
+ * Library */
+
+static ErlNifResourceType *
+open_type(ErlNifEnv *env)
+{
+  const ErlNifResourceTypeInit init = { .dtor = instance_destroy,
+                                        .down = instance_owner_down };
+  return enif_open_resource_type_x(
+    env, "holt_instance", &init,
+    (ErlNifResourceFlags)(ERL_NIF_RT_CREATE | ERL_NIF_RT_TAKEOVER), NULL);
+}
+
+struct nif_library *
+nif_library_new(ErlNifEnv *env)
+{
+  struct nif_library *const library = enif_alloc(sizeof *library);
+  if (library == NULL) {
+    return NULL;
+  }
+  memset(library, 0, sizeof *library);
+  library->layout = LAYOUT;
+  library->users = 1;
+  library->start_ms = enif_monotonic_time(ERL_NIF_MSEC);
+  library->lock = enif_rwlock_create("holt_library");
+  library->type = open_type(env);
+  if (library->lock == NULL || library->type == NULL) {
+    nif_library_release(library);
+    return NULL;
+  }
+  return library;
+}
+
+bool
+nif_library_take_over(ErlNifEnv *env, struct nif_library *library)
+{
+  if (library->layout != LAYOUT) {
+    return false;
+  }
+  ErlNifResourceType *const type = open_type(env);
+  if (type == NULL) {
+    return false;
+  }
+  library->type = type;
+  library->users++;
+  return true;
+}
+
+void
+nif_library_release(struct nif_library *library)
+{
+  if (--library->users > 0) {
+    return;
+  }
+  if (library->lock != NULL) {
+    enif_rwlock_destroy(library->lock);
+  }
+  enif_free(library);
+}
+
+static struct nif_library *
+library_of(ErlNifEnv *env)
+{
+  return enif_priv_data(env);
+}
+
+struct holt_time
+nif_now(ErlNifEnv *env)
+{
+  const ErlNifTime now = enif_monotonic_time(ERL_NIF_MSEC);
+  const ErlNifTime wall = now + enif_time_offset(ERL_NIF_MSEC);
+  return (struct holt_time){ .mono_ms =
+                               (uint64_t)(now - library_of(env)->start_ms),
+                             .wall_ms = wall > 0 ? (uint64_t)wall : 0 };
+}
+
+ERL_NIF_TERM
+nif_invalid(ErlNifEnv *env, ERL_NIF_TERM reason)
+{
+  return enif_make_tuple2(env, nif_atoms.invalid, reason);
+}
+
+/*--------------------------------------------------------------------
+ * Table */
+
+static struct nif_instance **
+slot_of(struct nif_library *library, ERL_NIF_TERM name)
+{
+  /* An atom's word is its number above a tag of six bits. */
+  struct nif_instance **link = &library->table[(name >> 6) & (TABLE_SIZE - 1)];
+  while (*link != NULL && (*link)->name != name) {
+    link = &(*link)->next;
+  }
+  return link;
+}
+
+struct nif_instance *
+nif_instance_get(ErlNifEnv *env, ERL_NIF_TERM name)
+{
+  struct nif_library *const library = library_of(env);
+  enif_rwlock_rlock(library->lock);
+  struct nif_instance *const instance = *slot_of(library, name);
+  if (instance != NULL) {
+    enif_keep_resource(instance);
+  }
+  enif_rwlock_runlock(library->lock);
+  return instance;
+}
+
+void
+nif_instance_put(struct nif_instance *instance)
+{
+  enif_release_resource(instance);
+}
+
+bool
+nif_read_lock(struct nif_instance *instance)
+{
+  enif_rwlock_rlock(instance->lock);
+  if (instance->closed) {
+    enif_rwlock_runlock(instance->lock);
+    return false;
+  }
+  return true;
+}
+
+void
+nif_read_unlock(struct nif_instance *instance)
+{
+  enif_rwlock_runlock(instance->lock);
+}
+
+bool
+nif_write_lock(struct nif_instance *instance)
+{
+  enif_rwlock_rwlock(instance->lock);
+  if (instance->closed) {
+    enif_rwlock_rwunlock(instance->lock);
+    return false;
+  }
+  return true;
+}
+
+void
+nif_write_unlock(struct nif_instance *instance)
+{
+  enif_rwlock_rwunlock(instance->lock);
+}
+
+void
+nif_write_unlock_wake(ErlNifEnv *env, struct nif_instance *instance)
+{
+  const bool wake = holt_replica_wake(instance->replica);
+  const ErlNifPid process = instance->process;
+  enif_rwlock_rwunlock(instance->lock);
+  if (wake) {
+    /* To nobody while the process is being started again; its successor polls
+     * as soon as it has opened the instance. */
+    (void)enif_send(env, &process, NULL, nif_atoms.holt_wake);
+  }
+}
+
+/*--------------------------------------------------------------------
+ * Open */
+
+static bool
+random_bytes(void *bytes, size_t size)
+{
+  return getentropy(bytes, size) == 0;
+}
+
+static bool
+tuning_size(ErlNifEnv *env, ERL_NIF_TERM options, ERL_NIF_TERM key,
+            uint64_t *out)
+{
+  ERL_NIF_TERM value;
+  if (enif_get_map_value(env, options, key, &value) == 0) {
+    return true;
+  }
+  ErlNifUInt64 number;
+  if (enif_get_uint64(env, value, &number) == 0 || number == 0) {
+    return false;
+  }
+  *out = number;
+  return true;
+}
+
+static bool
+tuning_of(ErlNifEnv *env, ERL_NIF_TERM options, struct holt_tuning *tuning)
+{
+  holt_tuning_init(tuning);
+  uint64_t window = tuning->window_bytes;
+  uint64_t message = tuning->message_bytes_max;
+  uint64_t key = tuning->key_bytes_max;
+  uint64_t value = tuning->value_bytes_max;
+  const bool ok =
+    enif_is_map(env, options) != 0 &&
+    tuning_size(env, options, nif_atoms.vector_interval_ms,
+                &tuning->vector_interval_ms) &&
+    tuning_size(env, options, nif_atoms.replica_restart_ms,
+                &tuning->replica_restart_ms) &&
+    tuning_size(env, options, nif_atoms.forget_after_ms,
+                &tuning->forget_after_ms) &&
+    tuning_size(env, options, nif_atoms.clock_bound_ms,
+                &tuning->clock_bound_ms) &&
+    tuning_size(env, options, nif_atoms.window_bytes, &window) &&
+    tuning_size(env, options, nif_atoms.message_bytes_max, &message) &&
+    tuning_size(env, options, nif_atoms.key_bytes_max, &key) &&
+    tuning_size(env, options, nif_atoms.value_bytes_max, &value);
+  tuning->window_bytes = (size_t)window;
+  tuning->message_bytes_max = (size_t)message;
+  tuning->key_bytes_max = (size_t)key;
+  tuning->value_bytes_max = (size_t)value;
+  return ok;
+}
+
+/* Who the process's node is to others. */
+static bool
+member_of(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
+          struct nif_atom_bytes *name_bytes, struct nif_process *process,
+          struct holt_member *member)
+{
+  if (!nif_atom_bytes_of(env, name, name_bytes) ||
+      !nif_process_of(env, enif_make_pid(env, self), process)) {
+    return false;
+  }
+  *member = (struct holt_member){ .name = name_bytes->bytes,
+                                  .name_size = (uint16_t)name_bytes->size,
+                                  .node = process->process.node,
+                                  .node_size = process->process.node_size };
+  return true;
+}
+
+static bool
+replica_make(ErlNifEnv *env, struct nif_instance *instance)
+{
+  struct nif_atom_bytes name;
+  struct nif_process process;
+  struct holt_config config;
+  uint64_t random[4];
+  if (!random_bytes(random, sizeof random) ||
+      !member_of(env, instance->name, &instance->process, &name, &process,
+                 &config.member)) {
+    return false;
+  }
+  config.mem = &instance->mem;
+  config.actor = random[0] | 1u;
+  config.creation = process.process.creation;
+  config.hash_seed[0] = random[1];
+  config.hash_seed[1] = random[2];
+  config.entropy = random[3];
+  config.policy = NIF_POLICY_UNIQUE_KEEP_NEWEST;
+  config.tuning = instance->tuning;
+  const struct holt_time now = nif_now(env);
+  return holt_replica_new(&instance->replica, &config, &now) == 0;
+}
+
+static struct nif_instance *
+instance_make(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
+              const struct holt_tuning *tuning)
+{
+  struct nif_instance *const instance =
+    enif_alloc_resource(library_of(env)->type, sizeof *instance);
+  if (instance == NULL) {
+    return NULL;
+  }
+  memset(instance, 0, sizeof *instance);
+  instance->name = name;
+  instance->process = *self;
+  instance->tuning = *tuning;
+  holt_mem_init(&instance->mem, nif_resize, NULL, 0);
+  holt_mem_init(&instance->message_mem, nif_resize, NULL, 0);
+  instance->lock = enif_rwlock_create("holt_instance");
+  if (instance->lock == NULL || !replica_make(env, instance)) {
+    enif_release_resource(instance);
+    return NULL;
+  }
+  return instance;
+}
+
+static void
+message_drop(struct nif_instance *instance)
+{
+  if (instance->message != NULL) {
+    holt_message_close(instance->message);
+    instance->message = NULL;
+  }
+}
+
+static bool
+tuning_equal(const struct holt_tuning *left, const struct holt_tuning *right)
+{
+  return left->vector_interval_ms == right->vector_interval_ms &&
+         left->replica_restart_ms == right->replica_restart_ms &&
+         left->forget_after_ms == right->forget_after_ms &&
+         left->clock_bound_ms == right->clock_bound_ms &&
+         left->window_bytes == right->window_bytes &&
+         left->message_bytes_max == right->message_bytes_max &&
+         left->key_bytes_max == right->key_bytes_max &&
+         left->value_bytes_max == right->value_bytes_max;
+}
+
+/* Close an instance and take it out of the table; sweep frees it. The library's
+ * lock is held, alone. */
+static void
+retire(struct nif_library *library, struct nif_instance **slot)
+{
+  struct nif_instance *const instance = *slot;
+  enif_rwlock_rwlock(instance->lock);
+  instance->closed = true;
+  enif_rwlock_rwunlock(instance->lock);
+  *slot = instance->next;
+  instance->next = library->closed;
+  library->closed = instance;
+}
+
+/* {error, in_use} | adopted, or 0 when there is nothing to adopt. An instance
+ * that was opened with other options is closed. */
+static ERL_NIF_TERM
+adopt(ErlNifEnv *env, struct nif_library *library, ERL_NIF_TERM name,
+      const ErlNifPid *self, const struct holt_tuning *tuning)
+{
+  ERL_NIF_TERM answer = 0;
+  enif_rwlock_rwlock(library->lock);
+  struct nif_instance **const slot = slot_of(library, name);
+  struct nif_instance *const instance = *slot;
+  if (instance != NULL && enif_compare_pids(self, &instance->process) != 0 &&
+      enif_is_process_alive(env, &instance->process) != 0) {
+    answer = enif_make_tuple2(env, nif_atoms.error, nif_atoms.in_use);
+  } else if (instance != NULL && tuning_equal(tuning, &instance->tuning)) {
+    enif_rwlock_rwlock(instance->lock);
+    instance->process = *self;
+    message_drop(instance);
+    enif_rwlock_rwunlock(instance->lock);
+    answer = nif_atoms.adopted;
+  } else if (instance != NULL) {
+    retire(library, slot);
+  }
+  enif_rwlock_rwunlock(library->lock);
+  return answer;
+}
+
+/* open(Name, Options) -> ok | adopted | {error, in_use} | {invalid, Reason}.
+ *
+ * The calling process becomes the instance's replica process. Allocates and
+ * draws random bytes, all of bounded size. */
+ERL_NIF_TERM
+nif_open(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  struct nif_library *const library = library_of(env);
+  struct holt_tuning tuning;
+  ErlNifPid self;
+  if (enif_is_atom(env, argv[0]) == 0 || !tuning_of(env, argv[1], &tuning) ||
+      enif_self(env, &self) == NULL) {
+    return enif_make_badarg(env);
+  }
+  const ERL_NIF_TERM answer = adopt(env, library, argv[0], &self, &tuning);
+  if (answer != 0) {
+    return answer;
+  }
+  struct nif_instance *const instance =
+    instance_make(env, argv[0], &self, &tuning);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_memory);
+  }
+  enif_rwlock_rwlock(library->lock);
+  struct nif_instance **const slot = slot_of(library, argv[0]);
+  const bool taken = *slot != NULL;
+  if (!taken) {
+    *slot = instance;
+  }
+  enif_rwlock_rwunlock(library->lock);
+  if (taken) {
+    enif_release_resource(instance);
+    return enif_make_tuple2(env, nif_atoms.error, nif_atoms.in_use);
+  }
+  return nif_atoms.ok;
+}
+
+/* renode(Name) -> ok | {invalid, Reason}.
+ *
+ * The node has another name than when the instance was opened. */
+ERL_NIF_TERM
+nif_renode(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
+  }
+  struct nif_atom_bytes name;
+  struct nif_process process;
+  struct holt_member member;
+  uint64_t actor;
+  ErlNifPid self;
+  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
+  if (enif_self(env, &self) != NULL && random_bytes(&actor, sizeof actor) &&
+      member_of(env, argv[0], &self, &name, &process, &member) &&
+      nif_write_lock(instance)) {
+    const int rv = holt_replica_rename(instance->replica, actor | 1u, &member,
+                                       process.process.creation);
+    nif_write_unlock(instance);
+    answer = rv == 0 ? nif_atoms.ok : nif_invalid(env, nif_atoms.no_memory);
+  }
+  nif_instance_put(instance);
+  return answer;
+}
+
+/*--------------------------------------------------------------------
+ * Close */
+
+/* close(Name) -> ok | {invalid, no_instance}. */
+ERL_NIF_TERM
+nif_close(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  struct nif_library *const library = library_of(env);
+  enif_rwlock_rwlock(library->lock);
+  struct nif_instance **const slot = slot_of(library, argv[0]);
+  const bool found = *slot != NULL;
+  if (found) {
+    retire(library, slot);
+  }
+  enif_rwlock_rwunlock(library->lock);
+  return found ? nif_atoms.ok : nif_invalid(env, nif_atoms.no_instance);
+}
+
+/* sweep() -> more | done.  Frees NIF_SWEEP_ROWS rows of a closed instance. */
+ERL_NIF_TERM
+nif_sweep(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  (void)argv;
+  struct nif_library *const library = library_of(env);
+  enif_rwlock_rwlock(library->lock);
+  struct nif_instance *const instance = library->closed;
+  if (instance != NULL) {
+    library->closed = instance->next;
+    instance->next = NULL;
+  }
+  enif_rwlock_rwunlock(library->lock);
+  if (instance == NULL) {
+    return nif_atoms.done;
+  }
+
+  enif_rwlock_rwlock(instance->lock);
+  const bool empty = holt_replica_drain(instance->replica, NIF_SWEEP_ROWS);
+  enif_rwlock_rwunlock(instance->lock);
+  if (empty) {
+    enif_release_resource(instance); /* The table's reference. */
+    return nif_atoms.more;
+  }
+  enif_rwlock_rwlock(library->lock);
+  instance->next = library->closed;
+  library->closed = instance;
+  enif_rwlock_rwunlock(library->lock);
+  return nif_atoms.more;
+}
+
+static void
+instance_destroy(ErlNifEnv *env, void *object)
+{
+  (void)env;
+  struct nif_instance *const instance = object;
+  message_drop(instance);
+  if (instance->replica != NULL) {
+    holt_replica_delete(instance->replica);
+  }
+  if (instance->lock != NULL) {
+    enif_rwlock_destroy(instance->lock);
+  }
+}
+
+/* A process with names here has ended. Runs in the exiting process, on a
+ * normal scheduler: it only marks the process, and its names go in slices. */
+static void
+instance_owner_down(ErlNifEnv *env, void *object, ErlNifPid *pid,
+                    ErlNifMonitor *monitor)
+{
+  (void)monitor;
+  struct nif_instance *const instance = object;
+  struct nif_process process;
+  if (!nif_process_of(env, enif_make_pid(env, pid), &process) ||
+      !nif_write_lock(instance)) {
+    return;
+  }
+  holt_replica_owner_dead(instance->replica, process.process.id,
+                          process.process.serial);
+  nif_write_unlock_wake(env, instance);
+}

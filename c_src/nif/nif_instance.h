@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Instances: the replicas that live in this VM, by name.
+ *
+ * An instance is a resource of the VM that holds one replica of the core. It
+ * outlives the processes that use it: names and the watching of their owners
+ * are here, so a replica process that crashes finds them again.
+ *
+ *     library (priv_data)
+ *       |  by name                       closed, being freed in slices
+ *       v                                v
+ *     instance --> instance ...          instance --> instance ...
+ *
+ * Lifetime: open makes an instance and the table keeps one reference. Each call
+ *          takes another one for its time, so an instance never goes while it
+ *          is in use. close takes it out of the table; sweep frees its rows in
+ *          slices, then drops the table's reference, and the destructor runs
+ *          when the last call has returned. The destructor may run on any
+ *          thread; by then the rows are gone, or the VM is.
+ * Monitors: an instance watches the process of every name that is registered
+ *          here, from its first name on until it ends. That works only with
+ *          resources allocated after load has returned; open is the only place
+ *          that allocates one.
+ * Threads: lock guards the replica: shared for reading, alone for all else. The
+ *          library's lock guards the table; whoever needs both takes it first.
+ *          Fields marked "process" belong to the replica process.
+ */
+#ifndef HOLT_NIF_INSTANCE_H
+#define HOLT_NIF_INSTANCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <erl_nif.h>
+#include <holt/mem.h>
+#include <holt/replica.h>
+
+/* What members of an instance must agree on, as the hello compares it. So far
+ * there is one kind: unique keys, the newest registration wins. */
+#define NIF_POLICY_UNIQUE_KEEP_NEWEST UINT64_C(1)
+
+/* Rows freed by one sweep. */
+#define NIF_SWEEP_ROWS 256u
+
+struct nif_instance {
+  ERL_NIF_TERM name; /* An atom. */
+  struct nif_instance *next;
+  ErlNifRWLock *lock;
+  struct holt_mem mem;
+  struct holt_tuning tuning; /* Set once. */
+  struct holt_replica *replica;
+  ErlNifPid process; /* The replica process. */
+  bool closed;
+
+  struct holt_mem message_mem;  /* Process. */
+  struct holt_message *message; /* Process: half applied, or NULL. */
+};
+
+struct nif_library;
+
+/* Make the library's data and its resource type; for load and upgrade. */
+struct nif_library *nif_library_new(ErlNifEnv *env);
+bool nif_library_take_over(ErlNifEnv *env, struct nif_library *library);
+void nif_library_release(struct nif_library *library);
+
+/* The instance of this name, with a reference for the caller, or NULL. */
+struct nif_instance *nif_instance_get(ErlNifEnv *env, ERL_NIF_TERM name);
+void nif_instance_put(struct nif_instance *instance);
+
+/* Lock, if the instance is still open; otherwise false, and nothing is held. */
+bool nif_read_lock(struct nif_instance *instance);
+void nif_read_unlock(struct nif_instance *instance);
+bool nif_write_lock(struct nif_instance *instance);
+void nif_write_unlock(struct nif_instance *instance);
+
+/* Unlock after a change, and wake the replica process if there is work. */
+void nif_write_unlock_wake(ErlNifEnv *env, struct nif_instance *instance);
+
+/* Milliseconds since the library was loaded, and since 1970. */
+struct holt_time nif_now(ErlNifEnv *env);
+
+/* {invalid, Reason}. */
+ERL_NIF_TERM nif_invalid(ErlNifEnv *env, ERL_NIF_TERM reason);
+
+/* Functions of holt_nif. */
+ERL_NIF_TERM nif_open(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM nif_renode(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM nif_close(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM nif_sweep(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
+
+#endif /* HOLT_NIF_INSTANCE_H */

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "nif_replica.h"
+
+#include <string.h>
+
+#include "nif_atoms.h"
+#include "nif_instance.h"
+#include "nif_term.h"
+
+/* Rows applied under one hold of the lock: what a reader may wait for. */
+#define SLICE_ROWS 32u
+
+/* How long one call goes on before it asks to be called again. */
+#define CALL_US 400
+
+/* A message above this size is read on a dirty scheduler: checking a megabyte
+ * takes longer than a normal one allows. */
+#define DIRTY_BYTES 131072u
+
+/* Effects handed out by one poll, and the bytes of them. */
+#define POLL_EFFECTS 16u
+
+static ERL_NIF_TERM
+refused(ErlNifEnv *env, int error)
+{
+  return enif_make_tuple2(env, nif_atoms.refused,
+                          enif_make_atom(env, holt_error_name(error)));
+}
+
+/* A member as a term, {Name, Node}. */
+struct member_bytes {
+  struct nif_atom_bytes name;
+  struct nif_atom_bytes node;
+  struct holt_member member;
+};
+
+static bool
+member_of(ErlNifEnv *env, ERL_NIF_TERM term, struct member_bytes *out)
+{
+  int arity;
+  const ERL_NIF_TERM *parts;
+  if (enif_get_tuple(env, term, &arity, &parts) == 0 || arity != 2 ||
+      !nif_atom_bytes_of(env, parts[0], &out->name) ||
+      !nif_atom_bytes_of(env, parts[1], &out->node)) {
+    return false;
+  }
+  out->member = (struct holt_member){ .name = out->name.bytes,
+                                      .node = out->node.bytes,
+                                      .name_size = (uint16_t)out->name.size,
+                                      .node_size = (uint16_t)out->node.size };
+  return true;
+}
+
+/* The instance argv[0], locked for writing, or NULL. */
+static struct nif_instance *
+get_locked(ErlNifEnv *env, ERL_NIF_TERM name)
+{
+  struct nif_instance *const instance = nif_instance_get(env, name);
+  if (instance != NULL && !nif_write_lock(instance)) {
+    nif_instance_put(instance);
+    return NULL;
+  }
+  return instance;
+}
+
+static void
+put_locked(struct nif_instance *instance)
+{
+  nif_write_unlock(instance);
+  nif_instance_put(instance);
+}
+
+/*--------------------------------------------------------------------
+ * Links */
+
+/* peer_up(Name, Member) -> PeerId | {refused, Reason} | {invalid, Reason}. */
+ERL_NIF_TERM
+nif_peer_up(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  struct member_bytes bytes;
+  if (!member_of(env, argv[1], &bytes)) {
+    return enif_make_badarg(env);
+  }
+  struct nif_instance *const instance = get_locked(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
+  }
+  const struct holt_time now = nif_now(env);
+  uint32_t peer = 0;
+  const int rv =
+    holt_replica_peer_up(instance->replica, &bytes.member, &now, &peer);
+  put_locked(instance);
+  return rv == 0 ? enif_make_uint(env, peer) : refused(env, rv);
+}
+
+/* peer_down(Name, PeerId, link | replica) -> ok | {invalid, Reason}. */
+ERL_NIF_TERM
+nif_peer_down(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  unsigned peer;
+  if (enif_get_uint(env, argv[1], &peer) == 0 ||
+      (argv[2] != nif_atoms.link && argv[2] != nif_atoms.replica)) {
+    return enif_make_badarg(env);
+  }
+  struct nif_instance *const instance = get_locked(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
+  }
+  const struct holt_time now = nif_now(env);
+  holt_replica_peer_down(
+    instance->replica, peer,
+    argv[2] == nif_atoms.link ? HOLT_DOWN_LINK : HOLT_DOWN_REPLICA, &now);
+  put_locked(instance);
+  return nif_atoms.ok;
+}
+
+/* peer_busy(Name, PeerId) -> ok | {invalid, Reason}. */
+ERL_NIF_TERM
+nif_peer_busy(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  unsigned peer;
+  if (enif_get_uint(env, argv[1], &peer) == 0) {
+    return enif_make_badarg(env);
+  }
+  struct nif_instance *const instance = get_locked(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
+  }
+  const struct holt_time now = nif_now(env);
+  holt_replica_peer_busy(instance->replica, peer, &now);
+  put_locked(instance);
+  return nif_atoms.ok;
+}
+
+/* hello(Name, Member, Bin) ->
+ *     PeerId | {refused, Reason} | {invalid, Reason}. */
+ERL_NIF_TERM
+nif_hello(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  struct member_bytes bytes;
+  ErlNifBinary binary;
+  if (!member_of(env, argv[1], &bytes) ||
+      enif_inspect_binary(env, argv[2], &binary) == 0) {
+    return enif_make_badarg(env);
+  }
+  struct nif_instance *const instance = get_locked(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
+  }
+  const struct holt_time now = nif_now(env);
+  uint32_t peer = 0;
+  const int rv = holt_replica_hello(instance->replica, &bytes.member,
+                                    binary.data, binary.size, &now, &peer);
+  put_locked(instance);
+  return rv == 0 ? enif_make_uint(env, peer) : refused(env, rv);
+}
+
+/*--------------------------------------------------------------------
+ * Messages */
+
+static void
+message_close(struct nif_instance *instance)
+{
+  if (instance->message != NULL) {
+    holt_message_close(instance->message);
+    instance->message = NULL;
+  }
+}
+
+/* Open a new message, or find the half applied one again. */
+static int
+message_take(struct nif_instance *instance, const ErlNifBinary *header,
+             const ErlNifBinary *body, bool again)
+{
+  if (again) {
+    if (instance->message == NULL) {
+      return HOLT_ERR_STALE; /* Another process began it. */
+    }
+    holt_message_move(instance->message, body->data);
+    return 0;
+  }
+  message_close(instance);
+  const int rv = holt_message_open(&instance->message, &instance->message_mem,
+                                   &instance->tuning, header->data,
+                                   header->size, body->data, body->size);
+  if (rv != 0 && nif_write_lock(instance)) {
+    holt_replica_refused(instance->replica, rv);
+    nif_write_unlock(instance);
+  }
+  return rv;
+}
+
+/* Apply slices until the message is used up or the time is; the lock is free
+ * between two slices. */
+static int
+message_apply(ErlNifEnv *env, struct nif_instance *instance)
+{
+  const ErlNifTime end = enif_monotonic_time(ERL_NIF_USEC) + CALL_US;
+  int rv;
+  do {
+    if (!nif_write_lock(instance)) {
+      return HOLT_ERR_STALE;
+    }
+    const struct holt_time now = nif_now(env);
+    rv = holt_replica_apply(instance->replica, instance->message, &now,
+                            SLICE_ROWS);
+    nif_write_unlock(instance);
+  } while (rv == HOLT_MORE && enif_monotonic_time(ERL_NIF_USEC) < end);
+  return rv;
+}
+
+/* deliver(Name, Header, Body, Offset) ->
+ *     done | {more, NextOffset} | {refused, Reason} | {invalid, Reason}.
+ *
+ * Offset 0 begins a message; what {more, Next} gave goes on with it. Where the
+ * reading stands is kept here; the offset only says that it goes on. */
+ERL_NIF_TERM
+nif_deliver(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  ErlNifBinary header;
+  ErlNifBinary body;
+  ErlNifUInt64 offset;
+  if (enif_inspect_binary(env, argv[1], &header) == 0 ||
+      enif_inspect_binary(env, argv[2], &body) == 0 ||
+      enif_get_uint64(env, argv[3], &offset) == 0) {
+    return enif_make_badarg(env);
+  }
+  if (offset == 0 && body.size > DIRTY_BYTES &&
+      enif_thread_type() == ERL_NIF_THR_NORMAL_SCHEDULER) {
+    return enif_schedule_nif(env, "deliver", ERL_NIF_DIRTY_JOB_CPU_BOUND,
+                             nif_deliver, argc, argv);
+  }
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
+  }
+  int rv = message_take(instance, &header, &body, offset != 0);
+  if (rv == 0) {
+    rv = message_apply(env, instance);
+    if (rv != HOLT_MORE) {
+      message_close(instance);
+    }
+  }
+  nif_instance_put(instance);
+  if (rv == HOLT_MORE) {
+    return enif_make_tuple2(env, nif_atoms.more,
+                            enif_make_uint64(env, offset + 1));
+  }
+  return rv == 0 ? nif_atoms.done : refused(env, rv);
+}
+
+/*--------------------------------------------------------------------
+ * Effects */
+
+static ERL_NIF_TERM
+term_of_send(ErlNifEnv *env, const struct holt_effect *effect)
+{
+  ERL_NIF_TERM targets = enif_make_list(env, 0);
+  for (size_t i = 0; i < effect->target_count; i++) {
+    const struct holt_target *const target = &effect->targets[i];
+    const ERL_NIF_TERM pair =
+      enif_make_tuple2(env, enif_make_uint(env, target->peer),
+                       nif_binary(env, target->header, HOLT_HEADER_BYTES));
+    targets = enif_make_list_cell(env, pair, targets);
+  }
+  return enif_make_tuple3(env, nif_atoms.send, targets,
+                          nif_binary(env, effect->bytes, effect->size));
+}
+
+static bool
+term_of_conflict(ErlNifEnv *env, const struct holt_effect *effect,
+                 ERL_NIF_TERM *term)
+{
+  ERL_NIF_TERM loser;
+  ERL_NIF_TERM winner;
+  ERL_NIF_TERM key;
+  if (!nif_view_pid(env, &effect->loser, &loser) ||
+      !nif_view_pid(env, &effect->winner, &winner) ||
+      !nif_term_of(env, effect->loser.key, effect->loser.key_size, &key)) {
+    return false;
+  }
+  *term = enif_make_tuple5(
+    env, nif_atoms.conflict, loser, key,
+    nif_binary(env, effect->loser.value, effect->loser.value_size), winner);
+  return true;
+}
+
+static bool
+term_of_effect(ErlNifEnv *env, const struct holt_effect *effect,
+               ERL_NIF_TERM *term)
+{
+  switch (effect->type) {
+  case HOLT_EFFECT_HELLO:
+    *term = enif_make_tuple3(env, nif_atoms.hello,
+                             enif_make_uint(env, effect->targets[0].peer),
+                             nif_binary(env, effect->bytes, effect->size));
+    return true;
+  case HOLT_EFFECT_SEND:
+    *term = term_of_send(env, effect);
+    return true;
+  case HOLT_EFFECT_CONFLICT:
+    return term_of_conflict(env, effect, term);
+  default:
+    return false;
+  }
+}
+
+/* poll(Name) -> {[Effect], again | NextMs} | {invalid, Reason}.
+ *
+ * One data message, or some smaller effects, so that a busy link is reported
+ * before anything else is sent on it. */
+ERL_NIF_TERM
+nif_poll(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
+  }
+  ERL_NIF_TERM effects = enif_make_list(env, 0);
+  struct holt_effect effect;
+  bool open;
+  size_t count = 0;
+  bool sent = false;
+  do {
+    open = nif_write_lock(instance);
+    if (!open) {
+      break;
+    }
+    const struct holt_time now = nif_now(env);
+    holt_replica_poll(instance->replica, &now, &effect);
+    ERL_NIF_TERM term;
+    if (term_of_effect(env, &effect, &term)) {
+      effects = enif_make_list_cell(env, term, effects);
+    }
+    sent = effect.type == HOLT_EFFECT_HELLO || effect.type == HOLT_EFFECT_SEND;
+    nif_write_unlock(instance);
+    count++;
+  } while (effect.type != HOLT_EFFECT_NONE && !sent && count < POLL_EFFECTS);
+  nif_instance_put(instance);
+  if (!open) {
+    return nif_invalid(env, nif_atoms.no_instance);
+  }
+  ERL_NIF_TERM in_order;
+  (void)enif_make_reverse_list(env, effects, &in_order);
+  const bool again = effect.type != HOLT_EFFECT_NONE || effect.timeout_ms == 0;
+  return enif_make_tuple2(env, in_order,
+                          again ? nif_atoms.again
+                                : enif_make_uint64(env, effect.timeout_ms));
+}
