@@ -134,6 +134,7 @@ $(NATIVE)/bench/%: $(NATIVE)/release/bench/%.o $(NATIVE)/libholt.a
 
 .PHONY: bench-native
 bench-native: $(patsubst bench/%.c,$(NATIVE)/bench/%,$(BENCH_SRC))
+	@:
 
 # A missing erl_nif.h is the most common mistake; say it in words, once.
 $(call objects,release,$(NIF_SRC)) $(patsubst %.c,$(CHECK)/%.o,$(NIF_SRC)): \
