@@ -81,6 +81,10 @@ holt_etf_is_atom_name(const uint8_t *bytes, size_t size)
 
 #define FLOAT_TEXT_SIZE 31u
 
+/* 10^308 is a double, 10^309 is not; 10^-330 is nearest to zero. */
+#define FLOAT_POWER_MAX 308
+#define FLOAT_POWER_MIN (-330)
+
 /* 100 bits of digits, and 2.33 bits per decimal place for 400 of them. */
 #define NUMBER_LIMBS 36u
 
@@ -271,6 +275,14 @@ decimal_parse(struct decimal *decimal, const uint8_t *bytes)
   return true;
 }
 
+/* The least power of ten above the value, or some small one for zero. */
+static int
+decimal_above(const struct decimal *decimal)
+{
+  return decimal->digits.count == 0 ? 0
+                                    : decimal->exponent + decimal->magnitude;
+}
+
 /* A float's text is finite, syntactically right; *real is its value. */
 static bool
 etf_parse_float(const uint8_t *bytes, double *real)
@@ -281,12 +293,11 @@ etf_parse_float(const uint8_t *bytes, double *real)
   }
   struct number *const number = &decimal.digits;
   *real = 0.0;
-  /* 10^(exponent + magnitude) is just above the value. */
-  const int above = decimal.exponent + decimal.magnitude;
-  if (number->count > 0 && above > 310) {
+  const int above = decimal_above(&decimal);
+  if (above > FLOAT_POWER_MAX + 2) {
     return false;
   }
-  if (number->count > 0 && above > -330) {
+  if (number->count > 0 && above > FLOAT_POWER_MIN) {
     const bool divide = decimal.exponent < 0;
     unsigned places = (unsigned)(divide ? -decimal.exponent : decimal.exponent);
     int shifted = 0;
@@ -676,6 +687,31 @@ fun_enter(struct holt_etf_reader *reader, const struct holt_etf_token *fun,
   return 0;
 }
 
+/* holt_etf_next() without the value of a float's text, which would cost more
+ * than all the rest of the term.  Only next to the greatest double it takes the
+ * value to say whether it is finite. */
+static int
+skip_token(struct holt_etf_reader *reader, struct holt_etf_token *token)
+{
+  const size_t left = (size_t)(reader->end - reader->at);
+  if (left <= FLOAT_TEXT_SIZE || *reader->at != HOLT_TAG_FLOAT) {
+    return holt_etf_next(reader, token);
+  }
+  struct decimal decimal;
+  if (!decimal_parse(&decimal, reader->at + 1)) {
+    return HOLT_ERR_MALFORMED;
+  }
+  if (decimal_above(&decimal) > FLOAT_POWER_MAX) {
+    return holt_etf_next(reader, token);
+  }
+  *token = (struct holt_etf_token){
+    .type = HOLT_ETF_FLOAT,
+    .tag = HOLT_TAG_FLOAT,
+  };
+  reader->at += 1 + FLOAT_TEXT_SIZE;
+  return 0;
+}
+
 int
 holt_etf_skip(struct holt_etf_reader *reader)
 {
@@ -685,7 +721,7 @@ holt_etf_skip(struct holt_etf_reader *reader)
 
   for (uint64_t due = 1; due > 0;) {
     struct holt_etf_token token;
-    int rv = holt_etf_next(&in, &token);
+    int rv = skip_token(&in, &token);
     if (rv != 0) {
       return rv;
     }
