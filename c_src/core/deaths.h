@@ -11,8 +11,8 @@
  * Order:   by ascending at.
  * Cost:    append O(1), find O(log n).
  * Memory:  grows to HOLT_DEATHS_MAX entries and no further.  Where memory is
- *          refused the oldest entries go: a death is never refused.  A peer that
- *          is behind `base` cannot be served from the log and is repaired.
+ *          refused the oldest entries go: a death is never refused.  A peer
+ *          that is behind `base` cannot be served from the log: it is repaired.
  * Threads: none.
  */
 #ifndef HOLT_CORE_DEATHS_H

@@ -22,7 +22,7 @@
 #define FLAG_GAP 0x01u
 #define FLAG_CLEAN 0x01u
 
-/* The tag of a term in external format, before every value that is not empty. */
+/* The first byte of a term in external format; of every value, if any. */
 #define ETF_VERSION 131u
 
 static uint64_t

@@ -27,7 +27,7 @@
  *          its end, checks it whole, and only then hands it out; nothing
  *          half checked exists.  Reading it again, in slices, cannot fail but
  *          for memory.
- * Memory:  a message borrows the bytes; it owns one key of at most key_bytes_max.
+ * Memory:  a message borrows the bytes; it owns one key, at most key_bytes_max.
  * Cost:    opening is linear in the bytes, whatever they say.
  */
 #ifndef HOLT_CORE_PACKET_H

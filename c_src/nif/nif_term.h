@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Terms: between the BEAM's live terms and the core's bytes.
  *
- * Keys of users are walked term by term into the core's key builder, which stops
- * at the limit: a hostile key costs no more than a long one.  What has no
+ * Keys of users are walked term by term into the core's key builder, which
+ * stops at the limit: a hostile key costs no more than a long one.  What has no
  * accessor in erl_nif (pids, big integers, bitstrings, atoms beyond Latin-1)
  * goes through the external term format.
  *

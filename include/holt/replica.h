@@ -30,7 +30,7 @@
  *          messages came in.
  * Cost:    no call does more than a bounded piece of work: what may take longer
  *          takes a budget, or is left for the next poll.
- * Memory:  through the account in the configuration, which outlives the replica.
+ * Memory:  through the account in the configuration, which must outlive it.
  * Threads: none.  Functions that take a const replica may run side by side,
  *          all others need it alone.
  *
