@@ -277,8 +277,8 @@ next_floats_have_their_value(void)
   hex_delete(&hex);
 }
 
-/* Every finite double comes back from the text Erlang writes, and other decimals
- * round as the C library rounds them. */
+/* Every finite double comes back from the text Erlang writes, and other
+ * decimals round as the C library rounds them. */
 static void
 prop_float_text_rounds_to_nearest(void)
 {
@@ -522,7 +522,7 @@ nested_funs(size_t depth)
 {
   static const uint8_t head[] = {
     1,   0,   0,   0,   0, 0,  0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0,   0,   0,   0,   0, 0,  0, 0, 1, /* arity, MD5, index, one free variable */
+    0,   0,   0,   0,   0, 0,  0, 0, 1, /* arity, MD5, index, one variable */
     119, 1,   'm', 97,  0, 97, 0,       /* module, index, uniq */
     88,  119, 1,   'n', 0, 0,  0, 1, 0, 0, 0, 0, 0, 0, 0, 1,
   };

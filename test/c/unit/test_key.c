@@ -371,8 +371,8 @@ push_out_of_place_is_malformed(void)
   heap_deinit(&heap);
 }
 
-/* The size limit is inclusive, and a container that cannot fit is refused before
- * anything is allocated for it. */
+/* The size limit is inclusive, and a container that cannot fit is refused
+ * before anything is allocated for it. */
 static void
 push_beyond_size_is_too_large(void)
 {
@@ -600,7 +600,7 @@ write_float(struct writer *writer, struct prng *term)
   }
 }
 
-/* A name of ASCII and of one letter that Latin-1 and UTF-8 write differently. */
+/* A name of ASCII and of a letter that Latin-1 and UTF-8 write differently. */
 static void
 write_atom(struct writer *writer, struct prng *term)
 {
@@ -798,7 +798,7 @@ write_term(struct writer *writer, uint64_t seed, unsigned depth)
   }
 }
 
-/* Encode the term of a seed in a random style and bring it into its one form. */
+/* Encode the term of a seed in a random style, bring it into its one form. */
 static int
 random_canonical(uint64_t seed, uint64_t style, struct hex *canonical)
 {
