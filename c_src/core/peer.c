@@ -105,6 +105,7 @@ holt__peer_rewind(struct holt_replica *replica, struct holt_peer *peer,
   const bool known =
     cursor <= replica->self->version && cursor >= replica->deaths.base;
   peer->cursor = known ? cursor : 0;
+  peer->anew_at = 0;
   peer->acked = peer->cursor;
   peer->inflight_count = 0;
   peer->inflight_bytes = 0;

@@ -85,6 +85,7 @@ struct holt_peer {
   /* Our stream to it. */
   uint64_t cursor; /* Sent so far. */
   uint64_t acked;
+  uint64_t anew_at;      /* Our version when its copy began from 0; else 0. */
   struct holt_walk walk; /* The first row beyond the cursor, when active. */
   bool seeking;          /* The walk is still on its way back to the cursor. */
   struct holt_inflight inflight[HOLT_INFLIGHT_MAX];

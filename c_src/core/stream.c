@@ -228,6 +228,9 @@ delta_sent(struct holt_replica *replica, struct holt_peer *peer, uint64_t to,
   peer->last = LAST_DELTA;
   peer->last_cursor = peer->cursor;
   peer->last_bytes = bytes;
+  if (peer->cursor == 0) {
+    peer->anew_at = replica->self->version;
+  }
   peer->cursor = to;
   if (peer->inflight_count == HOLT_INFLIGHT_MAX) {
     peer->inflight_count--;
@@ -244,14 +247,25 @@ delta_sent(struct holt_replica *replica, struct holt_peer *peer, uint64_t to,
   }
 }
 
+/* Whether the log still has every death that this peer has to hear of: those
+ * after its cursor, or, while its copy is made anew, those of rows sent since
+ * that began.  Without the second a copy that takes more than one message would
+ * begin again with each. */
+static bool
+log_reaches(const struct holt_replica *replica, const struct holt_peer *peer)
+{
+  const uint64_t base = replica->deaths.base;
+  return peer->cursor == 0 || peer->cursor >= base || peer->anew_at >= base;
+}
+
 /* One delta for this peer, and for all others that stand at the same place:
  * encoded once. */
 static bool
 send_delta(struct holt_replica *replica, struct holt_peer *peer,
            struct holt_effect *effect, uint64_t now_ms)
 {
-  if (peer->cursor != 0 && peer->cursor < replica->deaths.base) {
-    holt__peer_rewind(replica, peer, 0); /* The log reaches back no more. */
+  if (!log_reaches(replica, peer)) {
+    holt__peer_rewind(replica, peer, 0);
   }
   if (!seek(replica, peer)) {
     return false;
@@ -269,7 +283,8 @@ send_delta(struct holt_replica *replica, struct holt_peer *peer,
   }
   for (struct holt_peer *other = replica->peers; other != NULL;
        other = other->next) {
-    if (other->cursor == after && wants_delta(replica, other)) {
+    if (other->cursor == after && wants_delta(replica, other) &&
+        log_reaches(replica, other)) {
       target(replica, effect, other);
       delta_sent(replica, other, to, replica->out.size, row, clean);
     }
