@@ -21,6 +21,7 @@
 
 #define FLAG_GAP 0x01u
 #define FLAG_CLEAN 0x01u
+#define FLAG_ANEW 0x02u
 
 /* The first byte of a term in external format; of every value, if any. */
 #define ETF_VERSION 131u
@@ -288,14 +289,19 @@ holt_delta_row(struct holt_delta_writer *writer,
 }
 
 int
-holt_delta_end(struct holt_delta_writer *writer, uint64_t to, bool clean)
+holt_delta_end(struct holt_delta_writer *writer, uint64_t to, bool clean,
+               uint64_t anew)
 {
   holt_assert(to >= writer->seq);
 
   write_death_run(writer);
   holt_buf_put_u8(writer->out, ITEM_END);
-  holt_buf_put_u8(writer->out, clean ? FLAG_CLEAN : 0);
+  holt_buf_put_u8(writer->out, (uint8_t)((clean ? FLAG_CLEAN : 0) |
+                                         (anew != 0 ? FLAG_ANEW : 0)));
   holt_buf_put_varint(writer->out, to - writer->after);
+  if (anew != 0) {
+    holt_buf_put_varint(writer->out, anew);
+  }
   return writer->out->error;
 }
 
@@ -500,8 +506,11 @@ delta_check(struct holt_message *message, size_t offset,
                                 .end = message->body + message->body_size };
   const uint8_t flags = holt_read_u8(&reader);
   const uint64_t length = holt_read_varint(&reader);
+  const bool anew = (flags & FLAG_ANEW) != 0;
+  message->anew = anew ? holt_read_varint(&reader) : 0;
   if (reader.error != 0 || reader.at != reader.end ||
-      (flags & ~FLAG_CLEAN) != 0 || length > UINT64_MAX - message->after ||
+      (flags & ~(FLAG_CLEAN | FLAG_ANEW)) != 0 ||
+      anew != (message->anew != 0) || length > UINT64_MAX - message->after ||
       message->after + length < message->state.seq) {
     return HOLT_ERR_MALFORMED;
   }

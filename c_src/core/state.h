@@ -22,7 +22,12 @@
  * it has in sight, takes the rows anew, and drops what was not sent again when
  * a clean delta ends it.  The receiver takes a delta only when its own cursor
  * is `after`; anything else is answered with its cursor, and the sender goes on
- * from there.  So the sender keeps nothing but a cursor per peer.
+ * from there.  So the sender keeps little more than a cursor per peer.
+ *
+ * The deltas of a repair need the deaths since the repair began, not those
+ * since the cursor, which the log may have lost.  They would be wrong for a
+ * copy that stands at the same cursor by another way, so they name the repair
+ * by the version at which it began, and fit no other copy.
  */
 #ifndef HOLT_CORE_STATE_H
 #define HOLT_CORE_STATE_H

@@ -66,9 +66,14 @@ delta_begin(struct holt_replica *replica, struct holt_message *message,
     replica->counters.duplicates++;
     ack_due(peer, false);
     return HOLT_ERR_BUSY;
-  } else if (message->after > actor->cursor) {
+  } else if (message->after > actor->cursor ||
+             (message->after > 0 && message->anew != 0 &&
+              message->anew != actor->anew_at)) {
     report_gap(replica, peer, actor, now_ms);
     return HOLT_ERR_BUSY;
+  }
+  if (message->after == 0) {
+    actor->anew_at = message->anew;
   }
   actor->dirty = true;
   replica->applying = actor;
