@@ -73,7 +73,8 @@ struct holt_peer {
   uint64_t actor;            /* Theirs; 0 until their hello. */
   bool up;                   /* Their hello has come. */
   bool confirmed;            /* They know our session. */
-  bool missing;              /* The replica behind the link is gone. */
+  bool missing;              /* The replica behind the link has not shown up. */
+  bool ended;                /* It is known to be gone: nobody to greet. */
   bool busy; /* Its link took nothing: wait for busy_until_ms. */
 
   /* What is due. */
@@ -180,6 +181,11 @@ struct holt_peer *holt__peer_by_id(const struct holt_replica *replica,
                                    uint32_t id);
 void holt__peer_drop(struct holt_replica *replica, struct holt_peer *peer,
                      uint64_t now_ms);
+
+/* Nothing has come from the peer for too long: hide its actor.  A link that is
+ * there is kept, and greeted until it answers. */
+void holt__peer_give_up(struct holt_replica *replica, struct holt_peer *peer,
+                        uint64_t now_ms);
 
 /* Begin our stream to the peer at this cursor, or at 0 when it is not one that
  * we can go on from. */

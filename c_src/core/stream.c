@@ -351,7 +351,7 @@ hand_out_conflict(struct holt_replica *replica, struct holt_effect *effect)
 }
 
 static void
-drop_missing(struct holt_replica *replica, uint64_t now_ms)
+give_up_missing(struct holt_replica *replica, uint64_t now_ms)
 {
   struct holt_peer *next = replica->peers;
   while (next != NULL) {
@@ -359,7 +359,7 @@ drop_missing(struct holt_replica *replica, uint64_t now_ms)
     next = peer->next;
     if (peer->missing &&
         now_ms - peer->missing_since_ms >= replica->tuning.replica_restart_ms) {
-      holt__peer_drop(replica, peer, now_ms);
+      holt__peer_give_up(replica, peer, now_ms);
     }
   }
 }
@@ -431,7 +431,7 @@ holt_replica_poll(struct holt_replica *replica, const struct holt_time *now,
   *effect = (struct holt_effect){ .type = HOLT_EFFECT_NONE };
   replica->quiet = false;
 
-  drop_missing(replica, now_ms);
+  give_up_missing(replica, now_ms);
   const bool more = holt__background(replica, now_ms);
   if (hand_out_conflict(replica, effect) ||
       serve_peers(replica, effect, now_ms)) {
