@@ -126,12 +126,27 @@ effect_bytes(struct holt_replica *replica, struct holt_effect *effect,
   effect->size = replica->out.size;
 }
 
+/* The actor of the peer, or, before its hello, the one it had before the link
+ * was lost: what we hold of that need not be sent again. */
+static const struct holt_actor *
+actor_of(const struct holt_replica *replica, const struct holt_peer *peer)
+{
+  if (peer->actor != 0) {
+    return holt_rows_actor(&replica->rows, peer->actor);
+  }
+  const struct holt_actor *actor = replica->rows.actor_list;
+  while (actor != NULL &&
+         (actor->gone || !holt_member_equal(&actor->member, &peer->member))) {
+    actor = actor->next;
+  }
+  return actor;
+}
+
 static bool
 send_hello(struct holt_replica *replica, struct holt_peer *peer,
            struct holt_effect *effect, uint64_t now_ms)
 {
-  const struct holt_actor *const theirs =
-    peer->actor == 0 ? NULL : holt_rows_actor(&replica->rows, peer->actor);
+  const struct holt_actor *const theirs = actor_of(replica, peer);
   const struct holt_hello hello = { .version_min = HOLT_PROTOCOL_VERSION,
                                     .version_max = HOLT_PROTOCOL_VERSION,
                                     .member = replica->self->member,
