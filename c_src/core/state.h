@@ -24,6 +24,10 @@
  * is `after`; anything else is answered with its cursor, and the sender goes on
  * from there.  So the sender keeps little more than a cursor per peer.
  *
+ * Each delta shows the rows as of the version at which it was encoded, and may
+ * go on from an older one, never from a newer one, which lacks what has moved
+ * on since: so it says as of when it is.
+ *
  * The deltas of a repair need the deaths since the repair began, not those
  * since the cursor, which the log may have lost.  They would be wrong for a
  * copy that stands at the same cursor by another way, so they name the repair

@@ -291,18 +291,17 @@ send_delta(struct holt_replica *replica, struct holt_peer *peer,
   holt_buf_clear(&replica->out);
   holt_delta_begin(&writer, &replica->out, replica->self->id, peer->cursor);
   const uint64_t after = peer->cursor;
-  const uint64_t anew = after == 0                     ? replica->self->version
-                        : after < replica->deaths.base ? peer->anew_at
-                                                       : 0;
+  const uint64_t anew =
+    after != 0 && after < replica->deaths.base ? peer->anew_at : 0;
   const uint64_t to = encode_range(replica, &writer, &row, &clean);
-  if (holt_delta_end(&writer, to, clean, anew) != 0) {
+  if (holt_delta_end(&writer, to, replica->self->version, anew) != 0) {
     wait(peer, now_ms); /* No memory: perhaps later. */
     return false;
   }
   for (struct holt_peer *other = replica->peers; other != NULL;
        other = other->next) {
     if (other->cursor == after && wants_delta(replica, other) &&
-        (after == 0 || anew == 0 || other->anew_at == anew)) {
+        (anew == 0 || other->anew_at == anew)) {
       target(replica, effect, other);
       delta_sent(replica, other, to, replica->out.size, row, clean);
     }
