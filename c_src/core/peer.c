@@ -114,10 +114,10 @@ void
 holt__peer_rewind(struct holt_replica *replica, struct holt_peer *peer,
                   uint64_t cursor)
 {
-  const bool known =
-    cursor <= replica->self->version && cursor >= replica->deaths.base;
+  const uint64_t base = replica->deaths.base;
+  const bool known = cursor <= replica->self->version &&
+                     (cursor >= base || peer->anew_at >= base);
   peer->cursor = known ? cursor : 0;
-  peer->anew_at = 0;
   peer->acked = peer->cursor;
   peer->inflight_count = 0;
   peer->inflight_bytes = 0;

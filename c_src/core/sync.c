@@ -50,6 +50,21 @@ abandon(struct holt_replica *replica)
   }
 }
 
+/* The message brings nothing that is not in already, but perhaps shows that the
+ * sender goes by a cursor that we have passed, and will not send the rest by
+ * itself. */
+static void
+delta_known(struct holt_replica *replica, const struct holt_message *message,
+            struct holt_peer *peer, struct holt_actor *actor, uint64_t now_ms)
+{
+  replica->counters.duplicates++;
+  if (message->to > actor->cursor) {
+    report_gap(replica, peer, actor, now_ms);
+  } else {
+    ack_due(peer, false);
+  }
+}
+
 /* 0: take its rows.  HOLT_ERR_BUSY: nothing to do with it.  Else refused. */
 static int
 delta_begin(struct holt_replica *replica, struct holt_message *message,
@@ -59,26 +74,26 @@ delta_begin(struct holt_replica *replica, struct holt_message *message,
   if (actor == NULL || actor->gone || message->actor != peer->actor) {
     return HOLT_ERR_STALE;
   }
-  if (message->as_of < actor->as_of) {
-    /* Written before something that is in already: its rows have moved on. */
-    replica->counters.duplicates++;
-    ack_due(peer, false);
+  const bool first = message->after == 0;
+  if (message->as_of < actor->as_of ||
+      (first ? message->as_of == actor->anew_at && message->to <= actor->cursor
+             : message->after < actor->cursor)) {
+    /* As of before what is in its rows may have moved on since; the same
+     * beginning of the same copy is in, too. */
+    delta_known(replica, message, peer, actor, now_ms);
     return HOLT_ERR_BUSY;
   }
-  if (message->after == 0 && actor->cursor != 0) {
+  const bool misfit =
+    !first && message->anew != 0 && message->anew != actor->anew_at;
+  if ((first && actor->cursor != 0) || misfit) {
     holt__actor_restart(actor);
     replica->counters.repairs++;
-  } else if (message->after < actor->cursor) {
-    replica->counters.duplicates++;
-    ack_due(peer, false);
-    return HOLT_ERR_BUSY;
-  } else if (message->after > actor->cursor ||
-             (message->after > 0 && message->anew != 0 &&
-              message->anew != actor->anew_at)) {
+  }
+  if (message->after > actor->cursor) {
     report_gap(replica, peer, actor, now_ms);
     return HOLT_ERR_BUSY;
   }
-  if (message->after == 0) {
+  if (first) {
     actor->anew_at = message->as_of;
   }
   actor->as_of = message->as_of;
@@ -123,7 +138,6 @@ delta_end(struct holt_replica *replica, struct holt_peer *peer,
           const struct holt_message *message, struct holt_actor *actor)
 {
   actor->cursor = message->to;
-  actor->nacked_at_ms = 0;
   if (message->clean) {
     actor->version = message->to;
     actor->dirty = false;
