@@ -262,6 +262,7 @@ session_remote(struct holt_replica *replica, struct holt_peer *peer,
     peer->missing = false;
     peer->ended = false;
     peer->vector_at_ms = now_ms + replica->tuning.vector_interval_ms;
+    peer->heard_at_ms = now_ms;
     peer->ack_due = false;
     const bool ours = hello->have_actor == replica->self->id;
     holt__peer_rewind(replica, peer, ours ? hello->have_cursor : 0);

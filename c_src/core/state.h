@@ -57,6 +57,10 @@
  * 2^5 times vector_interval_ms. */
 #define HOLT_HELLO_DOUBLINGS 5u
 
+/* Every vector is answered, so who has said nothing for so many intervals takes
+ * our session for another one, or we take theirs: greet again. */
+#define HOLT_SILENT_INTERVALS 4u
+
 /* How much one poll does of what may take long: rows freed, entries looked
  * through; rows walked back over to find a cursor; deaths and rows encoded. */
 #define HOLT_SLICE_ROWS 128u
@@ -90,6 +94,7 @@ struct holt_peer {
   uint64_t hello_at_ms;
   uint64_t vector_at_ms;
   uint64_t busy_until_ms;
+  uint64_t heard_at_ms; /* The last message of this session. */
   uint64_t missing_since_ms;
 
   /* Our stream to it. */

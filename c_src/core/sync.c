@@ -276,6 +276,7 @@ holt_replica_apply(struct holt_replica *replica, struct holt_message *message,
   int rv = HOLT_ERR_STALE;
   if (peer != NULL) {
     peer->confirmed = true; /* It knows our session, or could not name it. */
+    peer->heard_at_ms = now->mono_ms;
     switch (message->kind) {
     case HOLT_PACKET_DELTA:
       rv = apply_delta(replica, message, peer, now, budget);
