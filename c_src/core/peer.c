@@ -235,7 +235,7 @@ actor_connected(struct holt_replica *replica, struct holt_actor *actor,
 {
   if (hello->version < actor->cursor) {
     /* It knows less of itself than we do: not a past of ours to build on. */
-    holt__actor_restart(actor);
+    holt__actor_restart(replica, actor);
     replica->counters.repairs++;
   }
   actor->connected = true;

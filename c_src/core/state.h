@@ -172,8 +172,10 @@ void holt__view_changed(struct holt_replica *replica);
 /* The actor will not be back: hide it, free its rows in slices. */
 void holt__actor_end(struct holt_replica *replica, struct holt_actor *actor);
 
-/* Begin the copy of an actor again from 0; what is in view stays until then. */
-void holt__actor_restart(struct holt_actor *actor);
+/* Begin the copy of an actor again from 0; what is in view stays until then.  A
+ * message that is half applied to it is void. */
+void holt__actor_restart(struct holt_replica *replica,
+                         struct holt_actor *actor);
 
 /* Do a slice of what waits: dead owners, gone actors, contested entries.
  * True when more is left. */

@@ -44,9 +44,8 @@ static void
 abandon(struct holt_replica *replica)
 {
   if (replica->applying != NULL) {
-    holt__actor_restart(replica->applying);
+    holt__actor_restart(replica, replica->applying);
     replica->counters.repairs++;
-    replica->applying = NULL;
   }
 }
 
@@ -86,7 +85,7 @@ delta_begin(struct holt_replica *replica, struct holt_message *message,
   const bool misfit =
     !first && message->anew != 0 && message->anew != actor->anew_at;
   if ((first && actor->cursor != 0) || misfit) {
-    holt__actor_restart(actor);
+    holt__actor_restart(replica, actor);
     replica->counters.repairs++;
   }
   if (message->after > actor->cursor) {
