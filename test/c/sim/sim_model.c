@@ -220,6 +220,34 @@ check_copy(struct sim *sim, unsigned at, const struct holt_actor *actor)
   }
 }
 
+/* When an actor is shown again, nothing comes back that had ended before the
+ * link came up. */
+static void
+check_ghosts(struct sim *sim, unsigned at, const struct holt_actor *actor)
+{
+  struct sim_node *const node = &sim->nodes[at];
+  const struct sim_log *const log = sim_log_find(sim, actor->id);
+  const bool appears = actor->shown && node->shown[log->node] != actor->id;
+  if (actor->shown) {
+    node->shown[log->node] = actor->id;
+  } else if (node->shown[log->node] == actor->id) {
+    node->shown[log->node] = 0;
+  }
+  if (!appears || log->node == at || !sim->options.faithful ||
+      sim->nodes[log->node].log != log) {
+    return;
+  }
+  const struct sim_link *const link = sim_link_of(sim, at, log->node);
+  const uint64_t version = link->versions[log->node < at ? 0 : 1];
+  for (const struct holt_row *row = actor->rows_head; row != NULL;
+       row = row->actor_next) {
+    if (log->entries[row->seq].end <= version) {
+      sim_fail(sim, "n%u shows a ghost of n%u, row %" PRIu64, at, log->node,
+               row->seq);
+    }
+  }
+}
+
 /*--------------------------------------------------------------------
  * The view */
 
@@ -346,6 +374,9 @@ sim_check(struct sim *sim, unsigned at)
   for (const struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
        actor = actor->next) {
     check_copy(sim, at, actor);
+    if (!sim->failed) {
+      check_ghosts(sim, at, actor);
+    }
   }
   size_t visible = 0;
   for (unsigned i = 0; i < sim->options.keys && !sim->failed; i++) {
