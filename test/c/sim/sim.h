@@ -126,7 +126,9 @@ struct sim_node {
 struct sim_link {
   uint64_t connection;
   bool cut;
-  uint64_t versions[2]; /* Of the lower and the higher end, when it began. */
+  /* Of the lower and the higher end, when it began. */
+  uint64_t actors[2];
+  uint64_t versions[2];
 };
 
 enum sim_event_kind {

@@ -58,8 +58,12 @@ sim_link_heal(struct sim *sim, unsigned left, unsigned right)
   }
   link->cut = false;
   link->connection++;
-  link->versions[left < right ? 0 : 1] = sim->nodes[left].log->version;
-  link->versions[left < right ? 1 : 0] = sim->nodes[right].log->version;
+  const unsigned low = left < right ? left : right;
+  const unsigned high = left < right ? right : left;
+  link->actors[0] = sim->nodes[low].log->actor;
+  link->actors[1] = sim->nodes[high].log->actor;
+  link->versions[0] = sim->nodes[low].log->version;
+  link->versions[1] = sim->nodes[high].log->version;
   sim_trace(sim, "link n%u-n%u up", left, right);
   const unsigned ends[2] = { left, right };
   for (unsigned i = 0; i < 2; i++) {
