@@ -22,7 +22,9 @@
   XX(clock)                                                                    \
   XX(deaths)                                                                   \
   XX(rows)                                                                     \
-  XX(packet)
+  XX(packet)                                                                   \
+  XX(replica)                                                                  \
+  XX(peer)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
 SUITES(SUITE_DECLARE)
