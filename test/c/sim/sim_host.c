@@ -134,7 +134,6 @@ sim_node_start(struct sim *sim, unsigned at)
   for (unsigned i = 0; i < SIM_PROCESSES; i++) {
     node->processes[i] = (struct sim_process){ .id = node->next_process++ };
   }
-  memset(node->peer_incarnation, 0, sizeof node->peer_incarnation);
   memset(node->alive_incarnation, 0, sizeof node->alive_incarnation);
   node->inbox_end = &node->inbox;
   replica_new(sim, at);
@@ -248,6 +247,7 @@ sim_process_start(struct sim *sim, unsigned at)
   const struct holt_time now = sim_time(sim, at);
   sim_trace(sim, "n%u process starts", at);
   for (unsigned i = 0; i < sim->options.nodes; i++) {
+    node->peer_incarnation[i] = UINT64_MAX; /* It watches nobody yet. */
     if (node->linked[i]) {
       if (holt_replica_peer_up(node->replica, &sim->nodes[i].member, &now,
                                &node->peers[i]) != 0) {
