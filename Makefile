@@ -213,7 +213,7 @@ sanitize: $(if $(UNIT_SRC),$(NATIVE)/asan/test_unit) $(if $(SIM_SRC),$(NATIVE)/a
 soak:
 	@tools/require test
 	@$(MAKE) --no-print-directory all test-sim-native
-	@tools/soak
+	@SIM_SECONDS=$$(( $${MINUTES:-10} * 60 )) $(NATIVE)/verify/test_sim
 
 ## bench      the benchmarks
 .PHONY: bench

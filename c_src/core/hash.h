@@ -11,7 +11,7 @@
  * a tenth of the time.  The rounds are bijective, so different words never
  * collide in all 64 bits.
  *
- * Cost:    bytes: about 1 ns per byte, 10 ns at least.  Words: about 2 ns.
+ * Cost:    bytes: about 1 ns each, 10 ns at least; words: a few ns.
  * Threads: pure functions.
  */
 #ifndef HOLT_CORE_HASH_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The builder of keys and the check of finished ones.
+/* The builder of keys.
  *
  * Every value, scalar or container, begins with key_begin() and, once its last
  * byte is written, ends with key_end().  Containers stay open in between as a
@@ -30,6 +30,7 @@
 
 #include "etf_tag.h"
 #include "invariant.h"
+#include "key_form.h"
 
 enum key_frame_kind {
   FRAME_TUPLE,   /* left values are due. */
@@ -37,14 +38,6 @@ enum key_frame_kind {
   FRAME_OPEN,    /* A list, elements until holt_key_tail(). */
   FRAME_COUNTED, /* A list, left elements are due, at least one. */
   FRAME_TAIL     /* A list, its tail is due. */
-};
-
-/* Size of tag and length before what follows. */
-enum {
-  HEAD_BINARY = 5,
-  HEAD_BITS = 6,
-  HEAD_LIST = 5,
-  HEAD_MAP = 5
 };
 
 /*
@@ -196,30 +189,11 @@ key_write_u8(struct holt_key *key, unsigned value)
   key_write_be(key, value, 1);
 }
 
-/* Characters from 128 on take two bytes in UTF-8. */
-static size_t
-atom_utf8_size(const uint8_t *name, size_t size, bool latin1)
-{
-  size_t utf8_size = size;
-  for (size_t i = 0; latin1 && i < size; i++) {
-    utf8_size += name[i] >> 7;
-  }
-  return utf8_size;
-}
-
-/* Bytes that key_write_atom() writes. */
-static size_t
-atom_size(const uint8_t *name, size_t size, bool latin1)
-{
-  const size_t utf8_size = atom_utf8_size(name, size, latin1);
-  return utf8_size + (utf8_size > UINT8_MAX ? 3 : 2);
-}
-
 static void
 key_write_atom(struct holt_key *key, const uint8_t *name, size_t size,
                bool latin1)
 {
-  const size_t utf8_size = atom_utf8_size(name, size, latin1);
+  const size_t utf8_size = holt__atom_utf8_size(name, size, latin1);
   if (utf8_size > UINT8_MAX) {
     key_write_u8(key, HOLT_TAG_ATOM_UTF8);
     key_write_be(key, utf8_size, 2);
@@ -467,33 +441,16 @@ key_put_big(struct holt_key *key, bool negative, const uint8_t *magnitude,
   return key_end(key);
 }
 
-/* Bytes of the magnitude without high zeros. */
-static size_t
-magnitude_size(uint64_t magnitude)
-{
-  size_t size = 0;
-  for (; magnitude > 0; magnitude >>= 8) {
-    size++;
-  }
-  return size;
-}
-
-static uint64_t
-magnitude_of(int64_t value)
-{
-  return value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-}
-
 int
 holt_key_int(struct holt_key *key, int64_t value)
 {
   if (value < INT32_MIN || value > INT32_MAX) {
     uint8_t bytes[8];
-    const uint64_t magnitude = magnitude_of(value);
+    const uint64_t magnitude = holt__magnitude_of(value);
     for (size_t i = 0; i < sizeof bytes; i++) {
       bytes[i] = (uint8_t)(magnitude >> (8 * i));
     }
-    return key_put_big(key, value < 0, bytes, magnitude_size(magnitude));
+    return key_put_big(key, value < 0, bytes, holt__magnitude_size(magnitude));
   }
   const bool small = value >= 0 && value <= UINT8_MAX;
   const size_t size = small ? 1 : 4;
@@ -549,7 +506,7 @@ static int
 key_put_atom(struct holt_key *key, const uint8_t *name, size_t size,
              bool latin1)
 {
-  const int rv = key_begin(key, 0, atom_size(name, size, latin1));
+  const int rv = key_begin(key, 0, holt__atom_size(name, size, latin1));
   if (rv != 0) {
     return rv;
   }
@@ -752,7 +709,8 @@ key_begin_node(struct holt_key *key, const struct holt_etf_token *token,
                size_t rest)
 {
   return key_begin(
-    key, rest, atom_size(token->node, token->node_size, token->node_latin1));
+    key, rest,
+    holt__atom_size(token->node, token->node_size, token->node_latin1));
 }
 
 static void
@@ -790,19 +748,10 @@ key_put_port(struct holt_key *key, const struct holt_etf_token *token)
   return key_end(key);
 }
 
-/* References are equal when they differ in zero words at the end only.  The
- * BEAM makes them of three words, or of five if they stand for a process, so
- * these are the lengths kept. */
-static size_t
-reference_words(const struct holt_etf_token *token)
-{
-  return token->words[3] == 0 && token->words[4] == 0 ? 3 : 5;
-}
-
 static int
 key_put_reference(struct holt_key *key, const struct holt_etf_token *token)
 {
-  const size_t words = reference_words(token);
+  const size_t words = holt__reference_words(token);
   const int rv = key_begin_node(key, token, 1 + 2 + 4 + 4 * words);
   if (rv != 0) {
     return rv;
@@ -881,176 +830,4 @@ holt_key_etf(struct holt_key *key, const uint8_t *bytes, size_t size)
     due--;
   }
   return reader.at == reader.end ? 0 : key_fail(key, HOLT_ERR_MALFORMED);
-}
-
-/*
- * Checking
- */
-
-/* A container of which values are still due. */
-struct check_frame {
-  enum holt_etf_type type;
-  uint64_t left;           /* Values due, a list's tail among them. */
-  const uint8_t *last;     /* A map's greatest key so far, or NULL. */
-  const uint8_t *last_end; /* Where it ends. */
-  const uint8_t *start;    /* Where the key being read starts. */
-};
-
-/* The tag that a token's value has in a key, and the bytes the token takes
- * there; 0 for what has no place in a key. */
-static size_t
-canonical_shape(const struct holt_etf_token *token, unsigned *tag)
-{
-  switch (token->type) {
-  case HOLT_ETF_INTEGER:
-    if (token->integer >= 0 && token->integer <= UINT8_MAX) {
-      *tag = HOLT_TAG_SMALL_INTEGER;
-      return 2;
-    }
-    if (token->integer >= INT32_MIN && token->integer <= INT32_MAX) {
-      *tag = HOLT_TAG_INTEGER;
-      return 5;
-    }
-    *tag = HOLT_TAG_SMALL_BIG;
-    return 3 + magnitude_size(magnitude_of(token->integer));
-  case HOLT_ETF_BIG:
-    *tag = token->size <= UINT8_MAX ? HOLT_TAG_SMALL_BIG : HOLT_TAG_LARGE_BIG;
-    return (token->size <= UINT8_MAX ? 3 : 6) + token->size;
-  case HOLT_ETF_FLOAT:
-    *tag = HOLT_TAG_NEW_FLOAT;
-    return 9;
-  case HOLT_ETF_ATOM:
-    *tag =
-      token->size <= UINT8_MAX ? HOLT_TAG_SMALL_ATOM_UTF8 : HOLT_TAG_ATOM_UTF8;
-    return atom_size(token->bytes, token->size, false);
-  case HOLT_ETF_BINARY:
-    *tag = HOLT_TAG_BINARY;
-    return HEAD_BINARY + token->size;
-  case HOLT_ETF_BITS:
-    *tag = HOLT_TAG_BIT_BINARY;
-    return HEAD_BITS + token->size;
-  case HOLT_ETF_NIL:
-    *tag = HOLT_TAG_NIL;
-    return 1;
-  case HOLT_ETF_LIST:
-    *tag = HOLT_TAG_LIST;
-    return token->arity == 0 ? 0 : HEAD_LIST;
-  case HOLT_ETF_TUPLE:
-    *tag =
-      token->arity <= UINT8_MAX ? HOLT_TAG_SMALL_TUPLE : HOLT_TAG_LARGE_TUPLE;
-    return token->arity <= UINT8_MAX ? 2 : 5;
-  case HOLT_ETF_MAP:
-    *tag = HOLT_TAG_MAP;
-    return HEAD_MAP;
-  case HOLT_ETF_PID:
-    *tag = HOLT_TAG_NEW_PID;
-    return 13 + atom_size(token->node, token->node_size, token->node_latin1);
-  case HOLT_ETF_PORT:
-    *tag = HOLT_TAG_V4_PORT;
-    return 13 + atom_size(token->node, token->node_size, token->node_latin1);
-  case HOLT_ETF_REFERENCE:
-    *tag = HOLT_TAG_NEWER_REFERENCE;
-    return 7 + 4 * reference_words(token) +
-           atom_size(token->node, token->node_size, token->node_latin1);
-  default:
-    return 0;
-  }
-}
-
-/* Is this token, which took size bytes, in its one form? */
-static int
-check_token(const struct holt_etf_token *token, size_t size)
-{
-  if (token->type == HOLT_ETF_FUN || token->type == HOLT_ETF_EXPORT) {
-    return HOLT_ERR_UNSUPPORTED;
-  }
-  unsigned tag = 0;
-  if (canonical_shape(token, &tag) != size || tag != token->tag ||
-      token->node_latin1) {
-    return HOLT_ERR_MALFORMED;
-  }
-  if (token->type == HOLT_ETF_BITS &&
-      (uint8_t)(token->bytes[token->size - 1] << token->bits) != 0) {
-    return HOLT_ERR_MALFORMED;
-  }
-  return 0;
-}
-
-/* A value begins at start: is it in a place where it may be? */
-static int
-check_begin(struct check_frame *frame, const struct holt_etf_token *token,
-            const uint8_t *start)
-{
-  if (frame->type == HOLT_ETF_LIST && frame->left == 1 &&
-      token->type == HOLT_ETF_LIST) {
-    return HOLT_ERR_MALFORMED; /* It should have gone on instead. */
-  }
-  frame->start = start;
-  return 0;
-}
-
-/* A value of this frame is complete, the next one begins at end. */
-static int
-check_end(struct check_frame *frame, const uint8_t *end)
-{
-  holt_assert(frame->left > 0);
-
-  frame->left--;
-  if (frame->type == HOLT_ETF_MAP && frame->left % 2 == 1) {
-    if (frame->last != NULL) {
-      const size_t last_size = (size_t)(frame->last_end - frame->last);
-      const size_t size = (size_t)(end - frame->start);
-      if (memcmp(frame->last, frame->start,
-                 last_size < size ? last_size : size) >= 0) {
-        return HOLT_ERR_MALFORMED;
-      }
-    }
-    frame->last = frame->start;
-    frame->last_end = end;
-  }
-  return 0;
-}
-
-int
-holt_key_check(const uint8_t *bytes, size_t size)
-{
-  struct check_frame frames[HOLT_KEY_DEPTH_MAX];
-  size_t depth = 0;
-  struct holt_etf_reader reader;
-  holt_etf_init(&reader, bytes, size);
-
-  do {
-    struct holt_etf_token token;
-    const uint8_t *const start = reader.at;
-    int rv = holt_etf_next(&reader, &token);
-    if (rv == 0) {
-      rv = check_token(&token, (size_t)(reader.at - start));
-    }
-    if (rv == 0 && depth > 0) {
-      rv = check_begin(&frames[depth - 1], &token, start);
-    }
-    const uint64_t children = holt_etf_children(&token);
-    if (rv == 0 && children > 0) {
-      if (depth == HOLT_KEY_DEPTH_MAX) {
-        return HOLT_ERR_TOO_DEEP;
-      }
-      frames[depth++] = (struct check_frame){
-        .type = token.type,
-        .left = children,
-      };
-      continue;
-    }
-    /* A value is complete, and with it maybe what it is in, and so on. */
-    while (rv == 0 && depth > 0) {
-      rv = check_end(&frames[depth - 1], reader.at);
-      if (frames[depth - 1].left > 0) {
-        break;
-      }
-      depth--;
-    }
-    if (rv != 0) {
-      return rv;
-    }
-  } while (depth > 0);
-  return reader.at == reader.end ? 0 : HOLT_ERR_MALFORMED;
 }

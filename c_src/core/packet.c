@@ -21,6 +21,7 @@
 
 #define FLAG_GAP 0x01u
 #define FLAG_CLEAN 0x01u
+#define FLAG_ANEW 0x02u
 
 /* The first byte of a term in external format; of every value, if any. */
 #define ETF_VERSION 131u
@@ -288,14 +289,22 @@ holt_delta_row(struct holt_delta_writer *writer,
 }
 
 int
-holt_delta_end(struct holt_delta_writer *writer, uint64_t to, bool clean)
+holt_delta_end(struct holt_delta_writer *writer, uint64_t to, uint64_t as_of,
+               uint64_t anew)
 {
-  holt_assert(to >= writer->seq);
+  holt_assert(to >= writer->seq && as_of >= to);
 
   write_death_run(writer);
   holt_buf_put_u8(writer->out, ITEM_END);
-  holt_buf_put_u8(writer->out, clean ? FLAG_CLEAN : 0);
+  holt_buf_put_u8(writer->out, (uint8_t)((as_of == to ? FLAG_CLEAN : 0) |
+                                         (anew != 0 ? FLAG_ANEW : 0)));
   holt_buf_put_varint(writer->out, to - writer->after);
+  if (as_of != to) {
+    holt_buf_put_varint(writer->out, as_of - to);
+  }
+  if (anew != 0) {
+    holt_buf_put_varint(writer->out, anew);
+  }
   return writer->out->error;
 }
 
@@ -469,6 +478,31 @@ check_row(const struct holt_row_spec *row, const struct holt_tuning *tuning)
   return holt_key_check(row->key, row->key_size);
 }
 
+/* What stands behind the items. */
+static int
+delta_tail(struct holt_message *message)
+{
+  struct holt_reader reader = { .at = message->body + message->state.offset + 1,
+                                .end = message->body + message->body_size };
+  const uint8_t flags = holt_read_u8(&reader);
+  const bool anew = (flags & FLAG_ANEW) != 0;
+  message->clean = (flags & FLAG_CLEAN) != 0;
+  const uint64_t length = holt_read_varint(&reader);
+  const uint64_t behind = message->clean ? 0 : holt_read_varint(&reader);
+  message->anew = anew ? holt_read_varint(&reader) : 0;
+  if (reader.error != 0 || reader.at != reader.end ||
+      (flags & ~(FLAG_CLEAN | FLAG_ANEW)) != 0 ||
+      message->clean != (behind == 0) || anew != (message->anew != 0) ||
+      length > UINT64_MAX - message->after ||
+      behind > UINT64_MAX - message->after - length ||
+      message->after + length < message->state.seq) {
+    return HOLT_ERR_MALFORMED;
+  }
+  message->to = message->after + length;
+  message->as_of = message->to + behind;
+  return 0;
+}
+
 /* Read every item once; fills in what stands behind them. */
 static int
 delta_check(struct holt_message *message, size_t offset,
@@ -496,17 +530,10 @@ delta_check(struct holt_message *message, size_t offset,
     }
   } while (item.type != HOLT_ITEM_END);
 
-  struct holt_reader reader = { .at = message->body + message->state.offset + 1,
-                                .end = message->body + message->body_size };
-  const uint8_t flags = holt_read_u8(&reader);
-  const uint64_t length = holt_read_varint(&reader);
-  if (reader.error != 0 || reader.at != reader.end ||
-      (flags & ~FLAG_CLEAN) != 0 || length > UINT64_MAX - message->after ||
-      message->after + length < message->state.seq) {
-    return HOLT_ERR_MALFORMED;
+  const int rv = delta_tail(message);
+  if (rv != 0) {
+    return rv;
   }
-  message->to = message->after + length;
-  message->clean = (flags & FLAG_CLEAN) != 0;
   delta_rewind(message, offset);
   return 0;
 }

@@ -15,6 +15,7 @@
  *     header   version:8  to_session:64  from_session:64
  *     body     kind:8 ...
  *     delta    kind  actor:64  after  item*  0x00  flags:8  (to - after)
+ *              (as_of - to)?  anew?
  *     item     0x80|flags  row...     a row, written after its predecessor
  *              0x01  birth            a death
  *              0x02  birth  count     a run of deaths
@@ -131,8 +132,13 @@ void holt_delta_row(struct holt_delta_writer *writer,
                     const struct holt_row_spec *row);
 void holt_delta_death(struct holt_delta_writer *writer, uint64_t birth);
 
-/* Errors of the buffer surface here: HOLT_ERR_NOMEM, HOLT_ERR_TOO_LARGE. */
-int holt_delta_end(struct holt_delta_writer *writer, uint64_t to, bool clean);
+/* as_of is our version now; a delta to there is clean.  anew is 0, or names the
+ * copy made anew that this delta is a piece of, by our version when it began:
+ * such a delta fits no other copy.
+ *
+ * Errors of the buffer surface here: HOLT_ERR_NOMEM, HOLT_ERR_TOO_LARGE. */
+int holt_delta_end(struct holt_delta_writer *writer, uint64_t to,
+                   uint64_t as_of, uint64_t anew);
 
 /* The most bytes a row can take in a delta besides its key and value. */
 #define HOLT_DELTA_ROW_BYTES_MAX 96u
@@ -178,6 +184,8 @@ struct holt_message {
   uint64_t actor; /* The rest is a delta's. */
   uint64_t after;
   uint64_t to;
+  uint64_t as_of; /* See holt_delta_end(). */
+  uint64_t anew;
   bool clean; /* The rows are those of version `to`. */
   bool begun; /* A replica has taken it up. */
   struct holt_mem *mem;

@@ -99,12 +99,25 @@ holt__peer_drop(struct holt_replica *replica, struct holt_peer *peer,
 }
 
 void
+holt__peer_give_up(struct holt_replica *replica, struct holt_peer *peer,
+                   uint64_t now_ms)
+{
+  if (peer->ended) {
+    holt__peer_drop(replica, peer, now_ms);
+    return;
+  }
+  peer->missing = false;
+  actor_lost(replica, peer->actor, now_ms);
+}
+
+void
 holt__peer_rewind(struct holt_replica *replica, struct holt_peer *peer,
                   uint64_t cursor)
 {
   const bool known =
     cursor <= replica->self->version && cursor >= replica->deaths.base;
   peer->cursor = known ? cursor : 0;
+  peer->anew_at = 0;
   peer->acked = peer->cursor;
   peer->inflight_count = 0;
   peer->inflight_bytes = 0;
@@ -121,6 +134,7 @@ session_begin(struct holt_replica *replica, struct holt_peer *peer,
   peer->up = false;
   peer->confirmed = false;
   peer->missing = false;
+  peer->ended = false;
   peer->remote_session = 0;
   peer->hello_due = true;
   peer->hello_count = 0;
@@ -166,6 +180,7 @@ holt_replica_peer_down(struct holt_replica *replica, uint32_t id,
     /* The replica may be started again in a moment and greet us: until then
      * its names stand, and nothing is sent. */
     peer->up = false;
+    peer->ended = true;
     peer->missing = true;
     peer->missing_since_ms = now->mono_ms;
     return;
@@ -245,6 +260,7 @@ session_remote(struct holt_replica *replica, struct holt_peer *peer,
     peer->remote_session = hello->session;
     peer->up = true;
     peer->missing = false;
+    peer->ended = false;
     peer->vector_at_ms = now_ms + replica->tuning.vector_interval_ms;
     peer->ack_due = false;
     const bool ours = hello->have_actor == replica->self->id;

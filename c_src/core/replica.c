@@ -581,6 +581,8 @@ holt__actor_restart(struct holt_actor *actor)
 {
   actor->epoch++;
   actor->cursor = 0;
+  actor->as_of = 0;
+  actor->anew_at = 0;
   actor->dirty = true;
 }
 

@@ -529,7 +529,9 @@ static void
 put_undo(struct holt_rows *rows, struct put *put,
          const struct holt_row_spec *spec)
 {
-  holt_mem_free(rows->mem, put->value, spec->value_size);
+  if (put->value != NULL) {
+    holt_mem_free(rows->mem, put->value, spec->value_size);
+  }
   if (put->row != NULL) {
     holt_mem_free(rows->mem, put->row, sizeof *put->row);
   }

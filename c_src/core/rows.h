@@ -67,6 +67,8 @@ struct holt_actor {
   uint64_t fingerprint; /* Sum over the rows, independent of their order. */
   uint64_t absent_since_ms;
   uint64_t nacked_at_ms;
+  uint64_t as_of;            /* What the newest delta in it showed. */
+  uint64_t anew_at;          /* Names the copy made anew last: see state.h. */
   struct holt_member member; /* Owned: one block, the name, then the node. */
   uint32_t slot;             /* Never reused; survives a change of identity. */
   uint32_t creation;         /* Of the node: part of its pids. */

@@ -22,7 +22,16 @@
  * it has in sight, takes the rows anew, and drops what was not sent again when
  * a clean delta ends it.  The receiver takes a delta only when its own cursor
  * is `after`; anything else is answered with its cursor, and the sender goes on
- * from there.  So the sender keeps nothing but a cursor per peer.
+ * from there.  So the sender keeps little more than a cursor per peer.
+ *
+ * Each delta shows the rows as of the version at which it was encoded, and may
+ * go on from an older one, never from a newer one, which lacks what has moved
+ * on since: so it says as of when it is.
+ *
+ * The deltas of a repair need the deaths since the repair began, not those
+ * since the cursor, which the log may have lost.  They would be wrong for a
+ * copy that stands at the same cursor by another way, so they name the repair
+ * by the version at which it began, and fit no other copy.
  */
 #ifndef HOLT_CORE_STATE_H
 #define HOLT_CORE_STATE_H
@@ -68,7 +77,8 @@ struct holt_peer {
   uint64_t actor;            /* Theirs; 0 until their hello. */
   bool up;                   /* Their hello has come. */
   bool confirmed;            /* They know our session. */
-  bool missing;              /* The replica behind the link is gone. */
+  bool missing;              /* The replica behind the link has not shown up. */
+  bool ended;                /* It is known to be gone: nobody to greet. */
   bool busy; /* Its link took nothing: wait for busy_until_ms. */
 
   /* What is due. */
@@ -85,6 +95,7 @@ struct holt_peer {
   /* Our stream to it. */
   uint64_t cursor; /* Sent so far. */
   uint64_t acked;
+  uint64_t anew_at;      /* Our version when its copy began from 0; else 0. */
   struct holt_walk walk; /* The first row beyond the cursor, when active. */
   bool seeking;          /* The walk is still on its way back to the cursor. */
   struct holt_inflight inflight[HOLT_INFLIGHT_MAX];
@@ -174,6 +185,11 @@ struct holt_peer *holt__peer_by_id(const struct holt_replica *replica,
                                    uint32_t id);
 void holt__peer_drop(struct holt_replica *replica, struct holt_peer *peer,
                      uint64_t now_ms);
+
+/* Nothing has come from the peer for too long: hide its actor.  A link that is
+ * there is kept, and greeted until it answers. */
+void holt__peer_give_up(struct holt_replica *replica, struct holt_peer *peer,
+                        uint64_t now_ms);
 
 /* Begin our stream to the peer at this cursor, or at 0 when it is not one that
  * we can go on from. */

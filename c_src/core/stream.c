@@ -126,12 +126,27 @@ effect_bytes(struct holt_replica *replica, struct holt_effect *effect,
   effect->size = replica->out.size;
 }
 
+/* The actor of the peer, or, before its hello, the one it had before the link
+ * was lost: what we hold of that need not be sent again. */
+static const struct holt_actor *
+actor_of(const struct holt_replica *replica, const struct holt_peer *peer)
+{
+  if (peer->actor != 0) {
+    return holt_rows_actor(&replica->rows, peer->actor);
+  }
+  const struct holt_actor *actor = replica->rows.actor_list;
+  while (actor != NULL &&
+         (actor->gone || !holt_member_equal(&actor->member, &peer->member))) {
+    actor = actor->next;
+  }
+  return actor;
+}
+
 static bool
 send_hello(struct holt_replica *replica, struct holt_peer *peer,
            struct holt_effect *effect, uint64_t now_ms)
 {
-  const struct holt_actor *const theirs =
-    peer->actor == 0 ? NULL : holt_rows_actor(&replica->rows, peer->actor);
+  const struct holt_actor *const theirs = actor_of(replica, peer);
   const struct holt_hello hello = { .version_min = HOLT_PROTOCOL_VERSION,
                                     .version_max = HOLT_PROTOCOL_VERSION,
                                     .member = replica->self->member,
@@ -228,6 +243,9 @@ delta_sent(struct holt_replica *replica, struct holt_peer *peer, uint64_t to,
   peer->last = LAST_DELTA;
   peer->last_cursor = peer->cursor;
   peer->last_bytes = bytes;
+  if (peer->cursor == 0) {
+    peer->anew_at = replica->self->version;
+  }
   peer->cursor = to;
   if (peer->inflight_count == HOLT_INFLIGHT_MAX) {
     peer->inflight_count--;
@@ -244,14 +262,25 @@ delta_sent(struct holt_replica *replica, struct holt_peer *peer, uint64_t to,
   }
 }
 
+/* Whether the log still has every death that this peer has to hear of: those
+ * after its cursor, or, while its copy is made anew, those of rows sent since
+ * that began.  Without the second a copy that takes more than one message would
+ * begin again with each. */
+static bool
+log_reaches(const struct holt_replica *replica, const struct holt_peer *peer)
+{
+  const uint64_t base = replica->deaths.base;
+  return peer->cursor == 0 || peer->cursor >= base || peer->anew_at >= base;
+}
+
 /* One delta for this peer, and for all others that stand at the same place:
  * encoded once. */
 static bool
 send_delta(struct holt_replica *replica, struct holt_peer *peer,
            struct holt_effect *effect, uint64_t now_ms)
 {
-  if (peer->cursor != 0 && peer->cursor < replica->deaths.base) {
-    holt__peer_rewind(replica, peer, 0); /* The log reaches back no more. */
+  if (!log_reaches(replica, peer)) {
+    holt__peer_rewind(replica, peer, 0);
   }
   if (!seek(replica, peer)) {
     return false;
@@ -262,14 +291,17 @@ send_delta(struct holt_replica *replica, struct holt_peer *peer,
   holt_buf_clear(&replica->out);
   holt_delta_begin(&writer, &replica->out, replica->self->id, peer->cursor);
   const uint64_t after = peer->cursor;
+  const uint64_t anew =
+    after != 0 && after < replica->deaths.base ? peer->anew_at : 0;
   const uint64_t to = encode_range(replica, &writer, &row, &clean);
-  if (holt_delta_end(&writer, to, clean) != 0) {
+  if (holt_delta_end(&writer, to, replica->self->version, anew) != 0) {
     wait(peer, now_ms); /* No memory: perhaps later. */
     return false;
   }
   for (struct holt_peer *other = replica->peers; other != NULL;
        other = other->next) {
-    if (other->cursor == after && wants_delta(replica, other)) {
+    if (other->cursor == after && wants_delta(replica, other) &&
+        (anew == 0 || other->anew_at == anew)) {
       target(replica, effect, other);
       delta_sent(replica, other, to, replica->out.size, row, clean);
     }
@@ -333,7 +365,7 @@ hand_out_conflict(struct holt_replica *replica, struct holt_effect *effect)
 }
 
 static void
-drop_missing(struct holt_replica *replica, uint64_t now_ms)
+give_up_missing(struct holt_replica *replica, uint64_t now_ms)
 {
   struct holt_peer *next = replica->peers;
   while (next != NULL) {
@@ -341,7 +373,7 @@ drop_missing(struct holt_replica *replica, uint64_t now_ms)
     next = peer->next;
     if (peer->missing &&
         now_ms - peer->missing_since_ms >= replica->tuning.replica_restart_ms) {
-      holt__peer_drop(replica, peer, now_ms);
+      holt__peer_give_up(replica, peer, now_ms);
     }
   }
 }
@@ -413,7 +445,7 @@ holt_replica_poll(struct holt_replica *replica, const struct holt_time *now,
   *effect = (struct holt_effect){ .type = HOLT_EFFECT_NONE };
   replica->quiet = false;
 
-  drop_missing(replica, now_ms);
+  give_up_missing(replica, now_ms);
   const bool more = holt__background(replica, now_ms);
   if (hand_out_conflict(replica, effect) ||
       serve_peers(replica, effect, now_ms)) {

@@ -59,6 +59,12 @@ delta_begin(struct holt_replica *replica, struct holt_message *message,
   if (actor == NULL || actor->gone || message->actor != peer->actor) {
     return HOLT_ERR_STALE;
   }
+  if (message->as_of < actor->as_of) {
+    /* Written before something that is in already: its rows have moved on. */
+    replica->counters.duplicates++;
+    ack_due(peer, false);
+    return HOLT_ERR_BUSY;
+  }
   if (message->after == 0 && actor->cursor != 0) {
     holt__actor_restart(actor);
     replica->counters.repairs++;
@@ -66,10 +72,16 @@ delta_begin(struct holt_replica *replica, struct holt_message *message,
     replica->counters.duplicates++;
     ack_due(peer, false);
     return HOLT_ERR_BUSY;
-  } else if (message->after > actor->cursor) {
+  } else if (message->after > actor->cursor ||
+             (message->after > 0 && message->anew != 0 &&
+              message->anew != actor->anew_at)) {
     report_gap(replica, peer, actor, now_ms);
     return HOLT_ERR_BUSY;
   }
+  if (message->after == 0) {
+    actor->anew_at = message->as_of;
+  }
+  actor->as_of = message->as_of;
   actor->dirty = true;
   replica->applying = actor;
   return 0;

@@ -29,7 +29,8 @@
  * Order:   none within a bucket.
  * Cost:    insert, remove, chain: O(1) expected, plus at most a few buckets
  *          split or joined.  Doubling the directory copies 8 bytes per 512
- *          buckets: 16 KiB at a million, 2 MiB at HOLT_TABLE_BUCKETS_MAX.
+ *          buckets: 16 KiB at a million, 2 MiB at HOLT_TABLE_BUCKETS_MAX.  What
+ *          the host's allocator does with a freed segment is not counted.
  * Memory:  8 to 16 bytes per node while it grows; 4 KiB at least, nothing while
  *          it never held a node.
  * Threads: none.  Readers may share it while nobody inserts or removes.

@@ -151,8 +151,9 @@ HOLT_API int holt_etf_skip(struct holt_etf_reader *reader);
  * Errors as of holt_etf_skip().
  *
  * What this cannot promise: the host may still refuse the term, for duplicate
- * keys in a map or an integer beyond its own limit.  A host decodes with a
- * function that can say no. */
+ * keys in a map, an integer beyond its own limit, or a pid, port or reference
+ * that claims to be its own and cannot be.  A host decodes with a function that
+ * can say no. */
 HOLT_API int holt_etf_check(const uint8_t *bytes, size_t size);
 
 /* True iff the bytes are UTF-8 of at most HOLT_ETF_ATOM_CHARS_MAX characters,

@@ -5,8 +5,8 @@
  *     ... hex.bytes, hex.size ...
  *     hex_delete(&hex);
  *
- * Digits come in pairs; spaces and bars between pairs are ignored.  The block is
- * exactly as large as the bytes, so that the sanitizer sees any read beyond.
+ * Digits come in pairs; spaces and bars between pairs are ignored.  The block
+ * is exactly as large as the bytes, so that the sanitizer sees any read beyond.
  */
 #ifndef HOLT_TEST_HEX_H
 #define HOLT_TEST_HEX_H

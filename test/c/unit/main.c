@@ -18,6 +18,7 @@
   XX(table)                                                                    \
   XX(etf)                                                                      \
   XX(key)                                                                      \
+  XX(key_check)                                                                \
   XX(clock)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);

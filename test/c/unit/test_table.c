@@ -239,6 +239,7 @@ struct scan_run {
   struct item *items;
   size_t count;
   unsigned hash_bits;
+  unsigned one_in; /* Of as many nodes walked over, one is removed. */
 };
 
 static void
@@ -271,7 +272,7 @@ run_burst(struct scan_run *run, uint64_t size)
   }
 }
 
-/* Walk one chain; now and then remove the node walked over. */
+/* Walk one chain, removing some of the nodes walked over, or all. */
 static bool
 run_walk(struct scan_run *run, struct holt_table_node *chain, uint64_t cursor,
          uint64_t next)
@@ -290,7 +291,7 @@ run_walk(struct scan_run *run, struct holt_table_node *chain, uint64_t cursor,
     if (item->steady && item->visits != 1) {
       return false;
     }
-    if (prng_chance(&run->prng, 1, 50)) {
+    if (prng_chance(&run->prng, 1, run->one_in)) {
       run_toggle(run, item);
     }
   }
@@ -306,6 +307,8 @@ run_scan(struct scan_run *run)
   }
   const uint64_t pace = 1 + prng_below(&run->prng, 400);
   const uint64_t burst = prng_below(&run->prng, 2000);
+  static const unsigned odds[] = { 50, 2, 1 };
+  run->one_in = odds[prng_below(&run->prng, 3)];
   uint64_t cursor = 0;
   uint64_t steps = 0;
   while (cursor != HOLT_TABLE_SCAN_END) {

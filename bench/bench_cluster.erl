@@ -1,0 +1,160 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% @doc On two nodes: how long until the other one knows, and what does it cost?
+%%
+%% A clock that all OS processes of one machine share makes it possible to start the
+%% measurement on one node and to end it on the other.
+-module(bench_cluster).
+
+-export([visible/3, start_looking/1, looked/1]).
+-export([use/1, used/2, fill/2]).
+-export([watch_down/2, watched/1]).
+
+%%--------------------------------------------------------------------
+%% One name
+
+%% @doc On A: times in nanoseconds from the call on A until a process on B, which does
+%% nothing but look, sees the name.  `message': until it sees a message, no name.
+-spec visible(bench_names:contender() | message, node(), Samples :: pos_integer()) ->
+    [integer()].
+visible(Contender, Node, Samples) ->
+    Looker = spawn_link(Node, ?MODULE, start_looking, [self()]),
+    Times = [visible_one(Contender, Looker, {sample, I}) || I <- lists:seq(1, Samples)],
+    unlink(Looker),
+    exit(Looker, kill),
+    Times.
+
+visible_one(Contender, Looker, Key) ->
+    Looker ! {look, Contender, Key},
+    receive
+        {Looker, looking} -> ok
+    end,
+    Start = bench_names:now_ns(),
+    case Contender of
+        message -> Looker ! Key;
+        _ -> ok = bench_names:add(Contender, Key, self())
+    end,
+    End =
+        receive
+            {Looker, seen, Time} -> Time
+        end,
+    Contender =:= message orelse bench_names:remove(Contender, Key, self()),
+    End - Start.
+
+%% @private
+-spec start_looking(pid()) -> no_return().
+start_looking(Asker) ->
+    receive
+        {look, Contender, Key} ->
+            Asker ! {self(), looking},
+            Asker ! {self(), seen, look(Contender, Key)},
+            start_looking(Asker)
+    end.
+
+look(message, Key) ->
+    receive
+        Key -> bench_names:now_ns()
+    after 0 ->
+        erlang:yield(),
+        look(message, Key)
+    end;
+look(Contender, Key) ->
+    case bench_names:find(Contender, Key) of
+        undefined ->
+            %% Whoever brings the name may be waiting for this scheduler.
+            erlang:yield(),
+            look(Contender, Key);
+        _ -> bench_names:now_ns()
+    end.
+
+%% @doc On B: wait for a name; when was it there?
+-spec looked({bench_names:contender(), Key :: term()}) -> integer().
+looked({Contender, Key}) ->
+    ok = bench_names:await({found, Contender, Key}, true),
+    bench_names:now_ns().
+
+%%--------------------------------------------------------------------
+%% Many names
+
+%% @doc What this node has used so far: memory, processor time, what it sent to Node.
+-spec use(node()) -> map().
+use(Node) ->
+    Memory = memory(),
+    maps:merge(Memory, work(Node)).
+
+%% @doc The difference to what it had used then.  What it takes to look is left out.
+-spec used(node(), map()) -> map().
+used(Node, Before) ->
+    Work = work(Node),
+    maps:map(fun(Key, Now) -> Now - maps:get(Key, Before) end, maps:merge(Work, memory())).
+
+work(Node) ->
+    {Cpu, _} = statistics(runtime),
+    {_, Port} = lists:keyfind(Node, 1, erlang:system_info(dist_ctrl)),
+    {ok, [{send_oct, Bytes}, {send_cnt, Packets}]} = inet:getstat(Port, [send_oct, send_cnt]),
+    #{cpu_ms => Cpu, bytes => Bytes, packets => Packets}.
+
+memory() ->
+    collect_garbage(),
+    #{
+        memory => erlang:memory(total),
+        native => maps:get(memory_bytes, holt_cluster:info(bench))
+    }.
+
+%% The owners of names have no garbage.
+collect_garbage() ->
+    [
+        erlang:garbage_collect(Pid)
+     || Pid <- processes(),
+        {total_heap_size, Words} <- [erlang:process_info(Pid, total_heap_size)],
+        Words > 1000
+    ].
+
+%% @doc Give a name to each owner; when was the first call made?
+-spec fill(bench_names:contender(), Keys :: tuple()) -> integer().
+fill(Contender, Keys) ->
+    Start = bench_names:now_ns(),
+    ok = bench_names:fill(Contender, Keys),
+    Start.
+
+%%--------------------------------------------------------------------
+%% A node dies
+
+%% @doc Measure, from the moment in which this node is told that Node is gone, how long
+%% it takes until the contender has no names left.
+-spec watch_down(bench_names:contender(), node()) -> pid().
+watch_down(Contender, Node) ->
+    Parent = self(),
+    Watcher = spawn(fun() ->
+        ok = net_kernel:monitor_nodes(true),
+        Parent ! {self(), ready},
+        receive
+            {nodedown, Node} -> ok
+        end,
+        Start = bench_names:now_ns(),
+        gone(Contender),
+        Ns = bench_names:now_ns() - Start,
+        receive
+            {tell, Who} -> Who ! {self(), Ns}
+        end
+    end),
+    receive
+        {Watcher, ready} -> Watcher
+    end.
+
+gone(Contender) ->
+    case bench_names:count(Contender) of
+        0 -> ok;
+        _ -> gone(Contender)
+    end.
+
+-spec watched(pid()) -> integer().
+watched(Watcher) ->
+    Monitor = monitor(process, Watcher),
+    Watcher ! {tell, self()},
+    receive
+        {Watcher, Ns} ->
+            demonitor(Monitor, [flush]),
+            Ns;
+        {'DOWN', Monitor, process, _, Reason} ->
+            error(Reason)
+    end.

@@ -1,0 +1,184 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% @private
+%% @doc Cleans up after instances, on this node.
+%%
+%% The rows of an instance outlive its processes: a crash must not lose names.  So
+%% somebody has to notice when nobody comes back for them.
+%%
+%% ```
+%%   root started    --> watched; an orphaned instance of this name is adopted
+%%   root gone, and the instance closed by its replica process --> nothing left to do
+%%   root gone, and the instance still open (killed, crashed)  --> an orphan:
+%%        closed after orphan_ms, unless the root is started again before
+%%   instance closed --> its memory is freed in slices, between other messages
+%% '''
+%%
+%% Which roots there are stands in a table that belongs to {@link holt_sup}.
+-module(holt_janitor).
+
+-behaviour(gen_server).
+
+-include_lib("kernel/include/logger.hrl").
+
+%% API
+-export([start_link/0, new_table/0, watch/3, sweep/0, distributed/0]).
+%% gen_server callbacks
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
+
+-define(TABLE, holt_roots).
+
+-record(data, {
+    %% The roots that are watched, by monitor.
+    roots = #{} :: #{reference() => atom()},
+    %% The orphans, each with the timer of its end.
+    orphans = #{} :: #{atom() => reference()},
+    %% Whether a `sweep' is in the mailbox.
+    sweeping = false :: boolean(),
+    %% Whether the notice about overlapping partitions was given.
+    noticed = false :: boolean()
+}).
+
+%%--------------------------------------------------------------------
+%% API
+
+%% @doc Start the janitor.
+-spec start_link() -> {ok, pid()} | {error, term()}.
+start_link() ->
+    case gen_server:start_link({local, ?MODULE}, ?MODULE, [], []) of
+        {ok, Pid} -> {ok, Pid};
+        {error, Reason} -> {error, Reason};
+        ignore -> {error, ignore}
+    end.
+
+%% @doc Make the table of roots; it belongs to the calling process.
+-spec new_table() -> ok.
+new_table() ->
+    ?TABLE = ets:new(?TABLE, [named_table, public]),
+    ok.
+
+%% @doc Watch the root process of an instance that is about to start.
+-spec watch(Name :: atom(), Root :: pid(), OrphanMs :: pos_integer()) -> ok.
+watch(Name, Root, OrphanMs) ->
+    gen_server:call(?MODULE, {watch, Name, Root, OrphanMs}, infinity).
+
+%% @doc An instance was closed: free its memory soon.
+-spec sweep() -> ok.
+sweep() ->
+    gen_server:cast(?MODULE, sweep).
+
+%% @doc An instance runs on a node that is alive.
+-spec distributed() -> ok.
+distributed() ->
+    gen_server:cast(?MODULE, distributed).
+
+%%--------------------------------------------------------------------
+%% gen_server callbacks
+
+%% @private
+-spec init([]) -> {ok, #data{}}.
+init([]) ->
+    %% What an earlier janitor left undone.
+    Data = lists:foldl(fun monitor_root/2, #data{}, ets:tab2list(?TABLE)),
+    {ok, start_sweep(Data)}.
+
+%% @private
+-spec handle_call({watch, atom(), pid(), pos_integer()}, gen_server:from(), #data{}) ->
+    {reply, ok, #data{}}.
+handle_call({watch, Name, Root, OrphanMs}, _From, Data) ->
+    Entry = {Name, Root, OrphanMs},
+    true = ets:insert(?TABLE, Entry),
+    {reply, ok, monitor_root(Entry, forget(Name, Data))}.
+
+%% @private
+-spec handle_cast(sweep | distributed, #data{}) -> {noreply, #data{}}.
+handle_cast(sweep, Data) ->
+    {noreply, start_sweep(Data)};
+handle_cast(distributed, Data) ->
+    {noreply, notice_overlaps(Data)}.
+
+%% @private
+-spec handle_info(
+    sweep | {timeout, reference(), {orphan, atom()}} | {'DOWN', reference(), process, _, _},
+    #data{}
+) -> {noreply, #data{}}.
+handle_info(sweep, Data) ->
+    case holt_nif:sweep() of
+        more ->
+            _ = self() ! sweep,
+            {noreply, Data};
+        done ->
+            {noreply, Data#data{sweeping = false}}
+    end;
+handle_info({'DOWN', Monitor, process, _Root, _Reason}, #data{roots = Roots} = Data) ->
+    case maps:take(Monitor, Roots) of
+        {Name, Rest} -> {noreply, root_down(Name, Data#data{roots = Rest})};
+        error -> {noreply, Data}
+    end;
+handle_info({timeout, Timer, {orphan, Name}}, #data{orphans = Orphans} = Data) ->
+    case Orphans of
+        #{Name := Timer} ->
+            true = ets:delete(?TABLE, Name),
+            _ = holt_nif:close(Name),
+            {noreply, start_sweep(Data#data{orphans = maps:remove(Name, Orphans)})};
+        #{} ->
+            %% Adopted while the timer's message was on its way.
+            {noreply, Data}
+    end.
+
+%%--------------------------------------------------------------------
+%% Internal
+
+-spec monitor_root({atom(), pid(), pos_integer()}, #data{}) -> #data{}.
+monitor_root({Name, Root, _OrphanMs}, #data{roots = Roots} = Data) ->
+    Data#data{roots = Roots#{erlang:monitor(process, Root) => Name}}.
+
+%% Its replica process closes an instance that ends in order.  One that is still open
+%% has crashed, whatever the reason of its root says: a supervisor that gives up on
+%% its children exits with `shutdown' too.
+-spec root_down(atom(), #data{}) -> #data{}.
+root_down(Name, #data{orphans = Orphans} = Data) ->
+    case holt_nif:count(Name) of
+        {invalid, _} ->
+            true = ets:delete(?TABLE, Name),
+            Data;
+        _ ->
+            [{Name, _Root, OrphanMs}] = ets:lookup(?TABLE, Name),
+            Timer = erlang:start_timer(OrphanMs, self(), {orphan, Name}),
+            Data#data{orphans = Orphans#{Name => Timer}}
+    end.
+
+%% Whatever was planned for an earlier root of this name is off.
+-spec forget(atom(), #data{}) -> #data{}.
+forget(Name, #data{roots = Roots, orphans = Orphans} = Data) ->
+    Rest = maps:filter(
+        fun(Monitor, Other) ->
+            Other =/= Name orelse not erlang:demonitor(Monitor, [flush])
+        end,
+        Roots
+    ),
+    _ = [erlang:cancel_timer(Timer) || {ok, Timer} <- [maps:find(Name, Orphans)]],
+    Data#data{roots = Rest, orphans = maps:remove(Name, Orphans)}.
+
+-spec start_sweep(#data{}) -> #data{}.
+start_sweep(#data{sweeping = true} = Data) ->
+    Data;
+start_sweep(Data) ->
+    _ = self() ! sweep,
+    Data#data{sweeping = true}.
+
+%% OTP 25 and later cut more links than were lost: right for `global', but here every
+%% link that still works is of use.
+-spec notice_overlaps(#data{}) -> #data{}.
+notice_overlaps(#data{noticed = true} = Data) ->
+    Data;
+notice_overlaps(Data) ->
+    case application:get_env(kernel, prevent_overlapping_partitions) of
+        {ok, false} ->
+            ok;
+        _ ->
+            ?LOG_NOTICE(
+                "holt: a lost link takes other links with it while the kernel's "
+                "prevent_overlapping_partitions is true; false keeps more names reachable"
+            )
+    end,
+    Data#data{noticed = true}.

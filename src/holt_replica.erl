@@ -1,0 +1,496 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% @private
+%% @doc The replica process of an instance: transport and effects, no decisions.
+%%
+%% What is registered, who wins and what is sent to whom is decided in the native code,
+%% which does no input or output.  This process tells it what came in, asks what to do,
+%% and does it.
+%%
+%% ```
+%%   nodeup, nodedown, hello, data, 'DOWN' --> holt_nif --> poll --> effects
+%%                                                 |
+%%   holt_wake, timer -----------------------------+      hello, send  --> peers
+%%                                                        conflict     --> exit(Loser)
+%% '''
+%%
+%% No name depends on this process: killed, it is started again and finds the instance
+%% as it was.  Nothing that a peer sends may end it: what has another shape is dropped
+%% and counted, bytes are checked by the native code.
+-module(holt_replica).
+
+-behaviour(gen_server).
+
+-include_lib("kernel/include/logger.hrl").
+
+%% API
+-export([start_link/1, process_name/1, await/5, unregister_at/4]).
+%% gen_server callbacks
+-export([
+    init/1,
+    handle_call/3,
+    handle_cast/2,
+    handle_info/2,
+    terminate/2,
+    format_status/1
+]).
+
+%% Polls in a row before the mailbox has its turn.
+-define(POLLS_MAX, 16).
+
+-define(IS_UINT64(Number), is_integer(Number), Number >= 0, Number < 1 bsl 64).
+
+-record(peer, {
+    member :: holt_nif:member(),
+    %% Known since its hello; monitored as long as it is.
+    pid = undefined :: undefined | pid(),
+    monitor = undefined :: undefined | reference()
+}).
+
+%% Somebody who waits until the change Seq of an actor is seen here.
+-record(waiter, {
+    from :: gen_server:from(),
+    node :: node(),
+    actor :: non_neg_integer(),
+    seq :: non_neg_integer(),
+    %% In milliseconds of the monotonic clock; its caller has given up by then.
+    deadline :: integer()
+}).
+
+-record(data, {
+    name :: atom(),
+    %% The node as the native code knows it.
+    node :: node(),
+    conflict_grace_ms :: pos_integer(),
+    peers = #{} :: #{holt_nif:peer() => #peer{}},
+    ids = #{} :: #{holt_nif:member() => holt_nif:peer()},
+    monitors = #{} :: #{reference() => holt_nif:peer()},
+    waiters = [] :: [#waiter{}],
+    timer = undefined :: undefined | reference(),
+    %% Why which node was refused, the last time that was said.
+    noticed = #{} :: #{node() => atom()},
+    %% Messages nobody of this version sends.
+    dropped = 0 :: non_neg_integer()
+}).
+
+%%--------------------------------------------------------------------
+%% API
+
+%% @doc Start the replica process of an instance.
+-spec start_link(holt_options:config()) -> {ok, pid()} | {error, term()}.
+start_link(#{name := Name} = Config) ->
+    case gen_server:start_link({local, process_name(Name)}, ?MODULE, Config, []) of
+        {ok, Pid} -> {ok, Pid};
+        {error, Reason} -> {error, Reason};
+        ignore -> {error, ignore}
+    end.
+
+%% @doc The registered name of an instance's replica process, the same on every node.
+-spec process_name(Name :: atom()) -> atom().
+process_name(Name) ->
+    list_to_atom("holt." ++ atom_to_list(Name)).
+
+%% @doc Return when this node sees what the actor of `Node' wrote as its change `Seq',
+%% or sees nothing of that node any more.
+-spec await(
+    Name :: atom(), node(), Actor :: non_neg_integer(), Seq :: non_neg_integer(), timeout_ms()
+) -> ok | {error, timeout | no_instance}.
+await(Name, Node, Actor, Seq, TimeoutMs) ->
+    Deadline = erlang:monotonic_time(millisecond) + TimeoutMs,
+    case call(process_name(Name), {await, Node, Actor, Seq, Deadline}, TimeoutMs) of
+        {ok, Answer} -> Answer;
+        {error, no_instance} -> {error, no_instance};
+        {error, unreachable} -> {error, timeout}
+    end.
+
+%% @doc Unregister a name where it is held.
+-spec unregister_at(Name :: atom(), node(), Key :: term(), timeout_ms()) ->
+    {ok, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
+    | {remote, node()}
+    | {error, no_instance | unreachable}.
+unregister_at(Name, Node, Key, TimeoutMs) ->
+    case call({process_name(Name), Node}, {unregister, Key}, TimeoutMs) of
+        {ok, {ok, Actor, Seq}} when is_integer(Actor), is_integer(Seq) -> {ok, Actor, Seq};
+        {ok, {remote, Other}} when is_atom(Other) -> {remote, Other};
+        {ok, _} -> {error, no_instance};
+        {error, Reason} -> {error, Reason}
+    end.
+
+-type timeout_ms() :: non_neg_integer().
+
+%%--------------------------------------------------------------------
+%% gen_server callbacks
+
+%% @private
+-spec init(holt_options:config()) -> {ok, #data{}} | {stop, term()}.
+init(#{name := Name, conflict_grace_ms := GraceMs, native := Native}) ->
+    %% Else a stop would leave no time to close the instance.
+    _ = process_flag(trap_exit, true),
+    case holt_nif:open(Name, Native) of
+        Opened when Opened =:= ok; Opened =:= adopted ->
+            ok = net_kernel:monitor_nodes(true, [{node_type, all}]),
+            Data = #data{name = Name, node = node(), conflict_grace_ms = GraceMs},
+            {ok, work(begin_with(Opened, Data))};
+        {_, Reason} ->
+            {stop, Reason}
+    end.
+
+%% @private
+-spec handle_call(term(), gen_server:from(), #data{}) -> {noreply, #data{}}.
+handle_call({unregister, Key}, From, #data{name = Name} = Data) ->
+    %% The native code wakes this process for what is to be sent.
+    reply(From, unregister(Name, Key)),
+    {noreply, Data};
+handle_call({await, Node, Actor, Seq, Deadline}, From, Data) when
+    is_atom(Node), ?IS_UINT64(Actor), ?IS_UINT64(Seq), is_integer(Deadline)
+->
+    Waiter = #waiter{from = From, node = Node, actor = Actor, seq = Seq, deadline = Deadline},
+    {noreply, answer_waiters(Data#data{waiters = [Waiter | Data#data.waiters]})};
+handle_call(Request, From, Data) ->
+    reply(From, {error, unsupported}),
+    {noreply, drop(Request, Data)}.
+
+%% @private
+-spec handle_cast(term(), #data{}) -> {noreply, #data{}}.
+handle_cast(Message, Data) ->
+    {noreply, drop(Message, Data)}.
+
+%% @private
+-spec handle_info(term(), #data{}) -> {noreply, #data{}}.
+handle_info(Message, #data{node = Node} = Data) when Node =/= node() ->
+    handle_info(Message, renode(Data));
+handle_info(holt_wake, Data) ->
+    {noreply, work(Data)};
+handle_info({timeout, Timer, poll}, #data{timer = Timer} = Data) ->
+    {noreply, work(Data#data{timer = undefined})};
+handle_info({timeout, _Earlier, poll}, Data) ->
+    {noreply, Data};
+handle_info({holt_data, Header, Body}, #data{name = Name} = Data) when
+    is_binary(Header), is_binary(Body)
+->
+    deliver(Name, Header, Body, 0),
+    {noreply, work(Data)};
+handle_info({holt_hello, Pid, Name, Bytes}, #data{name = Name} = Data) when
+    is_pid(Pid), is_binary(Bytes)
+->
+    %% To monitor a process of a node that is gone would call the node.
+    case lists:member(node(Pid), nodes(connected)) of
+        true -> {noreply, work(hello({Name, node(Pid)}, Pid, Bytes, Data))};
+        false -> {noreply, Data}
+    end;
+handle_info({nodeup, Node, _Info}, Data) ->
+    {noreply, work(meet(Node, Data))};
+handle_info({nodedown, Node, _Info}, #data{name = Name, ids = Ids} = Data) ->
+    case Ids of
+        #{{Name, Node} := Id} -> {noreply, work(part(Id, Data))};
+        #{} -> {noreply, Data}
+    end;
+handle_info({'DOWN', Monitor, process, _Pid, Reason}, #data{monitors = Monitors} = Data) ->
+    case Monitors of
+        #{Monitor := Id} -> {noreply, work(peer_down(Id, Reason, Data))};
+        #{} -> {noreply, Data}
+    end;
+handle_info({holt_grace, Loser}, Data) when is_pid(Loser) ->
+    true = exit(Loser, kill),
+    {noreply, Data};
+handle_info(Message, Data) ->
+    {noreply, drop(Message, Data)}.
+
+%% @private
+%% An instance ends when its process ends in order.  Its peers see the reason of the
+%% exit, and hide its names at once; after a crash they wait for its successor.
+-spec terminate(term(), #data{}) -> ok.
+terminate(Reason, #data{name = Name}) ->
+    case is_orderly(Reason) of
+        true ->
+            _ = holt_nif:close(Name),
+            holt_janitor:sweep();
+        false ->
+            ok
+    end.
+
+%% @private
+-spec format_status(gen_server:format_status()) -> gen_server:format_status().
+format_status(Status) ->
+    maps:map(
+        fun
+            (state, #data{} = Data) -> describe(Data);
+            (_, Value) -> Value
+        end,
+        Status
+    ).
+
+%%--------------------------------------------------------------------
+%% Peers
+
+-spec meet_all([node()], #data{}) -> #data{}.
+meet_all(Nodes, Data) ->
+    _ = is_alive() andalso holt_janitor:distributed(),
+    lists:foldl(fun meet/2, Data, Nodes).
+
+%% A link is new once: a nodeup that was on its way while the nodes were listed, or
+%% that was overtaken by nothing else, finds the peer known.
+-spec meet(node(), #data{}) -> #data{}.
+meet(Node, Data) when Node =:= node() ->
+    Data;
+meet(Node, #data{name = Name, ids = Ids} = Data) ->
+    Member = {Name, Node},
+    case Ids of
+        #{Member := _} -> Data;
+        #{} -> know(holt_nif:peer_up(Name, Member), Member, Data)
+    end.
+
+-spec know(holt_nif:peer() | {refused | invalid, atom()}, holt_nif:member(), #data{}) ->
+    #data{}.
+know(Id, Member, #data{peers = Peers, ids = Ids} = Data) when is_integer(Id) ->
+    case Peers of
+        #{Id := #peer{member = Member}} ->
+            Data;
+        #{} ->
+            Data#data{peers = Peers#{Id => #peer{member = Member}}, ids = Ids#{Member => Id}}
+    end;
+know({_, Reason}, {_, Node}, #data{name = Name, noticed = Noticed} = Data) ->
+    case Noticed of
+        #{Node := Reason} ->
+            Data;
+        #{} ->
+            ?LOG_NOTICE("holt: instance ~p cannot sync with ~p: ~p", [Name, Node, Reason]),
+            Data#data{noticed = Noticed#{Node => Reason}}
+    end.
+
+-spec hello(holt_nif:member(), pid(), binary(), #data{}) -> #data{}.
+hello(Member, Pid, Bytes, #data{name = Name} = Data) ->
+    case holt_nif:hello(Name, Member, Bytes) of
+        Id when is_integer(Id) -> bind(Id, Pid, know(Id, Member, Data));
+        Refused -> know(Refused, Member, Data)
+    end.
+
+%% The process behind a peer.
+-spec bind(holt_nif:peer(), pid(), #data{}) -> #data{}.
+bind(Id, Pid, #data{peers = Peers} = Data) ->
+    case Peers of
+        #{Id := #peer{pid = Pid}} ->
+            Data;
+        #{Id := Peer} ->
+            #data{monitors = Monitors} = Unbound = unbind(Id, Data),
+            Monitor = erlang:monitor(process, Pid),
+            Unbound#data{
+                peers = Peers#{Id := Peer#peer{pid = Pid, monitor = Monitor}},
+                monitors = Monitors#{Monitor => Id}
+            }
+    end.
+
+-spec unbind(holt_nif:peer(), #data{}) -> #data{}.
+unbind(Id, #data{peers = Peers, monitors = Monitors} = Data) ->
+    case Peers of
+        #{Id := #peer{monitor = undefined}} ->
+            Data;
+        #{Id := #peer{monitor = Monitor} = Peer} ->
+            true = erlang:demonitor(Monitor, [flush]),
+            Data#data{
+                peers = Peers#{Id := Peer#peer{pid = undefined, monitor = undefined}},
+                monitors = maps:remove(Monitor, Monitors)
+            }
+    end.
+
+%% Gone with its link, or ended in order: nothing to wait for.
+-spec peer_down(holt_nif:peer(), term(), #data{}) -> #data{}.
+peer_down(Id, Reason, #data{name = Name} = Data) ->
+    case Reason =:= noconnection orelse is_orderly(Reason) of
+        true ->
+            part(Id, Data);
+        false ->
+            _ = holt_nif:peer_down(Name, Id, replica),
+            unbind(Id, Data)
+    end.
+
+-spec part(holt_nif:peer(), #data{}) -> #data{}.
+part(Id, #data{name = Name} = Data) ->
+    _ = holt_nif:peer_down(Name, Id, link),
+    #data{peers = Peers, ids = Ids} = Unbound = unbind(Id, Data),
+    {#peer{member = Member}, Rest} = maps:take(Id, Peers),
+    Unbound#data{peers = Rest, ids = maps:remove(Member, Ids)}.
+
+-spec is_orderly(term()) -> boolean().
+is_orderly(normal) -> true;
+is_orderly(shutdown) -> true;
+is_orderly({shutdown, _}) -> true;
+is_orderly(_) -> false.
+
+%% Distribution was started or stopped: the same names on a node with another name.
+-spec renode(#data{}) -> #data{}.
+renode(#data{name = Name, peers = Peers} = Data) ->
+    _ = holt_nif:renode(Name),
+    Alone = lists:foldl(fun unbind/2, Data, maps:keys(Peers)),
+    meet_all(nodes(connected), Alone#data{node = node(), peers = #{}, ids = #{}}).
+
+%% An adopted instance knows the peers it had: some may have gone, and this node may have
+%% been renamed, while no process was there to see it.
+-spec begin_with(ok | adopted, #data{}) -> #data{}.
+begin_with(ok, Data) ->
+    meet_all(nodes(connected), Data);
+begin_with(adopted, #data{name = Name} = Data) ->
+    Nodes = nodes(connected),
+    case holt_nif:info(Name) of
+        #{member := {_, Node}} when Node =/= node() ->
+            renode(Data);
+        #{peers := Peers} ->
+            _ = [
+                holt_nif:peer_down(Name, Id, link)
+             || #{peer := Id, member := {_, Node}} <- Peers,
+                not lists:member(Node, Nodes)
+            ],
+            meet_all(Nodes, Data)
+    end.
+
+%%--------------------------------------------------------------------
+%% Work
+
+%% What one message brought is applied before the next is looked at.
+-spec deliver(atom(), binary(), binary(), non_neg_integer()) -> ok.
+deliver(Name, Header, Body, Offset) ->
+    case holt_nif:deliver(Name, Header, Body, Offset) of
+        {more, Next} -> deliver(Name, Header, Body, Next);
+        %% What was refused has been counted.
+        _ -> ok
+    end.
+
+-spec work(#data{}) -> #data{}.
+work(Data) ->
+    answer_waiters(poll(?POLLS_MAX, Data)).
+
+-spec poll(non_neg_integer(), #data{}) -> #data{}.
+poll(0, Data) ->
+    _ = self() ! holt_wake,
+    Data;
+poll(Count, #data{name = Name} = Data) ->
+    case holt_nif:poll(Name) of
+        {invalid, _} ->
+            %% Closed: the end of this process is on its way.
+            Data;
+        {Effects, Next} ->
+            lists:foreach(fun(Effect) -> perform(Effect, Data) end, Effects),
+            case Next of
+                again -> poll(Count - 1, Data);
+                Ms -> set_timer(Ms, Data)
+            end
+    end.
+
+-spec set_timer(non_neg_integer(), #data{}) -> #data{}.
+set_timer(Ms, #data{timer = Timer} = Data) ->
+    _ = Timer =:= undefined orelse erlang:cancel_timer(Timer, [{async, true}, {info, false}]),
+    Data#data{timer = erlang:start_timer(Ms, self(), poll)}.
+
+-spec perform(holt_nif:effect(), #data{}) -> ok.
+perform({send, Targets, Body}, Data) ->
+    lists:foreach(
+        fun({Id, Header}) -> send(Id, pid_of(Id, Data), {holt_data, Header, Body}, Data) end,
+        Targets
+    );
+perform({hello, Id, Bytes}, #data{name = Name, peers = Peers} = Data) ->
+    case Peers of
+        #{Id := #peer{member = {PeerName, Node}}} ->
+            Process = {process_name(PeerName), Node},
+            send(Id, Process, {holt_hello, self(), Name, Bytes}, Data);
+        #{} ->
+            ok
+    end;
+perform({conflict, Loser, Key, Value, Winner}, #data{name = Name} = Data) ->
+    Conflict = {name_conflict, {Key, holt_registry:decode(Value)}, Name, Winner},
+    true = exit(Loser, {shutdown, Conflict}),
+    _ = erlang:send_after(Data#data.conflict_grace_ms, self(), {holt_grace, Loser}),
+    ok.
+
+-spec pid_of(holt_nif:peer(), #data{}) -> pid() | undefined.
+pid_of(Id, #data{peers = Peers}) ->
+    case Peers of
+        #{Id := #peer{pid = Pid}} -> Pid;
+        #{} -> undefined
+    end.
+
+%% Never wait for a link, never make one.
+-spec send(holt_nif:peer(), pid() | {atom(), node()} | undefined, term(), #data{}) -> ok.
+send(Id, undefined, _Message, #data{name = Name}) ->
+    _ = holt_nif:peer_busy(Name, Id),
+    ok;
+send(Id, To, Message, Data) ->
+    case erlang:send(To, Message, [noconnect, nosuspend]) of
+        ok -> ok;
+        _ -> send(Id, undefined, Message, Data)
+    end.
+
+-spec answer_waiters(#data{}) -> #data{}.
+answer_waiters(#data{waiters = []} = Data) ->
+    Data;
+answer_waiters(#data{name = Name, ids = Ids, waiters = Waiters} = Data) ->
+    Now = erlang:monotonic_time(millisecond),
+    Left = lists:filter(
+        fun(#waiter{from = From, node = Node, actor = Actor, seq = Seq, deadline = Deadline}) ->
+            %% The names of a node that is gone are gone, too.
+            IsSeen =
+                not is_map_key({Name, Node}, Ids) orelse
+                    holt_nif:reached(Name, Actor, Seq) =/= false,
+            _ = IsSeen andalso reply(From, ok),
+            not IsSeen andalso Deadline > Now
+        end,
+        Waiters
+    ),
+    Data#data{waiters = Left}.
+
+%%--------------------------------------------------------------------
+%% Messages
+
+-spec call(atom() | {atom(), node()}, term(), timeout_ms()) ->
+    {ok, term()} | {error, no_instance | unreachable}.
+call(Process, Request, TimeoutMs) ->
+    try
+        {ok, gen_server:call(Process, Request, TimeoutMs)}
+    catch
+        exit:{Reason, _} when Reason =:= noproc; Reason =:= normal; Reason =:= shutdown ->
+            {error, no_instance};
+        exit:_ ->
+            {error, unreachable}
+    end.
+
+%% Unregister a name of this node.  Nobody has it: the answer is where that is seen.
+-spec unregister(atom(), term()) ->
+    {ok, non_neg_integer(), non_neg_integer()} | {remote, node()} | holt_nif:invalid().
+unregister(Name, Key) ->
+    case holt_nif:unregister(Name, Key) of
+        none ->
+            case holt_nif:info(Name) of
+                #{actor := Actor, version := Version} -> {ok, Actor, Version};
+                Invalid -> Invalid
+            end;
+        Answer ->
+            Answer
+    end.
+
+%% Who asked may be anything: it came from outside.
+-spec reply(term(), term()) -> ok.
+reply(From, Answer) ->
+    try
+        gen_server:reply(From, Answer)
+    catch
+        _:_ -> ok
+    end.
+
+-spec drop(term(), #data{}) -> #data{}.
+drop(_Message, #data{dropped = Dropped, name = Name} = Data) ->
+    _ =
+        Dropped =:= 0 andalso
+            ?LOG_NOTICE("holt: instance ~p dropped a message it does not know", [Name]),
+    Data#data{dropped = Dropped + 1}.
+
+-spec describe(#data{}) -> map().
+describe(#data{name = Name, peers = Peers} = Data) ->
+    Native =
+        case holt_nif:info(Name) of
+            #{} = Info -> Info;
+            {invalid, Reason} -> #{state => Reason}
+        end,
+    Native#{
+        name => Name,
+        dropped => Data#data.dropped,
+        waiters => length(Data#data.waiters),
+        processes => [{Member, Pid} || #peer{member = Member, pid = Pid} <- maps:values(Peers)]
+    }.
