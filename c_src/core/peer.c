@@ -114,10 +114,10 @@ void
 holt__peer_rewind(struct holt_replica *replica, struct holt_peer *peer,
                   uint64_t cursor)
 {
-  const bool known =
-    cursor <= replica->self->version && cursor >= replica->deaths.base;
+  const uint64_t base = replica->deaths.base;
+  const bool known = cursor <= replica->self->version &&
+                     (cursor >= base || peer->anew_at >= base);
   peer->cursor = known ? cursor : 0;
-  peer->anew_at = 0;
   peer->acked = peer->cursor;
   peer->inflight_count = 0;
   peer->inflight_bytes = 0;
@@ -235,7 +235,7 @@ actor_connected(struct holt_replica *replica, struct holt_actor *actor,
 {
   if (hello->version < actor->cursor) {
     /* It knows less of itself than we do: not a past of ours to build on. */
-    holt__actor_restart(actor);
+    holt__actor_restart(replica, actor);
     replica->counters.repairs++;
   }
   actor->connected = true;
@@ -262,6 +262,7 @@ session_remote(struct holt_replica *replica, struct holt_peer *peer,
     peer->missing = false;
     peer->ended = false;
     peer->vector_at_ms = now_ms + replica->tuning.vector_interval_ms;
+    peer->heard_at_ms = now_ms;
     peer->ack_due = false;
     const bool ours = hello->have_actor == replica->self->id;
     holt__peer_rewind(replica, peer, ours ? hello->have_cursor : 0);

@@ -577,8 +577,11 @@ holt__actor_end(struct holt_replica *replica, struct holt_actor *actor)
 }
 
 void
-holt__actor_restart(struct holt_actor *actor)
+holt__actor_restart(struct holt_replica *replica, struct holt_actor *actor)
 {
+  if (replica->applying == actor) {
+    replica->applying = NULL;
+  }
   actor->epoch++;
   actor->cursor = 0;
   actor->as_of = 0;

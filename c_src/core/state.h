@@ -57,6 +57,10 @@
  * 2^5 times vector_interval_ms. */
 #define HOLT_HELLO_DOUBLINGS 5u
 
+/* Every vector is answered, so who has said nothing for so many intervals takes
+ * our session for another one, or we take theirs: greet again. */
+#define HOLT_SILENT_INTERVALS 4u
+
 /* How much one poll does of what may take long: rows freed, entries looked
  * through; rows walked back over to find a cursor; deaths and rows encoded. */
 #define HOLT_SLICE_ROWS 128u
@@ -90,6 +94,7 @@ struct holt_peer {
   uint64_t hello_at_ms;
   uint64_t vector_at_ms;
   uint64_t busy_until_ms;
+  uint64_t heard_at_ms; /* The last message of this session. */
   uint64_t missing_since_ms;
 
   /* Our stream to it. */
@@ -167,8 +172,10 @@ void holt__view_changed(struct holt_replica *replica);
 /* The actor will not be back: hide it, free its rows in slices. */
 void holt__actor_end(struct holt_replica *replica, struct holt_actor *actor);
 
-/* Begin the copy of an actor again from 0; what is in view stays until then. */
-void holt__actor_restart(struct holt_actor *actor);
+/* Begin the copy of an actor again from 0; what is in view stays until then.  A
+ * message that is half applied to it is void. */
+void holt__actor_restart(struct holt_replica *replica,
+                         struct holt_actor *actor);
 
 /* Do a slice of what waits: dead owners, gone actors, contested entries.
  * True when more is left. */

@@ -310,6 +310,13 @@ send_delta(struct holt_replica *replica, struct holt_peer *peer,
   return true;
 }
 
+static uint64_t
+silent_at(const struct holt_replica *replica, const struct holt_peer *peer)
+{
+  return peer->heard_at_ms +
+         HOLT_SILENT_INTERVALS * replica->tuning.vector_interval_ms;
+}
+
 /* What this peer needs first: presence before data. */
 static bool
 serve(struct holt_replica *replica, struct holt_peer *peer,
@@ -318,6 +325,11 @@ serve(struct holt_replica *replica, struct holt_peer *peer,
   peer->busy = peer->busy && now_ms < peer->busy_until_ms;
   if (peer->busy) {
     return false;
+  }
+  if (peer->up && peer->confirmed && now_ms >= silent_at(replica, peer)) {
+    peer->confirmed = false;
+    peer->hello_count = 0;
+    peer->hello_at_ms = now_ms;
   }
   if (!peer->confirmed && now_ms >= peer->hello_at_ms) {
     peer->hello_due = true;
@@ -420,6 +432,9 @@ timeout_ms(const struct holt_replica *replica, uint64_t now_ms)
     }
     if (peer->up) {
       due = earlier(due, until(peer->vector_at_ms, now_ms));
+      if (peer->confirmed) {
+        due = earlier(due, until(silent_at(replica, peer), now_ms));
+      }
       if (peer->ack_due || peer->vector_due || wants_delta(replica, peer)) {
         due = 0;
       }

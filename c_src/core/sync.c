@@ -44,9 +44,23 @@ static void
 abandon(struct holt_replica *replica)
 {
   if (replica->applying != NULL) {
-    holt__actor_restart(replica->applying);
+    holt__actor_restart(replica, replica->applying);
     replica->counters.repairs++;
-    replica->applying = NULL;
+  }
+}
+
+/* The message brings nothing that is not in already, but perhaps shows that the
+ * sender goes by a cursor that we have passed, and will not send the rest by
+ * itself. */
+static void
+delta_known(struct holt_replica *replica, const struct holt_message *message,
+            struct holt_peer *peer, struct holt_actor *actor, uint64_t now_ms)
+{
+  replica->counters.duplicates++;
+  if (message->to > actor->cursor) {
+    report_gap(replica, peer, actor, now_ms);
+  } else {
+    ack_due(peer, false);
   }
 }
 
@@ -59,26 +73,26 @@ delta_begin(struct holt_replica *replica, struct holt_message *message,
   if (actor == NULL || actor->gone || message->actor != peer->actor) {
     return HOLT_ERR_STALE;
   }
-  if (message->as_of < actor->as_of) {
-    /* Written before something that is in already: its rows have moved on. */
-    replica->counters.duplicates++;
-    ack_due(peer, false);
+  const bool first = message->after == 0;
+  if (message->as_of < actor->as_of ||
+      (first ? message->as_of == actor->anew_at && message->to <= actor->cursor
+             : message->after < actor->cursor)) {
+    /* As of before what is in its rows may have moved on since; the same
+     * beginning of the same copy is in, too. */
+    delta_known(replica, message, peer, actor, now_ms);
     return HOLT_ERR_BUSY;
   }
-  if (message->after == 0 && actor->cursor != 0) {
-    holt__actor_restart(actor);
+  const bool misfit =
+    !first && message->anew != 0 && message->anew != actor->anew_at;
+  if ((first && actor->cursor != 0) || misfit) {
+    holt__actor_restart(replica, actor);
     replica->counters.repairs++;
-  } else if (message->after < actor->cursor) {
-    replica->counters.duplicates++;
-    ack_due(peer, false);
-    return HOLT_ERR_BUSY;
-  } else if (message->after > actor->cursor ||
-             (message->after > 0 && message->anew != 0 &&
-              message->anew != actor->anew_at)) {
+  }
+  if (message->after > actor->cursor) {
     report_gap(replica, peer, actor, now_ms);
     return HOLT_ERR_BUSY;
   }
-  if (message->after == 0) {
+  if (first) {
     actor->anew_at = message->as_of;
   }
   actor->as_of = message->as_of;
@@ -123,7 +137,6 @@ delta_end(struct holt_replica *replica, struct holt_peer *peer,
           const struct holt_message *message, struct holt_actor *actor)
 {
   actor->cursor = message->to;
-  actor->nacked_at_ms = 0;
   if (message->clean) {
     actor->version = message->to;
     actor->dirty = false;
@@ -262,6 +275,7 @@ holt_replica_apply(struct holt_replica *replica, struct holt_message *message,
   int rv = HOLT_ERR_STALE;
   if (peer != NULL) {
     peer->confirmed = true; /* It knows our session, or could not name it. */
+    peer->heard_at_ms = now->mono_ms;
     switch (message->kind) {
     case HOLT_PACKET_DELTA:
       rv = apply_delta(replica, message, peer, now, budget);
