@@ -84,7 +84,7 @@ FOLDER_FLAGS = $(strip \
   $(if $(filter c_src/core/%,$1),-Ic_src/core) \
   $(if $(filter c_src/nif/%,$1),-Ic_src/nif -isystem $(ERL_ROOT)/usr/include) \
   $(if $(filter c_src/node/%,$1),-Ic_src/node $(NODE_FLAGS)) \
-  $(if $(filter c_src/client/%,$1),-Ic_src/client $(NODE_FLAGS) \
+  $(if $(filter c_src/client/%,$1),-Ic_src/client $(NODE_FLAGS) -pthread \
     -isystem $(ERL_ROOT)/usr/include) \
   $(if $(filter test/c/node/%,$1),-Ic_src/node $(NODE_FLAGS)) \
   $(if $(filter test/c/%,$1),-Ic_src/core -Itest/c/lib -I$(dir $1)) \
@@ -92,7 +92,7 @@ FOLDER_FLAGS = $(strip \
 
 NODE_FLAGS  := -D_GNU_SOURCE -DHOLT_VERSION='"$(VERSION)"'
 NODE_LIBS   := -luv -lmd -lconfuse
-CLIENT_LIBS = -L$(ERL_ROOT)/usr/lib -lei -ljansson -lpthread -lm
+CLIENT_LIBS = -L$(ERL_ROOT)/usr/lib -lei -ljansson -pthread -lm
 
 release_FLAGS := -O2
 verify_FLAGS  := -O2 -DHOLT_VERIFY

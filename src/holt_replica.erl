@@ -34,6 +34,9 @@
     format_status/1
 ]).
 
+%% Nodes named in a hello.
+-define(NODES_MAX, 256).
+
 %% Polls in a row before the mailbox has its turn.
 -define(POLLS_MAX, 16).
 
@@ -169,6 +172,11 @@ handle_info({holt_data, Header, Body}, #data{name = Name} = Data) when
 ->
     deliver(Name, Header, Body, 0),
     {noreply, work(Data)};
+handle_info({holt_hello, Pid, Name, Bytes, _Nodes}, Data) ->
+    handle_info({holt_hello, Pid, Name, Bytes}, Data);
+handle_info({holt_nodes, _Nodes}, Data) ->
+    %% For members that do not hear of other nodes by themselves.
+    {noreply, Data};
 handle_info({holt_hello, Pid, Name, Bytes}, #data{name = Name} = Data) when
     is_pid(Pid), is_binary(Bytes)
 ->
@@ -273,11 +281,32 @@ bind(Id, Pid, #data{peers = Peers} = Data) ->
         #{Id := Peer} ->
             #data{monitors = Monitors} = Unbound = unbind(Id, Data),
             Monitor = erlang:monitor(process, Pid),
+            introduce(node(Pid), Unbound),
             Unbound#data{
                 peers = Peers#{Id := Peer#peer{pid = Pid, monitor = Monitor}},
                 monitors = Monitors#{Monitor => Id}
             }
     end.
+
+%% Tell hidden nodes of a new member: nobody else tells them which nodes there are.  One
+%% that is too busy to hear it is told by the others.
+-spec introduce(node(), #data{}) -> ok.
+introduce(Node, #data{peers = Peers}) ->
+    Hidden = nodes(hidden),
+    lists:foreach(
+        fun(#peer{pid = Pid}) ->
+            _ =
+                is_pid(Pid) andalso lists:member(node(Pid), Hidden) andalso
+                    erlang:send(Pid, {holt_nodes, [Node]}, [noconnect, nosuspend])
+        end,
+        maps:values(Peers)
+    ).
+
+%% Where members are, for a hello.
+-spec member_nodes(#data{}) -> [node()].
+member_nodes(#data{peers = Peers}) ->
+    Nodes = [node(Pid) || #peer{pid = Pid} <- maps:values(Peers), is_pid(Pid)],
+    lists:sublist(Nodes, ?NODES_MAX).
 
 -spec unbind(holt_nif:peer(), #data{}) -> #data{}.
 unbind(Id, #data{peers = Peers, monitors = Monitors} = Data) ->
@@ -390,7 +419,8 @@ perform({hello, Id, Bytes}, #data{name = Name, peers = Peers} = Data) ->
     case Peers of
         #{Id := #peer{member = {PeerName, Node}}} ->
             Process = {process_name(PeerName), Node},
-            send(Id, Process, {holt_hello, self(), Name, Bytes}, Data);
+            Hello = {holt_hello, self(), Name, Bytes, member_nodes(Data)},
+            send(Id, Process, Hello, Data);
         #{} ->
             ok
     end;
