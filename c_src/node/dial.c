@@ -62,10 +62,13 @@ cancel(struct dial *dial)
 }
 
 void
-dial_end(struct dial *dial)
+dial_end(struct dial *dial, const struct dist_peer *winner)
 {
   assert(!dial->over);
 
+  if (dial->peer == winner) {
+    dial->peer = NULL;
+  }
   list_remove(&dial->link);
   dial->over = true;
   cancel(dial);
@@ -125,7 +128,7 @@ void
 dial_stop_all(struct dist *dist)
 {
   while (!list_is_empty(&dist->dials)) {
-    dial_end(list_thing(dist->dials.next, struct dial, link));
+    dial_end(list_thing(dist->dials.next, struct dial, link), NULL);
   }
 }
 

@@ -36,6 +36,7 @@
  *   - Every `up' is followed by exactly one `down', unless dist_stop() comes
  *     first; a node never has two peers between `up' and `down'.
  *   - What handlers are given is borrowed for the call.
+ *   - The program ignores SIGPIPE: a peer that is gone is an error, no signal.
  *
  * Order:   messages to a peer arrive in the order sent, or not at all.
  * Cost:    sending copies the payload once, into the queue of its peer; the
@@ -135,7 +136,9 @@ void dist_config_init(struct dist_config *config);
  *                      be (255 characters); the address is none.
  * HOLT_ERR_TOO_LARGE   the cookie is longer than 255 bytes.
  * HOLT_ERR_EXISTS      the address and port are in use, or not ours; logged.
- * HOLT_ERR_NOMEM       out of memory, or of descriptors; logged. */
+ * HOLT_ERR_NOMEM       out of memory, or of descriptors; logged.
+ *
+ * After an error the loop has to run once more, to let go of what was begun. */
 int dist_start(struct dist **out, const struct dist_config *config);
 
 /* Send what can be sent at once, close everything, free everything.  No handler

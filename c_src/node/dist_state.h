@@ -127,8 +127,9 @@ void dial_peer_lost(struct dial *dial, const char *reason);
 /* Begin all that waited for our registration. */
 void dial_start_all(struct dist *dist);
 
-/* A connection with its node is up. */
-void dial_end(struct dial *dial);
+/* A connection with its node is up: winner; or it is not wanted any more, and
+ * winner is NULL. */
+void dial_end(struct dial *dial, const struct dist_peer *winner);
 
 /* Fail those whose time is over. */
 void dial_sweep(struct dist *dist, uint64_t now_ms);

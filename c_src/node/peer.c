@@ -119,7 +119,15 @@ peer_drop(struct dist_peer *peer, const char *reason)
 void
 peer_on_lost(struct connection *connection, const char *reason)
 {
-  leave_dial(peer_of(connection), reason);
+  struct dist_peer *peer = peer_of(connection);
+  if (peer->handshake.state == HANDSHAKE_ACK_DUE) {
+    /* It does not say so, but our answer is all that it can have disliked. */
+    peer->handshake.reason = "it hung up on our answer: wrong cookie?";
+    log_warning("no connection with %s: %s", peer_label(peer),
+                peer->handshake.reason);
+    reason = peer->handshake.reason;
+  }
+  leave_dial(peer, reason);
 }
 
 void
@@ -175,7 +183,7 @@ come_up(struct dist_peer *peer)
   peer->dial = NULL;
   struct dial *dial = dial_find(dist, peer->handshake.name);
   if (dial != NULL) {
-    dial_end(dial);
+    dial_end(dial, peer);
   }
   frame_reader_change(&peer->connection.in, PREFIX_UP,
                       dist->config.frame_bytes_max);
