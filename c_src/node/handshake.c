@@ -230,7 +230,7 @@ handshake_decide(struct handshake *handshake, enum handshake_decision decision,
     return go_on(handshake, HANDSHAKE_INSIST_DUE);
   case HANDSHAKE_NOK:
     put_status(out, "nok");
-    return refuse(handshake, "we are calling it ourselves");
+    return end(handshake, HANDSHAKE_YIELD);
   case HANDSHAKE_NOT_ALLOWED:
     put_status(out, "not_allowed");
     return refuse(handshake, "it is not allowed to be here");
@@ -244,7 +244,7 @@ read_insist(struct handshake *handshake, struct term_slice packet,
             struct term_writer *out)
 {
   if (!term_slice_is(packet, "strue")) {
-    return refuse(handshake, "it is content with the connection there is");
+    return end(handshake, HANDSHAKE_YIELD);
   }
   put_challenge(handshake, out);
   return go_on(handshake, HANDSHAKE_REPLY_DUE);

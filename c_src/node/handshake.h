@@ -102,7 +102,7 @@ enum handshake_step {
   HANDSHAKE_ALIVE,  /* Caller: the other says there is a connection between us.
                      * handshake_insist() is next. */
   HANDSHAKE_UP,     /* The other has proven itself. */
-  HANDSHAKE_YIELD,  /* Caller: the other is calling us and goes on with that. */
+  HANDSHAKE_YIELD,  /* It gives way to another connection between the two. */
   HANDSHAKE_REFUSED /* It is over; reason says why.  What is in the writer
                      * should still be sent. */
 };
@@ -149,7 +149,7 @@ enum handshake_step handshake_packet(struct handshake *handshake,
                                      struct term_slice packet,
                                      struct term_writer *out);
 
-/* After HANDSHAKE_DECIDE.  WAIT, or REFUSED for NOK and NOT_ALLOWED. */
+/* After HANDSHAKE_DECIDE.  WAIT; YIELD for NOK; REFUSED for NOT_ALLOWED. */
 enum handshake_step handshake_decide(struct handshake *handshake,
                                      enum handshake_decision decision,
                                      struct term_writer *out);
