@@ -572,10 +572,26 @@ take_flag(struct holt *holt, int flag, const char *value)
   }
 }
 
+/* A negative number is a key, not an option: a blank before it tells so. */
+static void
+shield_numbers(int argc, char **argv)
+{
+  for (int i = 1; i < argc; i++) {
+    if (argv[i][0] == '-' && isdigit((unsigned char)argv[i][1]) != 0) {
+      const size_t size = strlen(argv[i]) + 2;
+      char *const shielded = malloc(size); /* As long-lived as argv. */
+      must(shielded != NULL);
+      (void)snprintf(shielded, size, " %s", argv[i]);
+      argv[i] = shielded;
+    }
+  }
+}
+
 int
 main(int argc, char **argv)
 {
   struct holt holt = { .timeout_ms = TIMEOUT_MS };
+  shield_numbers(argc, argv);
   int flag;
   while ((flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
     take_flag(&holt, flag, optarg);

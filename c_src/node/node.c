@@ -97,7 +97,6 @@ static void
 on_up(void *user, struct dist_peer *peer)
 {
   struct node *const node = user;
-  log_info("node %s is connected", dist_peer_node(peer));
   dialler_up(node->dialler, dist_peer_node(peer));
   for (size_t i = 0; i < node->instances_count; i++) {
     instance_peer_up(node->instances[i], peer);
@@ -108,7 +107,7 @@ static void
 on_down(void *user, struct dist_peer *peer, const char *reason)
 {
   struct node *const node = user;
-  log_info("node %s is gone: %s", dist_peer_node(peer), reason);
+  (void)reason; /* It has been logged. */
   for (size_t i = 0; i < node->instances_count; i++) {
     instance_peer_down(node->instances[i], peer);
   }
