@@ -109,12 +109,12 @@ collect_garbage() ->
         Words > 1000
     ].
 
-%% @doc Give a name to each owner; when was the first call made?
--spec fill(bench_names:contender(), Keys :: tuple()) -> integer().
+%% @doc Give a name to each owner; when was that begun, and when was it done?
+-spec fill(bench_names:contender(), Keys :: tuple()) -> {integer(), integer()}.
 fill(Contender, Keys) ->
     Start = bench_names:now_ns(),
     ok = bench_names:fill(Contender, Keys),
-    Start.
+    {Start, bench_names:now_ns()}.
 
 %%--------------------------------------------------------------------
 %% A node dies

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What does the core cost, without the BEAM around it?
  *
- * Two replicas in one process, A and B, joined by memcpy.  Per size: A registers
- * that many names, finds them, encodes them for B, B applies them, A takes them
- * away again.  Every figure is the median of several rounds, in nanoseconds per
- * name, with the smallest and the largest beside it.
+ * Two replicas in one process, A and B, joined by memcpy.  A registers names
+ * and finds them, encodes them for B, B applies them, A takes them away again.
+ * Every figure is the median of several rounds, in nanoseconds per name, with
+ * the smallest and the largest beside it.
  *
  *     register ... find ... encode --bytes--> apply ... find ... unregister
  *

@@ -105,6 +105,7 @@ pass(empty, N, Keys) -> empty(N, Keys);
 pass(whereis, N, Keys) -> whereis(N, Keys);
 pass(lookup, N, Keys) -> lookup(N, Keys);
 pass(ets_element, N, Keys) -> ets_element(N, Keys);
+pass(ets_alive, N, Keys) -> ets_alive(N, Keys);
 pass(ets_lookup, N, Keys) -> ets_lookup(N, Keys);
 pass(pg_local, N, Keys) -> pg_local(N, Keys);
 pass(pg_all, N, Keys) -> pg_all(N, Keys).
@@ -136,6 +137,13 @@ ets_element(0, _Keys) ->
 ets_element(I, Keys) ->
     ets:lookup_element(bench_ets, element(I, Keys), 2),
     ets_element(I - 1, Keys).
+
+%% What holt does, because the name of a dead process is no name.
+ets_alive(0, _Keys) ->
+    ok;
+ets_alive(I, Keys) ->
+    is_process_alive(ets:lookup_element(bench_ets, element(I, Keys), 2)),
+    ets_alive(I - 1, Keys).
 
 ets_lookup(0, _Keys) ->
     ok;

@@ -8,6 +8,9 @@
 
 -export([main/1]).
 
+%% Of ratios below this the inverse is easier to read.
+-define(RATIO_TINY, 0.01).
+
 -define(REMOTE_NAMES, 10000).
 -define(REGISTER_NAMES, 24000).
 -define(BULK_NAMES, 100000).
@@ -107,7 +110,11 @@ stop(Nodes) ->
 lookups(A, Shape, Names, Readers, Rounds) ->
     ok = bench_nodes:call(A, bench_lookup, prepare, [Shape, Names]),
     Case = io_lib:format("~s, ~s~s", [Shape, thousands(Names), readers(Readers)]),
-    Local = [{"pg:get_local_members", pg_local}, {"pg:get_members", pg_all}],
+    Local = [
+        {"ets, is it alive?", ets_alive},
+        {"pg:get_local_members", pg_local},
+        {"pg:get_members", pg_all}
+    ],
     lookup_rows(A, Case, Readers, Names, Local, Rounds),
     ok = bench_nodes:call(A, bench_lookup, clear, []).
 
@@ -119,8 +126,8 @@ remote_lookups(A, B, Rounds) ->
     Case = io_lib:format("tuple, ~s, remote pid", [thousands(?REMOTE_NAMES)]),
     lookup_rows(A, Case, 1, ?REMOTE_NAMES, [{"pg:get_members", pg_all}], Rounds).
 
-lookup_rows(A, Case, Readers, Names, Pg, Rounds) ->
-    Loops = [empty, whereis, lookup, ets_element, ets_lookup] ++ [Loop || {_, Loop} <- Pg],
+lookup_rows(A, Case, Readers, Names, Others, Rounds) ->
+    Loops = [empty, whereis, lookup, ets_element, ets_lookup] ++ [Loop || {_, Loop} <- Others],
     Raw = rounds(Rounds, Loops, fun(Loop) ->
         bench_nodes:call(A, bench_lookup, run, [Loop, Readers, Names])
     end),
@@ -130,7 +137,7 @@ lookup_rows(A, Case, Readers, Names, Pg, Rounds) ->
      || Round <- Raw
     ],
     row([Case, ": whereis_name"], whereis, "ets:lookup_element", ets_element, ns, Net),
-    [row([Case, ": whereis_name"], whereis, Call, Loop, ns, Net) || {Call, Loop} <- Pg],
+    [row([Case, ": whereis_name"], whereis, Call, Loop, ns, Net) || {Call, Loop} <- Others],
     row([Case, ": lookup, small value"], lookup, "ets:lookup", ets_lookup, ns, Net).
 
 readers(1) -> "";
@@ -181,6 +188,7 @@ bulk(A, B, Rounds) ->
     Keys = bench_names:keys(tuple, ?BULK_NAMES),
     All = rounds(Rounds, [holt, pg], fun(Contender) -> bulk_once(A, B, Contender, Keys) end),
     Part = fun(Key) -> [maps:map(fun(_, Use) -> maps:get(Key, Use) end, Round) || Round <- All] end,
+    row("register on A, per name", holt, "pg:join", pg, ns, Part(calls)),
     row("until all are seen on B", holt, "pg", pg, ms, Part(time)),
     row("processor time on A", holt, "pg", pg, ms, Part(cpu_a)),
     row("processor time on B", holt, "pg", pg, ms, Part(cpu_b)),
@@ -206,7 +214,7 @@ bulk_once(A, B, Contender, Keys) ->
     Looker = spawn_link(fun() ->
         Self ! {self(), bench_nodes:call(B, bench_cluster, looked, [Last])}
     end),
-    Start = bench_nodes:call(A, bench_cluster, fill, [Contender, Keys]),
+    {Start, Filled} = bench_nodes:call(A, bench_cluster, fill, [Contender, Keys]),
     End =
         receive
             {Looker, Time} -> Time
@@ -217,6 +225,7 @@ bulk_once(A, B, Contender, Keys) ->
     ok = bench_nodes:call(A, bench_names, disown, []),
     [ok = bench_nodes:call(B, bench_names, await, [Each, 0]) || Each <- [holt, pg]],
     #{
+        calls => (Filled - Start) / ?BULK_NAMES,
         time => End - Start,
         cpu_a => maps:get(cpu_ms, UsedA) * 1000000,
         cpu_b => maps:get(cpu_ms, UsedB) * 1000000,
@@ -288,7 +297,7 @@ in(ms, Ns) -> io_lib:format("~.1f ms", [Ns / 1000000]);
 in(count, Count) -> io_lib:format("~b", [round(Count)]);
 in(bytes, Bytes) -> io_lib:format("~.1f B", [Bytes * 1.0]).
 
-ratio(Ratio) when Ratio < 0.01 -> io_lib:format("1/~b", [round(1 / Ratio)]);
+ratio(Ratio) when Ratio < ?RATIO_TINY -> io_lib:format("1/~b", [round(1 / Ratio)]);
 ratio(Ratio) -> io_lib:format("~.2f", [Ratio]).
 
 thousands(N) when N rem 1000 =:= 0 -> io_lib:format("~bk", [N div 1000]).

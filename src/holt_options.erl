@@ -33,6 +33,9 @@
 %% Larger numbers fit neither a timer nor a sensible message.
 -define(NUMBER_MAX, 16#ffffffff).
 
+%% HOLT_KEY_BYTES_LIMIT of include/holt/key.h.
+-define(KEY_BYTES_LIMIT, 65535).
+
 -define(ORPHAN_MS, 10000).
 -define(CONFLICT_GRACE_MS, 5000).
 
@@ -106,7 +109,7 @@ check(Key, Value) ->
         keys -> one_of(Key, Value, unique, [duplicate]);
         members when is_list(Value) -> refuse({option_not_available, Key, Value});
         members -> one_of(Key, Value, auto, []);
-        _ -> number(Key, Value)
+        _ -> number(Key, Value, maximum(Key))
     end.
 
 -spec one_of(atom(), term(), atom(), [atom()]) -> true.
@@ -118,12 +121,15 @@ one_of(Key, Value, Only, Later) ->
         false -> refuse({bad_option, Key, Value, atom_to_list(Only)})
     end.
 
--spec number(atom(), term()) -> true.
-number(_Key, Value) when is_integer(Value), Value >= 1, Value =< ?NUMBER_MAX ->
+-spec number(atom(), term(), pos_integer()) -> true.
+number(_Key, Value, Max) when is_integer(Value), Value >= 1, Value =< Max ->
     true;
-number(Key, Value) ->
-    Expected = lists:concat(["an integer from 1 to ", ?NUMBER_MAX]),
-    refuse({bad_option, Key, Value, Expected}).
+number(Key, Value, Max) ->
+    refuse({bad_option, Key, Value, lists:concat(["an integer from 1 to ", Max])}).
+
+-spec maximum(atom()) -> pos_integer().
+maximum(key_bytes_max) -> ?KEY_BYTES_LIMIT;
+maximum(_) -> ?NUMBER_MAX.
 
 -spec kind(term()) -> keys | members | native | process | later | unknown.
 kind(keys) -> keys;

@@ -83,7 +83,8 @@
 %% <li>`vector_interval_ms' (1,000): how often members compare what they hold.</li>
 %% <li>`window_bytes' (262,144): unacknowledged bytes per member.</li>
 %% <li>`message_bytes_max' (65,536): size of a message.</li>
-%% <li>`key_bytes_max' (8,192), `value_bytes_max' (1,048,576): larger ones are refused.</li>
+%% <li>`key_bytes_max' (8,192; at most 65,535), `value_bytes_max' (1,048,576): larger ones
+%%     are refused.</li>
 %% </ul>
 %% Others are refused.  The pid is that of the root process, a supervisor registered as
 %% `name': linking to it or stopping it acts on the whole registry on this node.

@@ -291,7 +291,11 @@ wrong_use_says_what_is_wrong(Config) ->
 
 wrong_options_say_what_is_wrong(_Config) ->
     Later = "the option ~s is not available in this version",
-    Number = "the option ~s must be an integer from 1 to 4294967295, not ~p",
+    Number = "the option ~s must be an integer from 1 to ~b, not ~p",
+    Max = fun
+        (key_bytes_max) -> 65535;
+        (_) -> 4294967295
+    end,
     Numbers = [
         vector_interval_ms,
         replica_restart_ms,
@@ -346,8 +350,9 @@ wrong_options_say_what_is_wrong(_Config) ->
              || Key <- NotYet
             ] ++
             [
-                {#{name => reg, Key => Bad}, lists:flatten(io_lib:format(Number, [Key, Bad]))}
-             || Key <- Numbers, Bad <- [0, -1, 1.0, infinity, 1 bsl 32]
+                {#{name => reg, Key => Bad},
+                    lists:flatten(io_lib:format(Number, [Key, Max(Key), Bad]))}
+             || Key <- Numbers, Bad <- [0, -1, 1.0, infinity, Max(Key) + 1]
             ],
     _ = [
         ?assertEqual([{1, Text}], holt_ct:badarg(fun() -> holt_registry:start_link(Options) end))

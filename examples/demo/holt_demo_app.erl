@@ -35,14 +35,17 @@ start_counter(Key, Value) ->
     supervisor:start_child(holt_demo_counters, [Key, Value]).
 
 %% @private
+-spec start(application:start_type(), []) -> {ok, pid()} | {error, term()}.
 start(_Type, []) ->
     supervisor:start_link({local, holt_demo_sup}, ?MODULE, top).
 
 %% @private
+-spec stop(term()) -> ok.
 stop(_State) ->
     ok.
 
 %% @private
+-spec init(top | counters) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init(top) ->
     Registry = holt_registry:child_spec(#{name => demo}),
     Counters = #{

@@ -30,15 +30,19 @@ via(Key) ->
     {via, holt_registry, {demo, Key}}.
 
 %% @private
+-spec init([]) -> {ok, integer()}.
 init([]) ->
     {ok, 0}.
 
 %% @private
+-spec handle_call({add, integer()} | where, gen_server:from(), integer()) ->
+    {reply, integer() | node(), integer()}.
 handle_call({add, N}, _From, Count) ->
     {reply, Count + N, Count + N};
 handle_call(where, _From, Count) ->
     {reply, node(), Count}.
 
 %% @private
+-spec handle_cast(term(), integer()) -> {noreply, integer()}.
 handle_cast(_, Count) ->
     {noreply, Count}.

@@ -12,24 +12,31 @@
 -export([start_link/1, add/2, main/1]).
 -export([init/1, handle_call/3, handle_cast/2]).
 
+-spec start_link(Name :: term()) -> {ok, pid()} | {error, term()}.
 start_link(Name) ->
     gen_server:start_link(via(Name), ?MODULE, [], []).
 
+-spec add(Name :: term(), integer()) -> integer().
 add(Name, N) ->
     gen_server:call(via(Name), {add, N}).
 
 via(Name) ->
     {via, holt_registry, {counters, Name}}.
 
+-spec init([]) -> {ok, integer()}.
 init([]) ->
     {ok, 0}.
 
+-spec handle_call({add, integer()}, gen_server:from(), integer()) ->
+    {reply, integer(), integer()}.
 handle_call({add, N}, _From, Count) ->
     {reply, Count + N, Count + N}.
 
+-spec handle_cast(term(), integer()) -> {noreply, integer()}.
 handle_cast(_, Count) ->
     {noreply, Count}.
 
+-spec main([string()]) -> ok.
 main(_) ->
     Top = filename:join(filename:dirname(escript:script_name()), "../.."),
     true = code:add_patha(filename:join(Top, "_build/default/lib/holt/ebin")),

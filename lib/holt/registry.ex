@@ -68,7 +68,8 @@ defmodule Holt.Registry do
     * `:vector_interval_ms` (1,000) - how often members compare what they hold
     * `:window_bytes` (262,144) - unacknowledged bytes per member
     * `:message_bytes_max` (65,536) - size of a message
-    * `:key_bytes_max` (8,192), `:value_bytes_max` (1,048,576) - larger ones are refused
+    * `:key_bytes_max` (8,192; at most 65,535), `:value_bytes_max` (1,048,576) - larger
+      ones are refused
 
   Others are refused.
   """

@@ -111,6 +111,7 @@ struct sim_node {
   uint64_t peer_incarnation[SIM_NODES_MAX];
   bool linked[SIM_NODES_MAX]; /* What the process knows. */
   uint64_t linked_connection[SIM_NODES_MAX];
+  uint64_t shown[SIM_NODES_MAX]; /* The actor of each node that was shown. */
   struct sim_message *inbox;
   struct sim_message **inbox_end;
   struct sim_message *current; /* Being applied in slices. */
@@ -125,7 +126,9 @@ struct sim_node {
 struct sim_link {
   uint64_t connection;
   bool cut;
-  uint64_t up_at_ms[2]; /* At the lower and the higher end. */
+  /* Of the lower and the higher end, when it began. */
+  uint64_t actors[2];
+  uint64_t versions[2];
 };
 
 enum sim_event_kind {
@@ -222,6 +225,7 @@ uint64_t sim_below(struct sim *sim, uint64_t bound);
 bool sim_percent(struct sim *sim, unsigned percent);
 
 /* sim_net.c: links and what travels on them. */
+struct sim_link *sim_link_of(struct sim *sim, unsigned left, unsigned right);
 void sim_link_heal(struct sim *sim, unsigned left, unsigned right);
 void sim_link_cut(struct sim *sim, unsigned left, unsigned right);
 bool sim_link_is_up(const struct sim *sim, unsigned left, unsigned right);

@@ -97,6 +97,28 @@ sync_death(struct sim *sim, unsigned at, uint64_t seq, uint64_t birth)
   sim_fail(sim, "n%u removes birth %" PRIu64 ", which is not there", at, birth);
 }
 
+/* Memory was refused to the log of deaths: what is gone and has no place in it
+ * went now. */
+static void
+sync_unlogged_death(struct sim *sim, unsigned at, uint64_t seq)
+{
+  const struct sim_node *const node = &sim->nodes[at];
+  const struct holt_deaths *const deaths = &node->replica->deaths;
+  for (uint64_t i = 1; i < seq; i++) {
+    const struct sim_entry *const entry = &node->log->entries[i];
+    bool unlogged = entry->birth != 0 && entry->end >= seq &&
+                    holt_rows_born(&node->replica->rows, node->replica->self,
+                                   entry->birth) == NULL;
+    for (size_t j = 0; j < deaths->count && unlogged; j++) {
+      unlogged = holt_deaths_get(deaths, j)->birth != entry->birth;
+    }
+    if (unlogged) {
+      sync_death(sim, at, seq, entry->birth);
+      return;
+    }
+  }
+}
+
 void
 sim_log_sync(struct sim *sim, unsigned at)
 {
@@ -115,15 +137,7 @@ sim_log_sync(struct sim *sim, unsigned at)
     } else if (deaths->base < seq) {
       sim_fail(sim, "n%u: nothing happened at %" PRIu64, at, seq);
     } else {
-      /* Memory was refused to the log of deaths; what is not there now went. */
-      for (uint64_t i = 1; i < seq; i++) {
-        struct sim_entry *const entry = &log->entries[i];
-        if (entry->birth != 0 && entry->end >= seq &&
-            holt_rows_born(&node->replica->rows, self, entry->birth) == NULL) {
-          sync_death(sim, at, seq, entry->birth);
-          break;
-        }
-      }
+      sync_unlogged_death(sim, at, seq);
     }
   }
   if (log->version != self->version || self->cursor != self->version) {
@@ -217,6 +231,37 @@ check_copy(struct sim *sim, unsigned at, const struct holt_actor *actor)
   } else if (entry->fingerprint != actor->fingerprint) {
     sim_fail(sim, "n%u: another fingerprint of n%u at %" PRIu64, at, log->node,
              actor->version);
+  }
+}
+
+/* When an actor is shown again, nothing comes back that had ended before the
+ * link came up. */
+static void
+check_ghosts(struct sim *sim, unsigned at, const struct holt_actor *actor)
+{
+  struct sim_node *const node = &sim->nodes[at];
+  const struct sim_log *const log = sim_log_find(sim, actor->id);
+  const bool appears = actor->shown && node->shown[log->node] != actor->id;
+  if (actor->shown) {
+    node->shown[log->node] = actor->id;
+  } else if (node->shown[log->node] == actor->id) {
+    node->shown[log->node] = 0;
+  }
+  if (!appears || log->node == at || !sim->options.faithful ||
+      sim->nodes[log->node].log != log) {
+    return;
+  }
+  const struct sim_link *const link = sim_link_of(sim, at, log->node);
+  const unsigned end = log->node < at ? 0 : 1;
+  if (link->actors[end] != actor->id) {
+    return;
+  }
+  for (const struct holt_row *row = actor->rows_head; row != NULL;
+       row = row->actor_next) {
+    if (log->entries[row->seq].end <= link->versions[end]) {
+      sim_fail(sim, "n%u shows a ghost of n%u, row %" PRIu64, at, log->node,
+               row->seq);
+    }
   }
 }
 
@@ -346,6 +391,9 @@ sim_check(struct sim *sim, unsigned at)
   for (const struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
        actor = actor->next) {
     check_copy(sim, at, actor);
+    if (!sim->failed) {
+      check_ghosts(sim, at, actor);
+    }
   }
   size_t visible = 0;
   for (unsigned i = 0; i < sim->options.keys && !sim->failed; i++) {

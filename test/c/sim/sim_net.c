@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct sim_link *
-link_of(struct sim *sim, unsigned left, unsigned right)
+struct sim_link *
+sim_link_of(struct sim *sim, unsigned left, unsigned right)
 {
   return left < right ? &sim->links[left][right] : &sim->links[right][left];
 }
@@ -38,7 +38,7 @@ link_tell(struct sim *sim, unsigned to, unsigned from,
           enum sim_message_kind kind, uint64_t at_ms)
 {
   struct sim_message *const message = message_new(sim, from, kind, 0);
-  message->connection = link_of(sim, to, from)->connection;
+  message->connection = sim_link_of(sim, to, from)->connection;
   if (at_ms < sim->last_at_ms[from][to]) {
     at_ms = sim->last_at_ms[from][to];
   }
@@ -49,7 +49,7 @@ link_tell(struct sim *sim, unsigned to, unsigned from,
 void
 sim_link_heal(struct sim *sim, unsigned left, unsigned right)
 {
-  struct sim_link *const link = link_of(sim, left, right);
+  struct sim_link *const link = sim_link_of(sim, left, right);
   /* A connection begins when both have seen the end of the one before. */
   if (!link->cut || sim->nodes[left].linked[right] ||
       sim->nodes[right].linked[left] || sim->nodes[left].replica == NULL ||
@@ -58,6 +58,12 @@ sim_link_heal(struct sim *sim, unsigned left, unsigned right)
   }
   link->cut = false;
   link->connection++;
+  const unsigned low = left < right ? left : right;
+  const unsigned high = left < right ? right : left;
+  link->actors[0] = sim->nodes[low].log->actor;
+  link->actors[1] = sim->nodes[high].log->actor;
+  link->versions[0] = sim->nodes[low].log->version;
+  link->versions[1] = sim->nodes[high].log->version;
   sim_trace(sim, "link n%u-n%u up", left, right);
   const unsigned ends[2] = { left, right };
   for (unsigned i = 0; i < 2; i++) {
@@ -70,7 +76,7 @@ sim_link_heal(struct sim *sim, unsigned left, unsigned right)
 void
 sim_link_cut(struct sim *sim, unsigned left, unsigned right)
 {
-  struct sim_link *const link = link_of(sim, left, right);
+  struct sim_link *const link = sim_link_of(sim, left, right);
   if (link->cut) {
     return;
   }
@@ -120,7 +126,7 @@ sim_send(struct sim *sim, unsigned from, unsigned to,
     sim->messages++;
     sim->bytes += size;
   }
-  if (link_of(sim, from, to)->cut) {
+  if (sim_link_of(sim, from, to)->cut) {
     return true; /* The sender does not know it yet. */
   }
   if (data && sim_percent(sim, options->loss_percent)) {
@@ -128,7 +134,7 @@ sim_send(struct sim *sim, unsigned from, unsigned to,
     return true;
   }
   struct sim_message *const message = message_new(sim, from, kind, size);
-  message->connection = link_of(sim, from, to)->connection;
+  message->connection = sim_link_of(sim, from, to)->connection;
   if (header != NULL) {
     memcpy(message->header, header, HOLT_HEADER_BYTES);
   }

@@ -19,7 +19,12 @@
   XX(etf)                                                                      \
   XX(key)                                                                      \
   XX(key_check)                                                                \
-  XX(clock)
+  XX(clock)                                                                    \
+  XX(deaths)                                                                   \
+  XX(rows)                                                                     \
+  XX(packet)                                                                   \
+  XX(replica)                                                                  \
+  XX(peer)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
 SUITES(SUITE_DECLARE)
