@@ -20,9 +20,9 @@
  *     listener, timer, prepare, epmd            1 each
  *     peers, dials                              1 each, until they are freed
  *
- * dist.c     start, stop, listening, time       peer.c    handshake, up, down
- * dial.c     ways to other nodes                signal.c  what peers ask for
- * send.c     what the user sends and watches
+ * dist.c     start, stop, time                  listen.c  callers
+ * peer.c     handshake, up, down                dial.c    ways to other nodes
+ * signal.c   what peers ask for                 send.c    what the user sends
  */
 #ifndef HOLT_NODE_DIST_STATE_H
 #define HOLT_NODE_DIST_STATE_H
@@ -88,6 +88,18 @@ struct dist_peer {
 
 /* One of what open counts is gone. */
 void dist__released(struct dist *dist);
+
+/*--------------------------------------------------------------------
+ * listen.c */
+
+/* How many strangers there may be at a time. */
+unsigned listen_strangers_max(const struct dist_config *config);
+
+/* Bind and listen as the configuration says.  Errors as of dist_start(). */
+int listen_start(struct dist *dist);
+
+/* Take the caller who waits. */
+void listen_again(struct dist *dist);
 
 /*--------------------------------------------------------------------
  * peer.c */
