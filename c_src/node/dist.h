@@ -43,7 +43,7 @@
  *          queue is written when the loop is about to wait.
  * Memory:  all through config->mem, but what libuv itself allocates.  Per peer
  *          at most queue_hard_bytes out, and 2 * frame_bytes_max in; strangers
- *          get 64 KiB, and there are at most handshakes_max of them.
+ *          get some KiB, and there are at most handshakes_max of them.
  * Threads: that of the loop.
  */
 #ifndef HOLT_NODE_DIST_H
@@ -119,8 +119,9 @@ struct dist_config {
   uint16_t epmd_port;            /* 4369 */
   uint32_t ticktime_ms;          /* 60,000: the cluster's net_ticktime. */
   uint32_t handshake_timeout_ms; /* 7,000: of a handshake, of a dial. */
-  unsigned handshakes_max;       /* 256: of callers; then the oldest that
-                                         * has said nothing has to go. */
+  unsigned handshakes_max;       /* 256, but at most a quarter of our
+                                  * descriptors: callers; then the oldest that
+                                  * is silent has to go. */
   size_t frame_bytes_max;        /* 64 MiB: more is a broken peer. */
   size_t queue_soft_bytes;       /* 16 MiB: then sending is BUSY. */
   size_t queue_hard_bytes;       /* 64 MiB: then the peer is dropped. */
