@@ -838,8 +838,10 @@ overheard(_Replica, Hello, [_, _ | _] = Data) when Hello =/= undefined ->
     {Hello, Data};
 overheard(Replica, Hello, Data) ->
     receive
-        {trace, Replica, 'receive', {holt_hello, _, _, Bytes, _}} -> overheard(Replica, Bytes, Data);
-        {trace, Replica, 'receive', {holt_data, H, B}} -> overheard(Replica, Hello, [{H, B} | Data])
+        {trace, Replica, 'receive', {holt_hello, _, _, Bytes, _}} ->
+            overheard(Replica, Bytes, Data);
+        {trace, Replica, 'receive', {holt_data, H, B}} ->
+            overheard(Replica, Hello, [{H, B} | Data])
     after 10000 -> error({heard, Hello, Data})
     end.
 

@@ -300,8 +300,9 @@ daemon_takes_any_key(Config) ->
     _ = [?assertEqual({Key, Pid}, {Key, ask(A, Daemon, {whereis, Reg, Key})}) || Key <- Keys],
     %% As Erlang writes them, and as the program writes them.
     Written = [{Key, unicode:characters_to_list(io_lib:format("~0tp", [Key]))} || Key <- Keys],
+    Whereis = fun(Text) -> holt(Config, Daemon, ["whereis", atom_to_list(Reg), Text]) end,
     _ = [
-        ?assertMatch({_, {0, _}}, {Text, holt(Config, Daemon, ["whereis", atom_to_list(Reg), Text])})
+        ?assertMatch({_, {0, _}}, {Text, Whereis(Text)})
      || {_, Text} <- Written
     ],
     {0, Out} = holt(Config, Daemon, ["list", atom_to_list(Reg)]),
@@ -344,7 +345,8 @@ command_line_answers(Config) ->
     {0, Members} = Holt(["members", Name]),
     ?assertEqual(3, length(string:lexemes(Members, "\n"))),
     {0, Info} = Holt(["info"]),
-    ?assertMatch({match, _}, re:run(Info, "^node\t'?" ++ atom_to_list(holt_daemon:node_of(Daemon)))),
+    DaemonName = atom_to_list(holt_daemon:node_of(Daemon)),
+    ?assertMatch({match, _}, re:run(Info, "^node\t'?" ++ DaemonName)),
     {0, InstanceInfo} = Holt(["info", Name]),
     ?assertMatch({match, _}, re:run(InstanceInfo, "count\t1\n")),
     %% For programs.
@@ -353,7 +355,8 @@ command_line_answers(Config) ->
     ?assertEqual({0, Json ++ "}\n"}, Holt(["--json", "whereis", Name, "{user,7}"])),
     ?assertEqual({1, "null\n"}, Holt(["--json", "whereis", Name, "{user,8}"])),
     ?assertEqual(
-        {0, "[" ++ Json ++ ",\"value\":\"\\\"v\\\"\"}]\n"}, Holt(["--json", "lookup", Name, "{user,7}"])
+        {0, "[" ++ Json ++ ",\"value\":\"\\\"v\\\"\"}]\n"},
+        Holt(["--json", "lookup", Name, "{user,7}"])
     ),
     ?assertEqual({1, "[]\n"}, Holt(["--json", "lookup", Name, "x"])),
     ?assertEqual({0, "1\n"}, Holt(["--json", "count", Name])),
@@ -486,7 +489,7 @@ node_is_killed_and_comes_back(Config) ->
 
 %% Longer than the others wait for it; and then it catches up.
 daemon_is_frozen(Config) ->
-    Nodes = [A, B] = holt_ct:start_nodes(2, ["-kernel", "net_ticktime", "4" | no_overlap()]),
+    Nodes = [A, _] = holt_ct:start_nodes(2, ["-kernel", "net_ticktime", "4" | no_overlap()]),
     Reg = proplists:get_value(registry, Config),
     _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
     Daemon = start_daemon(Config, ["--peer", peer_name(A), "--net-ticktime-s", "4"]),
@@ -716,8 +719,7 @@ peer_that_does_not_read(Config) ->
     {ok, Socket} = stranger(Config, Daemon, [{recbuf, 4096}]),
     Pid = stranger_pid("stranger@" ++ host()),
     Lookup = {'$gen_call', {Pid, make_ref()}, {lookup, Reg, large}},
-    Asked = ask_until_closed(Socket, {6, Pid, '', holtd}, Lookup, 200),
-    ct:pal("dropped after ~p requests of 1 MB each", [Asked]),
+    ask_until_closed(Socket, {6, Pid, '', holtd}, Lookup, 200),
     _ = holt_daemon:await_line("read|queue|slow", Daemon),
     _ = register_many(B, Reg, 100),
     await_count(A, Daemon, Reg, 101),
@@ -728,10 +730,10 @@ peer_that_does_not_read(Config) ->
 ask_until_closed(Socket, Control, Message, Left) when Left > 0 ->
     case holt_stranger:control(Socket, Control, Message) of
         ok -> ask_until_closed(Socket, Control, Message, Left - 1);
-        {error, _} -> 200 - Left
+        {error, _} -> ok
     end;
 ask_until_closed(_Socket, _Control, _Message, 0) ->
-    200.
+    ok.
 
 descriptors_run_out(Config) ->
     {Reg, [A, B]} = start_everywhere(Config),
@@ -743,7 +745,10 @@ descriptors_run_out(Config) ->
     _ = register_many(A, Reg, 100),
     await_count(A, Daemon, Reg, 100),
     _ = [holt_stranger:close(Socket) || Socket <- Silent],
-    holt_ct:wait_until(fun() -> element(1, holt(Config, Daemon, ["count", atom_to_list(Reg)])) =:= 0 end),
+    holt_ct:wait_until(fun() ->
+        {Status, _} = holt(Config, Daemon, ["count", atom_to_list(Reg)]),
+        Status =:= 0
+    end),
     same_answers([A, B], Daemon, Reg),
     holt_daemon:stop(Daemon).
 

@@ -3,9 +3,9 @@
  *
  *     {user, <<"anna">>, [1.5 | x]}   <->   external term format
  *
- * Read are integers (also 16#ff, $a, 1_000), floats, atoms, "strings",
- * binaries (<<"text">>, <<"text"/utf8>>, <<1, 2, 5:3>>), lists, tuples and maps.
- * Pids, ports, references and funs can be shown, but not written.
+ * Read are integers (also 16#ff, $a, 1_000), floats, atoms, "strings", binaries
+ * (<<"text">>, <<"text"/utf8>>, <<1, 2, 5:3>>), lists, tuples and maps.  Pids,
+ * ports, references and funs can be shown, but not written.
  *
  * Text that is shown is a term again wherever it can be; lists of printable
  * characters come as strings, as in a shell.

@@ -598,7 +598,7 @@ read_term(struct parser *parser)
     read_string(parser);
   } else if (c == '-' || c == '+' || c == '$' || digit_of(c) < 10) {
     read_number(parser);
-  } else if (c >= 'a' && c <= 'z') {
+  } else if ((c >= 'a' && c <= 'z') || (c & 0x80) != 0) {
     read_atom(parser);
   } else if ((c >= 'A' && c <= 'Z') || c == '_') {
     fail(parser, "this is a variable; an atom like this is written 'Quoted'");

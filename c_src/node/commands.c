@@ -149,7 +149,7 @@ read_page(struct holt_etf_reader *reader, struct page *page)
   static const char wrong[] =
     "options of list are prefix (a binary), limit (1 to 10000) and from (what "
     "the page before gave)";
-  uint32_t pairs;
+  uint32_t pairs = 0;
   bool ok = term_read_map(reader, &pairs);
   for (uint32_t i = 0; i < pairs && ok; i++) {
     if (term_read_atom_is(reader, "prefix")) {
