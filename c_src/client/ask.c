@@ -32,7 +32,7 @@ ask_open(struct ask *ask, const char *node, const char *cookie,
   (void)ei_init();
   if (size >= (int)sizeof self || strlen(node) > MAXNODELEN ||
       ei_connect_xinit(&ask->node, host, alive, self, &address, cookie,
-                       (short)(random & 0x7fffU)) < 0) {
+                       (unsigned)(random & 0x7fffffffU)) < 0) {
     *why = "the name of the node is too long";
     return false;
   }

@@ -46,6 +46,7 @@
 #include "term.h"
 
 /* What a node can do.  Only those that somebody asks about have a name. */
+#define HANDSHAKE_MONITOR_NAME UINT64_C(0x20)
 #define HANDSHAKE_EXIT_PAYLOAD (UINT64_C(1) << 22)
 #define HANDSHAKE_ALIAS (UINT64_C(1) << 35)
 

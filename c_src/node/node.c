@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "dialler.h"
 #include "dist.h"
+#include "handshake.h"
 #include "instance.h"
 #include "log.h"
 #include "memory.h"
@@ -98,6 +99,9 @@ on_up(void *user, struct dist_peer *peer)
 {
   struct node *const node = user;
   dialler_up(node->dialler, dist_peer_node(peer));
+  if ((dist_peer_flags(peer) & HANDSHAKE_MONITOR_NAME) == 0) {
+    return; /* No member, which is watched: the command line, for example. */
+  }
   for (size_t i = 0; i < node->instances_count; i++) {
     instance_peer_up(node->instances[i], peer);
   }

@@ -22,6 +22,15 @@ peer_label(const struct dist_peer *peer)
   return peer->handshake.name_size == 0 ? "a stranger" : peer->handshake.name;
 }
 
+/* Those that cannot be watched are no nodes that stay: they come to ask. */
+static enum log_level
+peer_level(const struct dist_peer *peer)
+{
+  return (peer->handshake.flags & HANDSHAKE_MONITOR_NAME) != 0
+           ? LOG_LEVEL_INFO
+           : LOG_LEVEL_DEBUG;
+}
+
 struct dist_peer *
 peer_new(struct dist *dist, struct dial *dial)
 {
@@ -82,7 +91,7 @@ leave(struct dist_peer *peer, const char *reason)
   list_remove(&peer->link);
   list_add(&dist->leaving, &peer->link);
   if (peer->told_up) {
-    log_info("%s is down: %s", peer_label(peer), reason);
+    log_write(peer_level(peer), "%s is down: %s", peer_label(peer), reason);
     return;
   }
   if (dist->stopping || reason == NULL) {
@@ -188,7 +197,8 @@ come_up(struct dist_peer *peer)
   frame_reader_change(&peer->connection.in, PREFIX_UP,
                       dist->config.frame_bytes_max);
   dist->counters.up++;
-  log_info("%s is up, called by %s", peer_label(peer), by_us ? "us" : "it");
+  log_write(peer_level(peer), "%s is up, called by %s", peer_label(peer),
+            by_us ? "us" : "it");
   peer->told_up = true;
   if (dist->config.handlers->up != NULL) {
     dist->config.handlers->up(dist->config.user, peer);
