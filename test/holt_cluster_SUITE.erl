@@ -43,6 +43,7 @@ groups() ->
             link_is_cut_and_heals,
             distribution_starts_after_the_instance,
             hidden_node_takes_part,
+            chaos_ends_in_agreement,
             overlapping_partitions_are_noticed_once
         ]}
     ].
@@ -673,6 +674,119 @@ hidden_node_takes_part(Config) ->
             holt_ct:stop_nodes([Hidden])
         end
     end).
+
+%% Names come and go on three nodes while links are cut and our processes are killed.
+%% In the end every name has the holder that still believes to have it.
+chaos_ends_in_agreement(Config) ->
+    Seed = rand:uniform(1 bsl 32),
+    ct:pal("seed ~p", [Seed]),
+    _ = rand:seed(exsss, Seed),
+    with_nodes(3, apart(), fun(Nodes) ->
+        Reg = registry(Config),
+        Options = #{name => Reg, conflict_grace_ms => 600000, vector_interval_ms => 100},
+        _ = [holt_ct:start_registry(Node, Options) || Node <- Nodes],
+        Workers = [
+            {Node, holt_ct:call(Node, fun() -> spawn(fun() -> worker(Reg, Seed) end) end)}
+         || Node <- Nodes
+        ],
+        Pick = fun() -> lists:nth(rand:uniform(3), Nodes) end,
+        %% A supervisor lets ten crashes pass.
+        What = fun
+            (Step) when Step rem 10 =:= 0 -> kill;
+            (Step) when Step rem 3 =:= 0 -> connect;
+            (_) -> cut
+        end,
+        _ = [disturb(What(Step), Reg, Pick(), Pick(), Nodes) || Step <- lists:seq(1, 100)],
+        holt_ct:connect(Nodes),
+        Believed = lists:append([
+            holt_ct:call(Node, fun() -> ask(Worker, stop) end)
+         || {Node, Worker} <- Workers
+        ]),
+        ct:pal("~p names at the end of ~p registrations", [
+            length(Believed),
+            lists:sum([
+                holt_ct:call(Node, fun() -> ask(Worker, registrations) end)
+             || {Node, Worker} <- Workers
+            ])
+        ]),
+        await_agreement(Nodes, Reg),
+        Told = lists:sort(
+            lists:append([
+                holt_ct:call(Node, fun() -> ask(Worker, names) end)
+             || {Node, Worker} <- Workers
+            ])
+        ),
+        ?assertEqual(Told, [{Key, Pid} || {Key, Pid, _} <- agreed_list(Nodes, Reg)]),
+        ?assertEqual([], Told -- Believed)
+    end).
+
+disturb(connect, _Reg, _A, _B, Nodes) ->
+    holt_ct:connect(Nodes);
+disturb(cut, _Reg, Node, Node, Nodes) ->
+    holt_ct:connect(Nodes);
+disturb(cut, _Reg, A, B, _Nodes) ->
+    holt_ct:cut(A, B);
+disturb(kill, Reg, A, _B, _Nodes) ->
+    Process = holt_replica:process_name(Reg),
+    holt_ct:call(A, fun() ->
+        _ = [holt_ct:kill(Pid) || Pid <- [whereis(Process)], is_pid(Pid)],
+        holt_ct:wait_until(fun() -> is_pid(whereis(Process)) end)
+    end).
+
+%% Holds names and gives them back, until it is told to stop.  It traps exits, so that a
+%% lost name costs it that name and nothing else.
+worker(Reg, Seed) ->
+    _ = process_flag(trap_exit, true),
+    _ = rand:seed(exsss, Seed + erlang:phash2(node())),
+    work(Reg, #{}, 0, running).
+
+work(Reg, Names, Count, State) ->
+    receive
+        {'EXIT', _, {shutdown, {name_conflict, {Key, {Id, _}}, Reg, _}}} ->
+            case Names of
+                #{Key := Id} -> work(Reg, maps:remove(Key, Names), Count, State);
+                #{} -> work(Reg, Names, Count, State)
+            end;
+        {From, registrations} ->
+            From ! {self(), Count},
+            work(Reg, Names, Count, State);
+        {From, names} ->
+            From ! {self(), [{Key, self()} || Key <- maps:keys(Names)]},
+            work(Reg, Names, Count, State);
+        {From, stop} ->
+            From ! {self(), [{Key, self()} || Key <- maps:keys(Names)]},
+            work(Reg, Names, Count, stopped)
+    after wait_ms(State) ->
+        Key = rand:uniform(30),
+        case {Names, rand:uniform(3)} of
+            {#{Key := Id}, 1} ->
+                _ = holt_registry:update_value(Reg, Key, fun({I, N}) when I =:= Id ->
+                    {Id, N + 1}
+                end),
+                work(Reg, Names, Count, State);
+            {#{Key := _}, 2} ->
+                %% Only here: the name may have a holder on another node by now.
+                _ = holt_nif:unregister(Reg, Key),
+                work(Reg, maps:remove(Key, Names), Count, State);
+            {#{Key := _}, 3} ->
+                work(Reg, Names, Count, State);
+            {#{}, _} ->
+                case holt_registry:register(Reg, Key, {Count, 0}) of
+                    {ok, _} -> work(Reg, Names#{Key => Count}, Count + 1, State);
+                    {error, {already_registered, _}} -> work(Reg, Names, Count, State)
+                end
+        end
+    end.
+
+wait_ms(running) -> rand:uniform(3) - 1;
+wait_ms(stopped) -> infinity.
+
+ask(Worker, Question) ->
+    Worker ! {self(), Question},
+    receive
+        {Worker, Answer} -> Answer
+    after 10000 -> error({no_answer, Question})
+    end.
 
 overlapping_partitions_are_noticed_once(_Config) ->
     Count = fun(Args, Reg) ->

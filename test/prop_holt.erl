@@ -330,13 +330,20 @@ value(Id, Size) ->
 %% has changed nothing.  What is still well formed is believed, as a buggy peer's word
 %% would be, until that peer starts again.
 prop_deliver_survives_mutation() ->
-    ?FORALL({OfA, OfB, Hurts}, {history(), history(), longer(hurt())}, begin
+    ?FORALL({OfA, OfB, Hurts}, {history(), history(), longer(meanwhile(hurt()))}, begin
         Owners = owners([a, b]),
         Net = prop_net:link(a, b, prop_net:new([a, b])),
         try
             _ = [act(a, Do, Owners) || Do <- OfA],
             _ = [act(b, Do, Owners) || Do <- OfB],
-            {Hurt, Believed} = lists:foldl(fun hurt/2, {Net, false}, Hurts),
+            {Hurt, Believed} = lists:foldl(
+                fun({At, Do, One}, Acc) ->
+                    _ = act(At, Do, Owners),
+                    hurt(One, Acc)
+                end,
+                {Net, false},
+                Hurts
+            ),
             Healed =
                 case Believed of
                     true -> prop_net:reopen(b, prop_net:reopen(a, Hurt));
@@ -393,6 +400,9 @@ change_bytes({insert, Share, More}, Bytes) ->
     At = round(Share * byte_size(Bytes)),
     <<Before:At/binary, After/binary>> = Bytes,
     <<Before/binary, More/binary, After/binary>>.
+
+meanwhile(Type) ->
+    {proper_types:oneof([a, b]), action(), Type}.
 
 hurt() ->
     Share = proper_types:float(0.0, 1.0),

@@ -280,7 +280,9 @@ holt_replica_reached(const struct holt_replica *replica, uint64_t id,
                      uint64_t seq)
 {
   const struct holt_actor *const actor = holt_rows_actor(&replica->rows, id);
-  return actor != NULL && actor->shown && actor->cursor >= seq;
+  /* Not the cursor: between two versions what was written before it may have
+   * moved on beyond it, and what has died may still be in sight. */
+  return actor != NULL && actor->shown && actor->version >= seq;
 }
 
 void

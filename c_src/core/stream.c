@@ -489,8 +489,9 @@ holt_replica_wake(struct holt_replica *replica)
 static void
 delta_undo(struct holt_replica *replica, struct holt_peer *peer)
 {
-  holt_assert(peer->inflight_count > 0);
-
+  if (peer->inflight_count == 0) {
+    return; /* It has been acknowledged, or the stream has begun anew. */
+  }
   struct holt_inflight *const newest =
     &peer->inflight[peer->inflight_count - 1];
   newest->bytes -= peer->last_bytes;

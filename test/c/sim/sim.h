@@ -108,7 +108,9 @@ struct sim_node {
   uint64_t mono_base_ms;
   uint64_t wall_base_ms;
   uint32_t peers[SIM_NODES_MAX];
+  /* Of the process that greeted last, and beyond those known to be dead. */
   uint64_t peer_incarnation[SIM_NODES_MAX];
+  uint64_t alive_incarnation[SIM_NODES_MAX];
   bool linked[SIM_NODES_MAX]; /* What the process knows. */
   uint64_t linked_connection[SIM_NODES_MAX];
   uint64_t shown[SIM_NODES_MAX]; /* The actor of each node that was shown. */
@@ -181,7 +183,6 @@ struct sim {
   uint64_t steps;
   uint64_t steps_now; /* Since time went on. */
   uint64_t conflicts; /* Told. */
-  bool exact;         /* Nothing is lost while processes live. */
   bool failed;
   char trace[SIM_TRACE_LINES][SIM_TRACE_COLUMNS];
   uint64_t trace_count;

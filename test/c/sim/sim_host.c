@@ -134,7 +134,7 @@ sim_node_start(struct sim *sim, unsigned at)
   for (unsigned i = 0; i < SIM_PROCESSES; i++) {
     node->processes[i] = (struct sim_process){ .id = node->next_process++ };
   }
-  memset(node->peer_incarnation, 0, sizeof node->peer_incarnation);
+  memset(node->alive_incarnation, 0, sizeof node->alive_incarnation);
   node->inbox_end = &node->inbox;
   replica_new(sim, at);
   sim_trace(sim, "n%u starts as %" PRIx64, at, node->log->actor >> 48);
@@ -171,7 +171,6 @@ static void
 process_restart(struct sim *sim, unsigned at)
 {
   struct sim_node *const node = &sim->nodes[at];
-  sim->exact = false;
   node->running = false;
   node->incarnation++;
   uint64_t after_ms = sim_below(sim, 200);
@@ -248,6 +247,7 @@ sim_process_start(struct sim *sim, unsigned at)
   const struct holt_time now = sim_time(sim, at);
   sim_trace(sim, "n%u process starts", at);
   for (unsigned i = 0; i < sim->options.nodes; i++) {
+    node->peer_incarnation[i] = UINT64_MAX; /* It watches nobody yet. */
     if (node->linked[i]) {
       if (holt_replica_peer_up(node->replica, &sim->nodes[i].member, &now,
                                &node->peers[i]) != 0) {
@@ -323,17 +323,28 @@ on_link_down(struct sim *sim, unsigned at, const struct sim_message *message)
 }
 
 static void
+replica_down(struct sim *sim, unsigned at, unsigned from)
+{
+  struct sim_node *const node = &sim->nodes[at];
+  const struct holt_time now = sim_time(sim, at);
+  sim_trace(sim, "n%u sees n%u's process down", at, from);
+  holt_replica_peer_down(node->replica, node->peers[from], HOLT_DOWN_REPLICA,
+                         &now);
+}
+
+/* A host watches the process that has greeted it last, and no other. */
+static void
 on_process_down(struct sim *sim, unsigned at, const struct sim_message *message)
 {
   struct sim_node *const node = &sim->nodes[at];
-  if (!node->linked[message->from] ||
-      node->peer_incarnation[message->from] > message->incarnation) {
-    return; /* Its successor has greeted us already. */
+  const unsigned from = message->from;
+  if (node->alive_incarnation[from] <= message->incarnation) {
+    node->alive_incarnation[from] = message->incarnation + 1;
   }
-  const struct holt_time now = sim_time(sim, at);
-  sim_trace(sim, "n%u sees n%u's process down", at, message->from);
-  holt_replica_peer_down(node->replica, node->peers[message->from],
-                         HOLT_DOWN_REPLICA, &now);
+  if (node->linked[from] &&
+      node->peer_incarnation[from] == message->incarnation) {
+    replica_down(sim, at, from);
+  }
 }
 
 static bool
@@ -359,8 +370,9 @@ on_hello(struct sim *sim, unsigned at, const struct sim_message *message)
             rv == 0 ? "ok" : holt_error_name(rv));
   if (rv == 0) {
     node->peers[message->from] = peer;
-    if (message->incarnation > node->peer_incarnation[message->from]) {
-      node->peer_incarnation[message->from] = message->incarnation;
+    node->peer_incarnation[message->from] = message->incarnation;
+    if (message->incarnation < node->alive_incarnation[message->from]) {
+      replica_down(sim, at, message->from); /* It had died meanwhile. */
     }
   } else if (rv != HOLT_ERR_NOMEM && rv != HOLT_ERR_STALE) {
     sim_fail(sim, "n%u refuses a hello: %s", at, holt_error_name(rv));

@@ -227,7 +227,6 @@ sim_init(struct sim *sim, uint64_t seed, const struct sim_options *options)
   memset(sim, 0, sizeof *sim);
   sim->seed = seed;
   sim->options = *options;
-  sim->exact = options->faithful && options->nomem_permille == 0;
   prng_init(&sim->prng, seed);
   sim->now_ms = 1;
   keys_init(sim);

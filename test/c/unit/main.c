@@ -24,7 +24,9 @@
   XX(rows)                                                                     \
   XX(packet)                                                                   \
   XX(replica)                                                                  \
-  XX(peer)
+  XX(peer)                                                                     \
+  XX(sync)                                                                     \
+  XX(stream)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
 SUITES(SUITE_DECLARE)

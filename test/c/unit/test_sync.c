@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include <CUnit/CUnit.h>
+
+#include "heap.h"
+#include "pair.h"
+
+struct fixture {
+  struct heap heap;
+  struct pair pair;
+};
+
+/* Two replicas that have met. */
+static void
+fixture_init(struct fixture *f)
+{
+  heap_init(&f->heap);
+  CU_ASSERT_EQUAL_FATAL(pair_init(&f->pair, &f->heap.mem), 0);
+  CU_ASSERT_EQUAL_FATAL(pair_link(&f->pair), 0);
+  pair_run(&f->pair);
+}
+
+static void
+fixture_deinit(struct fixture *f)
+{
+  pair_deinit(&f->pair);
+  CU_ASSERT(heap_is_clean(&f->heap));
+  heap_deinit(&f->heap);
+}
+
+/* A delta of A's rows, written by hand and applied at B. */
+struct script {
+  struct holt_buf body;
+  struct holt_delta_writer writer;
+  uint8_t key[64];
+};
+
+static void
+script_begin(struct fixture *f, struct script *script, uint64_t after)
+{
+  holt_buf_init(&script->body, &f->heap.mem, 0);
+  holt_delta_begin(&script->writer, &script->body, 10, after);
+}
+
+static void
+script_row(struct script *script, uint64_t seq, uint64_t birth,
+           const char *text)
+{
+  const size_t size = pair_key(text, script->key);
+  const struct holt_row_spec row = { .seq = seq,
+                                     .birth = birth,
+                                     .stamp = birth,
+                                     .value_stamp = birth,
+                                     .key = script->key,
+                                     .key_size = size,
+                                     .owner_id = 1 };
+  holt_delta_row(&script->writer, &row);
+  script->writer.key_size = 0; /* The key is not kept for the next row. */
+}
+
+static int
+script_apply(struct fixture *f, struct script *script, uint64_t to,
+             uint64_t as_of, uint64_t anew)
+{
+  int rv = holt_delta_end(&script->writer, to, as_of, anew);
+  if (rv == 0) {
+    const struct holt_header header = {
+      .to_session = f->pair.replica[1]->peers->session,
+      .from_session = f->pair.replica[1]->peers->remote_session
+    };
+    uint8_t bytes[HOLT_HEADER_BYTES];
+    holt_header_encode(bytes, &header);
+    rv = pair_apply(&f->pair, 1, bytes, script->body.data, script->body.size);
+  }
+  holt_buf_deinit(&script->body);
+  return rv;
+}
+
+static const struct holt_actor *
+copy_of(const struct fixture *f)
+{
+  return holt_rows_actor(&f->pair.replica[1]->rows, 10);
+}
+
+/* Only what goes on from the cursor is taken. */
+static void
+delta_must_fit_the_cursor(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  struct script script;
+  script_begin(&f, &script, 0);
+  script_row(&script, 1, 1, "x");
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2, 0), 0);
+  CU_ASSERT_EQUAL(copy_of(&f)->version, 2);
+  script_begin(&f, &script, 5);
+  script_row(&script, 6, 6, "y");
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 6, 6, 0), 0);
+  CU_ASSERT_EQUAL(copy_of(&f)->version, 2);
+  CU_ASSERT_EQUAL(copy_of(&f)->row_count, 1);
+  script_begin(&f, &script, 1);
+  script_row(&script, 2, 2, "y");
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2, 0), 0);
+  CU_ASSERT_EQUAL(copy_of(&f)->row_count, 1);
+  struct holt_counters counters;
+  holt_replica_counters(f.pair.replica[1], &counters);
+  CU_ASSERT_EQUAL(counters.gaps, 1);
+  CU_ASSERT_EQUAL(counters.duplicates, 1);
+  fixture_deinit(&f);
+}
+
+/* What shows an older state does not go on from what shows a newer one. */
+static void
+older_view_is_not_taken(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  struct script script;
+  script_begin(&f, &script, 0);
+  script_row(&script, 1, 1, "x");
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 9, 0), 0);
+  CU_ASSERT_EQUAL(copy_of(&f)->cursor, 3);
+  CU_ASSERT(copy_of(&f)->dirty);
+  script_begin(&f, &script, 3);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 4, 4, 0), 0);
+  CU_ASSERT_EQUAL(copy_of(&f)->cursor, 3);
+  script_begin(&f, &script, 3);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 9, 9, 0), 0);
+  CU_ASSERT_EQUAL(copy_of(&f)->version, 9);
+  fixture_deinit(&f);
+}
+
+/* A piece of a repair fits only the copy that this repair began. */
+static void
+piece_of_another_repair_is_not_taken(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  struct script script;
+  script_begin(&f, &script, 0);
+  script_row(&script, 1, 1, "x");
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 9, 0), 0);
+  script_begin(&f, &script, 3);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 5, 9, 9), 0);
+  CU_ASSERT_EQUAL(copy_of(&f)->cursor, 5);
+  script_begin(&f, &script, 5);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 12, 12, 11), 0);
+  CU_ASSERT_EQUAL(copy_of(&f)->cursor, 0);
+  CU_ASSERT(copy_of(&f)->dirty);
+  fixture_deinit(&f);
+}
+
+/* A repair drops what was not sent again, and nothing before its end. */
+static void
+repair_sweeps_at_its_end(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  f.pair.budget = 1;
+  struct script script;
+  script_begin(&f, &script, 0);
+  script_row(&script, 1, 1, "x");
+  script_row(&script, 2, 2, "y");
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2, 0), 0);
+  script_begin(&f, &script, 0);
+  script_row(&script, 2, 2, "y");
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 5, 0), 0);
+  CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "x"), 10);
+  CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "y"), 10);
+  script_begin(&f, &script, 3);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 5, 5, 0), 0);
+  CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "x"), 0);
+  CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "y"), 10);
+  CU_ASSERT_EQUAL(copy_of(&f)->version, 5);
+  fixture_deinit(&f);
+}
+
+/* A birth under two keys: refused, and the copy begins again. */
+static void
+malformed_delta_begins_the_copy_again(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  struct script script;
+  script_begin(&f, &script, 0);
+  script_row(&script, 1, 1, "x");
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 1, 1, 0), 0);
+  script_begin(&f, &script, 1);
+  script_row(&script, 2, 1, "y");
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2, 0), HOLT_ERR_MALFORMED);
+  CU_ASSERT_EQUAL(copy_of(&f)->cursor, 0);
+  CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "x"), 10);
+  fixture_deinit(&f);
+}
+
+/* Our next registration is later than all that was seen. */
+static void
+stamps_follow_what_was_seen(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  f.pair.now.wall_ms += 3000;
+  CU_ASSERT_EQUAL(pair_register(&f.pair, 0, "x", 1), 0);
+  f.pair.now.wall_ms -= 3000;
+  pair_run(&f.pair);
+  CU_ASSERT_EQUAL(pair_unregister(&f.pair, 0, "x"), 0);
+  pair_run(&f.pair);
+  pair_unlink(&f.pair);
+  CU_ASSERT_EQUAL(pair_register(&f.pair, 1, "y", 1), 0);
+  uint8_t key[64];
+  const size_t size = pair_key("y", key);
+  struct holt_view view;
+  CU_ASSERT_FATAL(holt_replica_find(f.pair.replica[1], key, size, &view));
+  CU_ASSERT(holt_clock_stamp_ms(view.stamp) >= f.pair.now.wall_ms + 3000);
+  fixture_deinit(&f);
+}
+
+/* Seen is what is there: a name that has moved on beyond the cursor is not. */
+static void
+reached_means_seen(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  CU_ASSERT(!holt_replica_reached(f.pair.replica[1], 10, 1));
+  CU_ASSERT(!holt_replica_reached(f.pair.replica[1], 99, 0));
+  struct script script;
+  /* Registered at 1, changed at 5: it comes with the second piece. */
+  script_begin(&f, &script, 0);
+  script_row(&script, 2, 2, "y");
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 5, 0), 0);
+  CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "x"), 0);
+  CU_ASSERT(!holt_replica_reached(f.pair.replica[1], 10, 1));
+  script_begin(&f, &script, 3);
+  script_row(&script, 5, 1, "x");
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 5, 5, 0), 0);
+  CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "x"), 10);
+  CU_ASSERT(holt_replica_reached(f.pair.replica[1], 10, 1));
+  CU_ASSERT(holt_replica_reached(f.pair.replica[1], 10, 5));
+  CU_ASSERT(!holt_replica_reached(f.pair.replica[1], 10, 6));
+  pair_unlink(&f.pair);
+  CU_ASSERT(!holt_replica_reached(f.pair.replica[1], 10, 1));
+  fixture_deinit(&f);
+}
+
+/* An ack of what was never sent is refused. */
+static void
+ack_from_the_future_is_refused(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  struct holt_buf body;
+  holt_buf_init(&body, &f.heap.mem, 0);
+  const struct holt_ack ack = { .actor = 11, .cursor = 1 };
+  CU_ASSERT_EQUAL(holt_ack_encode(&body, &ack), 0);
+  const struct holt_header header = {
+    .to_session = f.pair.replica[1]->peers->session,
+    .from_session = f.pair.replica[1]->peers->remote_session
+  };
+  uint8_t bytes[HOLT_HEADER_BYTES];
+  holt_header_encode(bytes, &header);
+  CU_ASSERT_EQUAL(pair_apply(&f.pair, 1, bytes, body.data, body.size),
+                  HOLT_ERR_MALFORMED);
+  holt_buf_deinit(&body);
+  fixture_deinit(&f);
+}
+
+void test_sync_suite(void);
+
+void
+test_sync_suite(void)
+{
+  CU_pSuite suite = CU_add_suite("sync", NULL, NULL);
+  CU_ADD_TEST(suite, delta_must_fit_the_cursor);
+  CU_ADD_TEST(suite, older_view_is_not_taken);
+  CU_ADD_TEST(suite, piece_of_another_repair_is_not_taken);
+  CU_ADD_TEST(suite, repair_sweeps_at_its_end);
+  CU_ADD_TEST(suite, malformed_delta_begins_the_copy_again);
+  CU_ADD_TEST(suite, stamps_follow_what_was_seen);
+  CU_ADD_TEST(suite, reached_means_seen);
+  CU_ADD_TEST(suite, ack_from_the_future_is_refused);
+}
