@@ -239,7 +239,7 @@ docs: all
 #-----------------------------------------------------------------------------
 # Trying it, testing it
 
-## demo       three nodes on this machine, some names, a crash
+## demo       three nodes and a C-node on this machine, some names, a crash
 .PHONY: demo
 demo:
 	@tools/require demo
