@@ -16,7 +16,8 @@
   XX(frame)                                                                    \
   XX(outbox)                                                                   \
   XX(control)                                                                  \
-  XX(handshake)
+  XX(handshake)                                                                \
+  XX(epmd)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
 SUITES(SUITE_DECLARE)
