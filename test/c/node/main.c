@@ -17,7 +17,8 @@
   XX(outbox)                                                                   \
   XX(control)                                                                  \
   XX(handshake)                                                                \
-  XX(epmd)
+  XX(epmd)                                                                     \
+  XX(dist)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
 SUITES(SUITE_DECLARE)

@@ -9,6 +9,8 @@
 
 #include <CUnit/CUnit.h>
 
+#include "log.h"
+
 /*--------------------------------------------------------------------
  * The loop */
 
@@ -31,9 +33,19 @@ net_turn(struct net *net)
   return uv_hrtime() / 1000000 < net->patience_ends_ms;
 }
 
+/* Nobody reads it here. */
+static void
+discard(void *user, enum log_level level, const char *line)
+{
+  (void)user;
+  (void)level;
+  (void)line;
+}
+
 void
 net_init(struct net *net)
 {
+  log_sink_set(discard, NULL);
   memset(net, 0, sizeof *net);
   net->creation = 100;
   uv_loop_init(&net->loop);
@@ -173,8 +185,7 @@ on_client_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
   }
   client->size += (size_t)size;
   if (client->size >= 2 &&
-      client->size ==
-        2 + ((size_t)client->bytes[0] << 8 | client->bytes[1])) {
+      client->size == 2 + ((size_t)client->bytes[0] << 8 | client->bytes[1])) {
     client_question(client);
     client->size = 0;
   }
@@ -226,8 +237,7 @@ net_epmd_start(struct net *net)
   net->epmd.data = net;
   CU_ASSERT_EQUAL_FATAL(
     uv_tcp_bind(&net->epmd, (const struct sockaddr *)&address, 0), 0);
-  CU_ASSERT_EQUAL_FATAL(uv_listen((uv_stream_t *)&net->epmd, 16, on_client),
-                        0);
+  CU_ASSERT_EQUAL_FATAL(uv_listen((uv_stream_t *)&net->epmd, 16, on_client), 0);
   uv_tcp_getsockname(&net->epmd, (struct sockaddr *)&address, &size);
   net->epmd_port = ntohs(address.sin_port);
   net->epmd_up = true;

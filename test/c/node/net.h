@@ -48,8 +48,8 @@ struct net {
   bool epmd_up;
   uint16_t epmd_port; /* Stays, once known. */
   enum net_epmd_mood mood;
-  uint32_t creation;         /* Given last. */
-  unsigned registrations;    /* That were accepted. */
+  uint32_t creation;      /* Given last. */
+  unsigned registrations; /* That were accepted. */
   unsigned epmd_clients_open;
   struct net_epmd_client *clients[NET_NAMES_MAX];
 };
@@ -94,10 +94,10 @@ struct net_node {
   unsigned dial_fails;
   unsigned messages;
   unsigned monitor_downs;
-  unsigned order_broken; /* down without up, a second up... */
-  uint64_t monitor;      /* The last that fired. */
-  bool noconnection;     /* ... for that reason. */
-  char reason[128];      /* Of the last down, dial_failed or failed. */
+  unsigned order_broken;  /* down without up, a second up... */
+  uint64_t monitor;       /* The last that fired. */
+  bool noconnection;      /* ... for that reason. */
+  char reason[128];       /* Of the last down, dial_failed or failed. */
   struct dist_peer *peer; /* The last that came up and is not down. */
   size_t payload_size;    /* Of the last message. */
   uint8_t payload[256];   /* ... its beginning. */
