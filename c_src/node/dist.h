@@ -114,7 +114,7 @@ struct dist_config {
   const char *name;              /* alive@host; copied. */
   const char *cookie;            /* Copied. */
   const char *listen_address;    /* "0.0.0.0"; IPv4, or IPv6: "::".  Its
-                                         * family is used for dialling, too. */
+                                  * family is used for dialling, too. */
   uint16_t listen_port;          /* 0: any. */
   uint16_t epmd_port;            /* 4369 */
   uint32_t ticktime_ms;          /* 60,000: the cluster's net_ticktime. */

@@ -18,7 +18,8 @@
   XX(control)                                                                  \
   XX(handshake)                                                                \
   XX(epmd)                                                                     \
-  XX(dist)
+  XX(dist)                                                                     \
+  XX(faults)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
 SUITES(SUITE_DECLARE)
