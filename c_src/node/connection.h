@@ -2,9 +2,9 @@
 /* Connections: how do frames come from and go to one socket?
  *
  * In: what libuv reads lands in one area that all connections share, and is
- * handed out frame by frame from there.  Out: frames are put into an outbox, and
- * all outboxes that have something are written when the loop is about to wait,
- * so that what one event has caused leaves in one system call.
+ * handed out frame by frame from there.  Out: frames are put into an outbox,
+ * and all outboxes that have something are written when the loop is about to
+ * wait, so that what one event has caused leaves in one system call.
  *
  *     socket ---> shared area ---> frame_reader ---> host->frame
  *

@@ -14,8 +14,8 @@ enum {
   PORT_PLEASE2 = 122
 };
 
-/* Others do not see us in nodes(), and there is nothing between this form of the
- * distribution and ours. */
+/* Others do not see us in nodes().  Version 6 is that of the handshake that we
+ * speak, and of no other. */
 #define NODE_HIDDEN 72u
 #define PROTOCOL_TCP 0u
 #define VERSION_LOWEST 6u

@@ -14,8 +14,8 @@
  * The creation, by which the lives of a node of one name are told apart, comes
  * with the first answer and stays, whatever later answers say.
  *
- * Asking for the port of another node is a connection of its own, opened for one
- * question.
+ * Asking for the port of another node is a connection of its own, opened for
+ * one question.
  *
  * Memory:  none beyond the structs; libuv's.
  * Threads: that of the loop.

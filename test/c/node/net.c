@@ -48,6 +48,7 @@ net_init(struct net *net)
   log_sink_set(discard, NULL);
   memset(net, 0, sizeof *net);
   net->creation = 100;
+  net->flags = HANDSHAKE_FLAGS;
   uv_loop_init(&net->loop);
   uv_timer_init(&net->loop, &net->pulse);
   uv_timer_start(&net->pulse, on_pulse, 1, 1);
@@ -498,6 +499,32 @@ net_hears_end(struct net *net, int socket)
   }
 }
 
+/* Carry on with a handshake until it is over; decision is for a called one. */
+static bool
+shake(struct net *net, int socket, struct handshake *handshake,
+      struct term_writer *out, enum handshake_decision decision)
+{
+  enum handshake_step step = HANDSHAKE_WAIT;
+  while (step == HANDSHAKE_WAIT) {
+    uint8_t length[2];
+    uint8_t packet[2048];
+    if (!net_say(net, socket, out->data, out->size) ||
+        !net_hear(net, socket, length, 2) ||
+        !net_hear(net, socket, packet, (size_t)length[0] << 8 | length[1])) {
+      return false;
+    }
+    term_writer_clear(out);
+    step = handshake_packet(
+      handshake, term_slice(packet, (size_t)length[0] << 8 | length[1]), out);
+    if (step == HANDSHAKE_ALIVE) {
+      step = handshake_insist(handshake, true, out);
+    } else if (step == HANDSHAKE_DECIDE) {
+      step = handshake_decide(handshake, decision, out);
+    }
+  }
+  return net_say(net, socket, out->data, out->size) && step == HANDSHAKE_UP;
+}
+
 bool
 net_shake(struct net *net, int socket, const char *name, const char *cookie,
           const char *other)
@@ -509,23 +536,54 @@ net_shake(struct net *net, int socket, const char *name, const char *cookie,
   term_writer_init(&out, &heap.mem, 0);
   struct handshake handshake;
   handshake_init_caller(&handshake, &self, 12345, other, &out);
-  enum handshake_step step = HANDSHAKE_WAIT;
-  while (step == HANDSHAKE_WAIT) {
-    uint8_t length[2];
-    uint8_t packet[2048];
-    if (!net_say(net, socket, out.data, out.size) ||
-        !net_hear(net, socket, length, 2) ||
-        !net_hear(net, socket, packet, (size_t)length[0] << 8 | length[1])) {
-      break;
-    }
-    term_writer_clear(&out);
-    step = handshake_packet(
-      &handshake, term_slice(packet, (size_t)length[0] << 8 | length[1]), &out);
-    if (step == HANDSHAKE_ALIVE) {
-      step = handshake_insist(&handshake, true, &out);
-    }
+  for (unsigned i = 0; i < 8; i++) {
+    out.data[3 + i] = (uint8_t)(net->flags >> (56 - 8 * i));
   }
+  const bool up = shake(net, socket, &handshake, &out, HANDSHAKE_OK);
   term_writer_deinit(&out);
   heap_deinit(&heap);
-  return step == HANDSHAKE_UP;
+  return up;
+}
+
+bool
+net_answer(struct net *net, int socket, const char *name, const char *cookie,
+           enum handshake_decision decision)
+{
+  const struct handshake_self self = { name, cookie, 77 };
+  struct heap heap;
+  heap_init(&heap);
+  struct term_writer out;
+  term_writer_init(&out, &heap.mem, 0);
+  struct handshake handshake;
+  handshake_init_called(&handshake, &self, 54321);
+  const bool up = shake(net, socket, &handshake, &out, decision);
+  term_writer_deinit(&out);
+  heap_deinit(&heap);
+  return up;
+}
+
+int
+net_listen(struct net *net, const char *name)
+{
+  struct sockaddr_in address;
+  socklen_t size = sizeof address;
+  uv_ip4_addr("127.0.0.1", 0, &address);
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  CU_ASSERT_FATAL(fd >= 0);
+  CU_ASSERT_EQUAL_FATAL(
+    bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+  CU_ASSERT_EQUAL_FATAL(listen(fd, 16), 0);
+  getsockname(fd, (struct sockaddr *)&address, &size);
+  char alive[256];
+  snprintf(alive, sizeof alive, "%.*s", (int)strcspn(name, "@"), name);
+  net_epmd_add(net, alive, ntohs(address.sin_port));
+  return fd;
+}
+
+int
+net_take(struct net *net, int listener)
+{
+  int fd = -1;
+  UNTIL(net, fd >= 0 || (fd = accept(listener, NULL, NULL)) >= 0);
+  return fd;
 }

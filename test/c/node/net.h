@@ -52,6 +52,8 @@ struct net {
   unsigned registrations; /* That were accepted. */
   unsigned epmd_clients_open;
   struct net_epmd_client *clients[NET_NAMES_MAX];
+
+  uint64_t flags; /* That strangers say they have; HANDSHAKE_FLAGS at first. */
 };
 
 void net_init(struct net *net);
@@ -134,5 +136,15 @@ bool net_hears_end(struct net *net, int socket);
  * Returns whether it came up. */
 bool net_shake(struct net *net, int socket, const char *name,
                const char *cookie, const char *other);
+
+/* Be a node that can be called: register with epmd, and listen.  Returns the
+ * socket to take callers from. */
+int net_listen(struct net *net, const char *name);
+int net_take(struct net *net, int listener);
+
+/* The other side of net_shake(): say this to the caller, and go on if it does.
+ * Returns whether it came up. */
+bool net_answer(struct net *net, int socket, const char *name,
+                const char *cookie, enum handshake_decision decision);
 
 #endif /* HOLT_TEST_NET_H */

@@ -230,6 +230,38 @@ a_deaf_peer_is_busy_then_dropped(void)
   one_deinit(&one);
 }
 
+/* One that reads late gets everything, in order. */
+static void
+a_slow_peer_gets_everything(void)
+{
+  struct one one;
+  one_init(&one, 60000, 5000);
+  const int fd = peer(&one, Z);
+  static uint8_t block[50000] = { 109, 0, 0, 0xc3, 0x4b };
+  const struct term_slice payload = term_slice(block, sizeof block);
+  unsigned sent = 0;
+  while (block[5] = (uint8_t)sent,
+         dist_send_to_name(one.a.peer, 1, "x", &payload, 1) == 0) {
+    sent++;
+    uv_run(&one.net.loop, UV_RUN_NOWAIT);
+  }
+  bool same = true;
+  static uint8_t frame[60000];
+  for (unsigned i = 0; i < sent && same; i++) {
+    same = net_hear(&one.net, fd, frame, 4);
+    const size_t size = (size_t)frame[2] << 8 | frame[3];
+    same = same && net_hear(&one.net, fd, frame, size);
+    same = same && frame[size - sizeof block + 5] == (uint8_t)i;
+  }
+  CU_ASSERT(same);
+  CU_ASSERT(sent > 80);
+  CU_ASSERT_EQUAL(dist_peer_queued(one.a.peer), 0);
+  CU_ASSERT_EQUAL(dist_send_to_name(one.a.peer, 1, "x", &payload, 1), 0);
+  close(fd);
+  UNTIL(&one.net, one.a.downs == 1);
+  one_deinit(&one);
+}
+
 /* It sends ticks but reads nothing: that is not life. */
 static void
 a_deaf_peer_that_ticks_is_dropped(void)
@@ -305,6 +337,162 @@ ticks_are_answered_once(void)
   one_deinit(&one);
 }
 
+/* Calling somebody who answers like this; returns the socket. */
+static int
+dial_to(struct one *one, int listener, const char *cookie,
+        enum handshake_decision decision, bool up)
+{
+  CU_ASSERT_EQUAL(dist_dial(one->a.dist, Z), 0);
+  const int fd = net_take(&one->net, listener);
+  CU_ASSERT_EQUAL(net_answer(&one->net, fd, Z, cookie, decision), up);
+  return fd;
+}
+
+static void
+dials_fail_in_words(void)
+{
+  struct one one;
+  one_init(&one, 60000, 100);
+  const int listener = net_listen(&one.net, Z);
+  int fd = dial_to(&one, listener, "crumbs", HANDSHAKE_OK, false);
+  close(fd);
+  UNTIL(&one.net, one.a.dial_fails == 1);
+  CU_ASSERT_STRING_EQUAL(one.a.reason,
+                         "it hung up on our answer: wrong cookie?");
+  fd = dial_to(&one, listener, NET_COOKIE, HANDSHAKE_NOT_ALLOWED, false);
+  UNTIL(&one.net, one.a.dial_fails == 2);
+  CU_ASSERT_STRING_EQUAL(one.a.reason, "it does not allow us");
+  close(fd);
+  /* It says that it calls us, and does not. */
+  fd = dial_to(&one, listener, NET_COOKIE, HANDSHAKE_NOK, false);
+  UNTIL(&one.net, one.a.dial_fails == 3);
+  CU_ASSERT_STRING_EQUAL(one.a.reason, "it called us, and did not succeed");
+  close(fd);
+  /* It takes the call and says nothing. */
+  CU_ASSERT_EQUAL(dist_dial(one.a.dist, Z), 0);
+  fd = net_take(&one.net, listener);
+  UNTIL(&one.net, one.a.dial_fails == 4);
+  CU_ASSERT_STRING_EQUAL(one.a.reason, "it took too long");
+  close(fd);
+  close(listener);
+  CU_ASSERT_EQUAL(dist_dial(one.a.dist, Z), 0);
+  UNTIL(&one.net, one.a.dial_fails == 5);
+  CU_ASSERT_STRING_EQUAL(one.a.reason, "connection refused");
+  CU_ASSERT_EQUAL(one.a.ups, 0);
+  one_deinit(&one);
+}
+
+/* The other side has not noticed that an older connection is dead. */
+static void
+we_insist_when_we_know_better(void)
+{
+  struct one one;
+  one_init(&one, 60000, 5000);
+  const int listener = net_listen(&one.net, Z);
+  const int fd = dial_to(&one, listener, NET_COOKIE, HANDSHAKE_SAY_ALIVE, true);
+  UNTIL(&one.net, one.a.ups == 1);
+  close(fd);
+  close(listener);
+  UNTIL(&one.net, one.a.downs == 1);
+  one_deinit(&one);
+}
+
+/* Somebody of another name cannot come up for the one we call. */
+static void
+we_know_whom_we_called(void)
+{
+  struct one one;
+  one_init(&one, 60000, 5000);
+  const int listener = net_listen(&one.net, Z);
+  CU_ASSERT_EQUAL(dist_dial(one.a.dist, Z), 0);
+  const int fd = net_take(&one.net, listener);
+  CU_ASSERT(!net_answer(&one.net, fd, "y@127.0.0.1", NET_COOKIE, HANDSHAKE_OK));
+  UNTIL(&one.net, one.a.dial_fails == 1);
+  CU_ASSERT_STRING_EQUAL(one.a.reason, "another node answers there");
+  close(fd);
+  close(listener);
+  one_deinit(&one);
+}
+
+/* Without the flag for it, the reason is part of the control message. */
+static void
+noproc_in_both_forms(void)
+{
+  static const char question[] =
+    "70 83 68 04 6113 58 77 01 7a 00000001 00000000 00000001 77 04 6e6f6e65"
+    " 5a 0003 77 01 7a 00000001 00000001 00000002 00000003";
+  static const char *const answers[] = {
+    "70 83 68 05 6115 77 04 6e6f6e65 58 77 01 7a 00000001 00000000 00000001"
+    " 5a 0003 77 01 7a 00000001 00000001 00000002 00000003 77 06 6e6f70726f63",
+    "70 83 68 04 611c 77 04 6e6f6e65 58 77 01 7a 00000001 00000000 00000001"
+    " 5a 0003 77 01 7a 00000001 00000001 00000002 00000003"
+    " 83 77 06 6e6f70726f63",
+  };
+  struct one one;
+  one_init(&one, 60000, 5000);
+  for (unsigned i = 0; i < 2; i++) {
+    one.net.flags =
+      i == 0 ? HANDSHAKE_FLAGS & ~HANDSHAKE_EXIT_PAYLOAD : HANDSHAKE_FLAGS;
+    const int fd = peer(&one, Z);
+    struct hex hex = hex_new(question);
+    struct hex expected = hex_new(answers[i]);
+    const uint8_t length[4] = { 0, 0, 0, (uint8_t)hex.size };
+    uint8_t found[200];
+    CU_ASSERT(net_say(&one.net, fd, length, 4));
+    CU_ASSERT(net_say(&one.net, fd, hex.bytes, hex.size));
+    CU_ASSERT(net_hear(&one.net, fd, found, 4));
+    CU_ASSERT_EQUAL_FATAL(found[3], expected.size);
+    CU_ASSERT(net_hear(&one.net, fd, found, expected.size));
+    CU_ASSERT_EQUAL(memcmp(found, expected.bytes, expected.size), 0);
+    hex_delete(&expected);
+    hex_delete(&hex);
+    close(fd);
+    UNTIL(&one.net, one.a.downs == i + 1);
+  }
+  one_deinit(&one);
+}
+
+/* A caller for whom there is no memory is taken later. */
+static void
+callers_wait_for_memory(void)
+{
+  struct one one;
+  one_init(&one, 60000, 400);
+  one.a.heap.fail_at = one.a.heap.requests + 1;
+  const int fd = stranger(&one);
+  UNTIL(&one.net, one.a.heap.failed);
+  CU_ASSERT(net_shake(&one.net, fd, Z, NET_COOKIE, A));
+  CU_ASSERT_EQUAL(one.a.ups, 1);
+  close(fd);
+  UNTIL(&one.net, one.a.downs == 1);
+  one_deinit(&one);
+}
+
+/* All have told a name and stop there: the oldest goes. */
+static void
+the_slow_make_room(void)
+{
+  static const char name[] =
+    "\0\x1aN\0\0\0\x0c\x07\x47\x5f\xbc\0\0\0\1\0\x0b" Z;
+  struct one one;
+  one_init(&one, 60000, 60000);
+  int slow[8];
+  for (unsigned i = 0; i < 8; i++) {
+    char answer[5];
+    slow[i] = stranger(&one);
+    CU_ASSERT(net_say(&one.net, slow[i], name, sizeof name - 1));
+    CU_ASSERT(net_hear(&one.net, slow[i], answer, 5));
+  }
+  const int fd = peer(&one, Z);
+  CU_ASSERT(net_hears_end(&one.net, slow[0]));
+  close(fd);
+  for (unsigned i = 0; i < 8; i++) {
+    close(slow[i]);
+  }
+  UNTIL(&one.net, one.a.downs == 1);
+  one_deinit(&one);
+}
+
 /* Frames of a peer with the cookie, hurt at random, in random pieces. */
 static void
 hurt_frames(void)
@@ -373,8 +561,15 @@ test_faults_suite(void)
   CU_ADD_TEST(suite, a_new_life_replaces_the_old);
   CU_ADD_TEST(suite, one_broken_peer_is_one_peer);
   CU_ADD_TEST(suite, a_deaf_peer_is_busy_then_dropped);
+  CU_ADD_TEST(suite, a_slow_peer_gets_everything);
   CU_ADD_TEST(suite, a_deaf_peer_that_ticks_is_dropped);
   CU_ADD_TEST(suite, silence_ends_a_connection_and_ticks_keep_it);
   CU_ADD_TEST(suite, ticks_are_answered_once);
+  CU_ADD_TEST(suite, dials_fail_in_words);
+  CU_ADD_TEST(suite, we_insist_when_we_know_better);
+  CU_ADD_TEST(suite, we_know_whom_we_called);
+  CU_ADD_TEST(suite, noproc_in_both_forms);
+  CU_ADD_TEST(suite, callers_wait_for_memory);
+  CU_ADD_TEST(suite, the_slow_make_room);
   CU_ADD_TEST(suite, hurt_frames);
 }

@@ -8,8 +8,8 @@
 #include "heap.h"
 #include "hex.h"
 
-/* Feed bytes in pieces of the given size, each in a block of its own; what comes
- * out is put behind each other, with '|' after each frame. */
+/* Feed bytes in pieces of the given size, each in a block of its own; what
+ * comes out is put behind each other, with '|' after each frame. */
 static int
 feed(struct frame_reader *reader, const uint8_t *bytes, size_t size,
      size_t piece, char *out, size_t out_max)
