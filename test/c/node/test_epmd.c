@@ -125,7 +125,7 @@ lookups_fail_in_words(void)
   struct net_node node;
   net_init(&net);
   net_node_init(&net, &node, "a@127.0.0.1");
-  node.config.handshake_timeout_ms = 100;
+  node.config.handshake_timeout_ms = 600;
   CU_ASSERT_EQUAL_FATAL(net_node_start(&node), 0);
   UNTIL(&net, node.registered == 1);
   dial_and_expect(&net, &node, "b@127.0.0.1", "its epmd does not know it");

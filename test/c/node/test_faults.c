@@ -352,7 +352,7 @@ static void
 dials_fail_in_words(void)
 {
   struct one one;
-  one_init(&one, 60000, 100);
+  one_init(&one, 60000, 600);
   const int listener = net_listen(&one.net, Z);
   int fd = dial_to(&one, listener, "crumbs", HANDSHAKE_OK, false);
   close(fd);
