@@ -278,12 +278,12 @@ soak:
 	@$(MAKE) --no-print-directory all test-sim-native
 	@SIM_SECONDS=$$(( $${MINUTES:-10} * 60 )) $(NATIVE)/verify/test_sim
 
-## bench      the benchmarks
+## bench      the benchmarks; ROWS="lookup cnode" some sections
 .PHONY: bench
 bench:
 	@tools/require bench
 	@$(MAKE) --no-print-directory all bench-native
-	@bench/run
+	@bench/run $(ROWS)
 
 #-----------------------------------------------------------------------------
 # Checking it
