@@ -165,7 +165,7 @@ add(ets, Key, Pid) ->
 
 -spec remove(contender(), Key :: term(), pid()) -> ok.
 remove(holt, Key, _Pid) ->
-    holt_registry:unregister_name({bench, Key});
+    holt_registry:unregister(bench, Key);
 remove(pg, Key, Pid) ->
     pg:leave(bench_pg, Key, Pid);
 remove(ets, Key, _Pid) ->

@@ -166,12 +166,16 @@ register_name(Name, Pid) when is_pid(Pid) ->
 register_name(Name, Pid) ->
     ?BADARG(not_a_pid, [Name, Pid]).
 
-%% @doc Take a name away from whoever has it.
--spec unregister_name(name()) -> ok | {error, {no_instance | unreachable, node()}}.
+%% @doc Give the calling process's name back; another's is left alone.
+%%
+%% OTP calls this when the `init' of a process fails.  By then the process may have lost
+%% its name to another one, which must keep it.  {@link unregister/2} takes a name from
+%% whoever has it.
+-spec unregister_name(name()) -> ok | {error, not_owner}.
 unregister_name(Name) ->
     case split(Name) of
         {Registry, Key, _} ->
-            case remove(Registry, Key) of
+            case remove_own(Registry, Key) of
                 {invalid, Cause} -> ?BADARG(Cause, [Name]);
                 Answer -> Answer
             end;
@@ -357,6 +361,22 @@ remove(Registry, Key) ->
         none -> ok;
         {remote, Node} -> remove_at(Registry, Node, Key, ?REMOTE_HOPS_MAX);
         {invalid, Cause} -> {invalid, Cause}
+    end.
+
+-spec remove_own(registry(), key()) ->
+    ok | {error, not_owner} | {invalid, holt_error:cause()}.
+remove_own(Registry, Key) ->
+    case holt_nif:whereis(Registry, Key) of
+        Pid when Pid =:= self() ->
+            %% Lost meanwhile, it is on another node, and stays there.
+            _ = holt_nif:unregister(Registry, Key),
+            ok;
+        undefined ->
+            ok;
+        {invalid, Cause} ->
+            {invalid, Cause};
+        _Other ->
+            {error, not_owner}
     end.
 
 %% On the node that has the name; it may have gone on to another one meanwhile.

@@ -68,7 +68,9 @@
     ids = #{} :: #{holt_nif:member() => holt_nif:peer()},
     monitors = #{} :: #{reference() => holt_nif:peer()},
     waiters = [] :: [#waiter{}],
-    timer = undefined :: undefined | reference(),
+    %% The next poll that nothing asks for: its timer, and when in milliseconds of the
+    %% monotonic clock.
+    timer = undefined :: undefined | {reference(), integer()},
     %% Why which node was refused, the last time that was said.
     noticed = #{} :: #{node() => atom()},
     %% Messages nobody of this version sends.
@@ -163,7 +165,7 @@ handle_info(Message, #data{node = Node} = Data) when Node =/= node() ->
     handle_info(Message, renode(Data));
 handle_info(holt_wake, Data) ->
     {noreply, work(Data)};
-handle_info({timeout, Timer, poll}, #data{timer = Timer} = Data) ->
+handle_info({timeout, Timer, poll}, #data{timer = {Timer, _}} = Data) ->
     {noreply, work(Data#data{timer = undefined})};
 handle_info({timeout, _Earlier, poll}, Data) ->
     {noreply, Data};
@@ -249,11 +251,15 @@ meet(Node, #data{name = Name, ids = Ids} = Data) ->
 
 -spec know(holt_nif:peer() | {refused | invalid, atom()}, holt_nif:member(), #data{}) ->
     #data{}.
-know(Id, Member, #data{peers = Peers, ids = Ids} = Data) when is_integer(Id) ->
-    case Peers of
-        #{Id := #peer{member = Member}} ->
+know(Id, Member, #data{ids = Ids} = Data) when is_integer(Id) ->
+    case Ids of
+        #{Member := Id} ->
             Data;
+        #{Member := Former} ->
+            %% The native code has given that one up.
+            know(Id, Member, forget(Former, Data));
         #{} ->
+            #data{peers = Peers} = Data,
             Data#data{peers = Peers#{Id => #peer{member = Member}}, ids = Ids#{Member => Id}}
     end;
 know({_, Reason}, {_, Node}, #data{name = Name, noticed = Noticed} = Data) ->
@@ -335,6 +341,10 @@ peer_down(Id, Reason, #data{name = Name} = Data) ->
 -spec part(holt_nif:peer(), #data{}) -> #data{}.
 part(Id, #data{name = Name} = Data) ->
     _ = holt_nif:peer_down(Name, Id, link),
+    forget(Id, Data).
+
+-spec forget(holt_nif:peer(), #data{}) -> #data{}.
+forget(Id, Data) ->
     #data{peers = Peers, ids = Ids} = Unbound = unbind(Id, Data),
     {#peer{member = Member}, Rest} = maps:take(Id, Peers),
     Unbound#data{peers = Rest, ids = maps:remove(Member, Ids)}.
@@ -404,10 +414,19 @@ poll(Count, #data{name = Name} = Data) ->
             end
     end.
 
+%% A timer that fires before it is needed costs one poll; setting it anew with every
+%% message costs more.
 -spec set_timer(non_neg_integer(), #data{}) -> #data{}.
 set_timer(Ms, #data{timer = Timer} = Data) ->
-    _ = Timer =:= undefined orelse erlang:cancel_timer(Timer, [{async, true}, {info, false}]),
-    Data#data{timer = erlang:start_timer(Ms, self(), poll)}.
+    At = erlang:monotonic_time(millisecond) + Ms,
+    case Timer of
+        {_, Earlier} when Earlier =< At ->
+            Data;
+        _ ->
+            _ = is_tuple(Timer) andalso
+                erlang:cancel_timer(element(1, Timer), [{async, true}, {info, false}]),
+            Data#data{timer = {erlang:start_timer(At, self(), poll, [{abs, true}]), At}}
+    end.
 
 -spec perform(holt_nif:effect(), #data{}) -> ok.
 perform({send, Targets, Body}, Data) ->

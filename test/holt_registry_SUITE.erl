@@ -107,6 +107,10 @@ name_goes_by_via(Config) ->
     ?assertEqual(yes, holt_registry:register_name({Reg, mine, 1}, self())),
     ?assertEqual(ok, holt_registry:unregister_name({Reg, mine})),
     ?assertEqual(undefined, holt_registry:whereis_name({Reg, mine})),
+    ?assertEqual(ok, holt_registry:unregister_name({Reg, mine})),
+    %% As OTP calls it when init fails: what another process has by now stays.
+    ?assertEqual({error, not_owner}, holt_registry:unregister_name({Reg, valued})),
+    ?assertEqual(Valued, holt_registry:whereis_name({Reg, valued})),
     ok = gen_server:stop(Via),
     ?assertEqual(undefined, holt_registry:whereis_name({Reg, "agent 7"})),
     ?assertExit({noproc, _}, gen_server:call(Via, anything)).

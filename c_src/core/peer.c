@@ -250,7 +250,8 @@ actor_connected(struct holt_replica *replica, struct holt_actor *actor,
 
 static void
 session_remote(struct holt_replica *replica, struct holt_peer *peer,
-               const struct holt_hello *hello, uint64_t now_ms)
+               struct holt_actor *actor, const struct holt_hello *hello,
+               uint64_t now_ms)
 {
   if (peer->actor != 0 && peer->actor != hello->actor) {
     actor_lost(replica, peer->actor, now_ms);
@@ -264,6 +265,9 @@ session_remote(struct holt_replica *replica, struct holt_peer *peer,
     peer->vector_at_ms = now_ms + replica->tuning.vector_interval_ms;
     peer->heard_at_ms = now_ms;
     peer->ack_due = false;
+    /* No older message can come any more, and what a broken peer once claimed
+     * must not keep the new one's out. */
+    actor->as_of = 0;
     const bool ours = hello->have_actor == replica->self->id;
     holt__peer_rewind(replica, peer, ours ? hello->have_cursor : 0);
   }
@@ -311,7 +315,7 @@ hello_accept(struct holt_replica *replica, const struct holt_member *member,
     }
     return rv;
   }
-  session_remote(replica, peer, hello, now_ms);
+  session_remote(replica, peer, actor, hello, now_ms);
   supersede(replica, member, hello->actor);
   actor_connected(replica, actor, hello);
   *out = peer->id;

@@ -86,10 +86,10 @@ holt_replica_new(struct holt_replica **out, const struct holt_config *config,
 }
 
 static void
-peers_drop_all(struct holt_replica *replica)
+peers_drop_all(struct holt_replica *replica, uint64_t now_ms)
 {
   while (replica->peers != NULL) {
-    holt__peer_drop(replica, replica->peers, 0);
+    holt__peer_drop(replica, replica->peers, now_ms);
   }
 }
 
@@ -105,7 +105,7 @@ conflict_free(struct holt_replica *replica, struct holt_conflict *conflict)
 bool
 holt_replica_drain(struct holt_replica *replica, size_t budget)
 {
-  peers_drop_all(replica);
+  peers_drop_all(replica, 0);
   for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
        actor = actor->next) {
     while (actor->rows_head != NULL) {
@@ -143,12 +143,13 @@ holt_replica_delete(struct holt_replica *replica)
 
 int
 holt_replica_rename(struct holt_replica *replica, uint64_t actor,
-                    const struct holt_member *member, uint32_t creation)
+                    const struct holt_member *member, uint32_t creation,
+                    const struct holt_time *now)
 {
   const int rv = holt_rows_actor_rename(&replica->rows, replica->self, actor,
                                         member, creation);
   if (rv == 0) {
-    peers_drop_all(replica);
+    peers_drop_all(replica, now->mono_ms);
   }
   return rv;
 }

@@ -428,8 +428,9 @@ nif_renode(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (enif_self(env, &self) != NULL && random_bytes(&actor, sizeof actor) &&
       member_of(env, argv[0], &self, &name, &process, &member) &&
       nif_write_lock(instance)) {
+    const struct holt_time now = nif_now(env);
     const int rv = holt_replica_rename(instance->replica, actor | 1u, &member,
-                                       process.process.creation);
+                                       process.process.creation, &now);
     nif_write_unlock(instance);
     answer = rv == 0 ? nif_atoms.ok : nif_invalid(env, nif_atoms.no_memory);
   }

@@ -108,7 +108,8 @@ HOLT_API void holt_replica_delete(struct holt_replica *replica);
  * peers are forgotten.  All or nothing.  HOLT_ERR_NOMEM. */
 HOLT_API int holt_replica_rename(struct holt_replica *replica, uint64_t actor,
                                  const struct holt_member *member,
-                                 uint32_t creation);
+                                 uint32_t creation,
+                                 const struct holt_time *now);
 
 /*--------------------------------------------------------------------
  * Names */
@@ -185,8 +186,9 @@ HOLT_API int holt_replica_update(struct holt_replica *replica,
                                  uint64_t seq, const uint8_t *value,
                                  size_t value_size);
 
-/* Names in the view.  Exact, but for names that several members claim while a
- * member comes or goes: those are looked through in slices by poll. */
+/* Names in the view.  Exact, but for what poll does in slices: the names of
+ * local processes that have just ended count until they are removed, and names
+ * that several members claim are recounted when a member comes or goes. */
 HOLT_API size_t holt_replica_count(const struct holt_replica *replica);
 
 /* Visit some of the names: cursor is 0 at first, then what was returned; 0

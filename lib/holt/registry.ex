@@ -139,7 +139,7 @@ defmodule Holt.Registry do
   def register_name(name, pid), do: :holt_registry.register_name(name, pid)
 
   @doc false
-  @spec unregister_name(name()) :: :ok | {:error, {:no_instance | :unreachable, node()}}
+  @spec unregister_name(name()) :: :ok | {:error, :not_owner}
   defdelegate unregister_name(name), to: :holt_registry
 
   @doc false

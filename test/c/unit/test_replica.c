@@ -200,7 +200,8 @@ rename_keeps_names(void)
                                       .name_size = 3,
                                       .node = (const uint8_t *)"c@x",
                                       .node_size = 3 };
-  CU_ASSERT_EQUAL(holt_replica_rename(f.pair.replica[0], 20, &member, 2), 0);
+  CU_ASSERT_EQUAL(
+    holt_replica_rename(f.pair.replica[0], 20, &member, 2, &f.pair.now), 0);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 0, "x"), 20);
   CU_ASSERT_EQUAL(f.pair.replica[0]->peer_count, 0);
   CU_ASSERT_EQUAL(pair_unregister(&f.pair, 0, "x"), 0);

@@ -176,6 +176,82 @@ repair_sweeps_at_its_end(void)
   fixture_deinit(&f);
 }
 
+/* The same beginning again, late: nothing happens. */
+static void
+beginning_does_not_begin_twice(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  struct script script;
+  for (unsigned i = 0; i < 2; i++) {
+    script_begin(&f, &script, 0);
+    script_row(&script, 1, 1, "x");
+    CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 3, 0), 0);
+    CU_ASSERT_EQUAL(copy_of(&f)->cursor, i == 0 ? 2 : 3);
+    script_begin(&f, &script, 2);
+    script_row(&script, 3, 3, "y");
+    CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 3, 0), 0);
+    CU_ASSERT_EQUAL(copy_of(&f)->version, 3);
+    CU_ASSERT(!copy_of(&f)->dirty);
+  }
+  fixture_deinit(&f);
+}
+
+/* A hello that begins the copy again, between two slices of a message. */
+static void
+hello_voids_a_half_applied_message(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  struct script script;
+  script_begin(&f, &script, 0);
+  script_row(&script, 1, 1, "x");
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2, 0), 0);
+
+  struct holt_replica *const b = f.pair.replica[1];
+  script_begin(&f, &script, 2);
+  script_row(&script, 3, 3, "y");
+  script_row(&script, 4, 4, "z");
+  CU_ASSERT_EQUAL(holt_delta_end(&script.writer, 4, 4, 0), 0);
+  const struct holt_header header = { .to_session = b->peers->session,
+                                      .from_session =
+                                        b->peers->remote_session };
+  uint8_t bytes[HOLT_HEADER_BYTES];
+  holt_header_encode(bytes, &header);
+  struct holt_message *message;
+  CU_ASSERT_EQUAL_FATAL(holt_message_open(&message, f.pair.mem, &f.pair.tuning,
+                                          bytes, sizeof bytes, script.body.data,
+                                          script.body.size),
+                        0);
+  CU_ASSERT_EQUAL(holt_replica_apply(b, message, &f.pair.now, 1), HOLT_MORE);
+
+  struct holt_hello hello = { .version_min = 1,
+                              .version_max = 1,
+                              .actor = 10,
+                              .creation = 1,
+                              .session = b->peers->remote_session,
+                              .known_session = b->peers->session,
+                              .policy = 1,
+                              .version = 1 };
+  pair_member(0, &hello.member);
+  struct holt_buf buf;
+  holt_buf_init(&buf, f.pair.mem, 0);
+  CU_ASSERT_EQUAL(holt_hello_encode(&buf, &hello), 0);
+  uint32_t peer;
+  CU_ASSERT_EQUAL(holt_replica_hello(b, &hello.member, buf.data, buf.size,
+                                     &f.pair.now, &peer),
+                  0);
+  CU_ASSERT_EQUAL(holt_replica_apply(b, message, &f.pair.now, 9),
+                  HOLT_ERR_STALE);
+  CU_ASSERT_EQUAL(copy_of(&f)->cursor, 0);
+  CU_ASSERT(copy_of(&f)->dirty);
+  CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "x"), 10);
+  holt_buf_deinit(&buf);
+  holt_buf_deinit(&script.body);
+  holt_message_close(message);
+  fixture_deinit(&f);
+}
+
 /* A birth under two keys: refused, and the copy begins again. */
 static void
 malformed_delta_begins_the_copy_again(void)
@@ -275,6 +351,8 @@ test_sync_suite(void)
   CU_ADD_TEST(suite, older_view_is_not_taken);
   CU_ADD_TEST(suite, piece_of_another_repair_is_not_taken);
   CU_ADD_TEST(suite, repair_sweeps_at_its_end);
+  CU_ADD_TEST(suite, beginning_does_not_begin_twice);
+  CU_ADD_TEST(suite, hello_voids_a_half_applied_message);
   CU_ADD_TEST(suite, malformed_delta_begins_the_copy_again);
   CU_ADD_TEST(suite, stamps_follow_what_was_seen);
   CU_ADD_TEST(suite, reached_means_seen);
