@@ -34,6 +34,9 @@
     format_status/1
 ]).
 
+%% How long a hidden node may stay without being greeted.
+-define(HIDDEN_MS, 1000).
+
 %% Nodes named in a hello.
 -define(NODES_MAX, 256).
 
@@ -188,7 +191,12 @@ handle_info({holt_hello, Pid, Name, Bytes}, #data{name = Name} = Data) when
         false -> {noreply, Data}
     end;
 handle_info({nodeup, Node, _Info}, Data) ->
-    {noreply, work(meet(Node, Data))};
+    {noreply, work(meet_in_time(Node, Data))};
+handle_info({holt_meet, Node}, Data) ->
+    case lists:member(Node, nodes(connected)) of
+        true -> {noreply, work(meet(Node, Data))};
+        false -> {noreply, Data}
+    end;
 handle_info({nodedown, Node, _Info}, #data{name = Name, ids = Ids} = Data) ->
     case Ids of
         #{{Name, Node} := Id} -> {noreply, work(part(Id, Data))};
@@ -235,7 +243,20 @@ format_status(Status) ->
 -spec meet_all([node()], #data{}) -> #data{}.
 meet_all(Nodes, Data) ->
     _ = is_alive() andalso holt_janitor:distributed(),
-    lists:foldl(fun meet/2, Data, Nodes).
+    lists:foldl(fun meet_in_time/2, Data, Nodes).
+
+%% A hidden node that takes part says so as soon as there is a link.  Others come to ask
+%% one thing and go, as erl_call does, and do not bear to be spoken to: they get some time.
+-spec meet_in_time(node(), #data{}) -> #data{}.
+meet_in_time(Node, Data) ->
+    %% To a node that is itself hidden all the others seem to be.
+    case lists:member(Node, nodes(hidden)) andalso init:get_argument(hidden) =:= error of
+        true ->
+            _ = erlang:send_after(?HIDDEN_MS, self(), {holt_meet, Node}),
+            Data;
+        false ->
+            meet(Node, Data)
+    end.
 
 %% A link is new once: a nodeup that was on its way while the nodes were listed, or
 %% that was overtaken by nothing else, finds the peer known.
@@ -378,7 +399,9 @@ begin_with(adopted, #data{name = Name} = Data) ->
              || #{peer := Id, member := {_, Node}} <- Peers,
                 not lists:member(Node, Nodes)
             ],
-            meet_all(Nodes, Data)
+            Up = [Node || #{up := true, member := {_, Node}} <- Peers],
+            Known = [Node || Node <- Nodes, lists:member(Node, Up)],
+            meet_all(Nodes -- Known, lists:foldl(fun meet/2, Data, Known))
     end.
 
 %%--------------------------------------------------------------------

@@ -33,6 +33,7 @@ groups() ->
             daemon_and_daemon,
             daemon_takes_any_key,
             command_line_answers,
+            erl_call_is_left_alone,
             instance_ends_and_begins_again,
             replica_is_killed,
             daemon_restarts_under_its_name,
@@ -376,6 +377,24 @@ command_line_answers(Config) ->
 
 %%--------------------------------------------------------------------
 %% Comings and goings
+
+%% A program that comes to ask is not spoken to; it would not bear it.
+erl_call_is_left_alone(Config) ->
+    {_Reg, [A | _]} = start_everywhere(Config),
+    case os:find_executable("erl_call") of
+        false ->
+            {skip, "no erl_call"};
+        ErlCall ->
+            Name = peer_name(A),
+            lists:foreach(
+                fun(_) ->
+                    Args = ["-sname", Name, "-c", ?COOKIE, "-a", "erlang node []"],
+                    {0, Output} = holt_daemon:command(ErlCall, Args),
+                    ?assertEqual(Name, string:trim(Output, both, "'\n"))
+                end,
+                lists:seq(1, 20)
+            )
+    end.
 
 instance_ends_and_begins_again(Config) ->
     {Reg, [A, B]} = start_everywhere(Config),
