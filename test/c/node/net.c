@@ -288,9 +288,12 @@ static void
 on_up(void *user, struct dist_peer *peer)
 {
   struct net_node *node = user;
+  const char *name = dist_peer_node(peer);
+  /* The one before it has to be down. */
+  node->order_broken +=
+    node->peer != NULL && strcmp(dist_peer_node(node->peer), name) == 0;
   node->ups++;
   node->peer = peer;
-  const char *name = dist_peer_node(peer);
   node->order_broken +=
     dist_peer_by_node(node->dist, name, strlen(name)) != peer;
   dist_peer_user_set(peer, node);

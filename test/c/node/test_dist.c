@@ -199,6 +199,9 @@ monitors_fire(void)
   dist_demonitor(two.a.peer, monitor);
   CU_ASSERT_EQUAL(dist_monitor(two.a.peer, 1, atom("\x61\x01"), &monitor),
                   HOLT_ERR_MALFORMED);
+  /* One that nobody lives to see fire. */
+  CU_ASSERT_EQUAL(
+    dist_monitor(two.b.peer, 1, atom("\x77\x0anet_kernel"), &monitor), 0);
   const struct term_slice nil = { (const uint8_t *)"j", 1 };
   dist_send_to_name(two.a.peer, 1, "echo", &nil, 1);
   UNTIL(&two.net, two.b.messages == 1);
@@ -209,6 +212,10 @@ monitors_fire(void)
   CU_ASSERT_EQUAL(two.a.monitor, second);
   CU_ASSERT(two.a.noconnection);
   term_writer_deinit(&pid);
+  CU_ASSERT_EQUAL(dist_dial(two.a.dist, B), 0);
+  UNTIL(&two.net, two.a.ups == 2 && two.b.ups == 2);
+  CU_ASSERT_EQUAL(
+    dist_monitor(two.a.peer, 1, atom("\x77\x0anet_kernel"), &monitor), 0);
   two_deinit(&two);
 }
 

@@ -73,7 +73,21 @@ the_silent_make_room(void)
 {
   struct one one;
   one_init(&one, 60000, 60000);
+  /* Those who have left do not count. */
+  for (unsigned i = 0; i < 20; i++) {
+    close(stranger(&one));
+  }
+  UNTIL(&one.net, counters(&one).handshakes_failed == 20);
   int silent[20];
+  for (unsigned i = 0; i < 8; i++) {
+    silent[i] = stranger(&one);
+  }
+  UNTIL(&one.net, counters(&one).accepted == 28);
+  CU_ASSERT_EQUAL(counters(&one).handshakes_failed, 20);
+  for (unsigned i = 0; i < 8; i++) {
+    close(silent[i]);
+  }
+  UNTIL(&one.net, counters(&one).handshakes_failed == 28);
   for (unsigned i = 0; i < 20; i++) {
     silent[i] = stranger(&one);
   }
@@ -82,7 +96,7 @@ the_silent_make_room(void)
   for (unsigned i = 0; i < 12; i++) {
     CU_ASSERT(net_hears_end(&one.net, silent[i]));
   }
-  CU_ASSERT_EQUAL(counters(&one).handshakes_failed, 13);
+  CU_ASSERT_EQUAL(counters(&one).handshakes_failed, 28 + 13);
   /* Those who have said something stay as long as there are silent ones. */
   for (unsigned i = 0; i < 20; i++) {
     close(silent[i]);
@@ -280,6 +294,39 @@ a_deaf_peer_that_ticks_is_dropped(void)
   }
   CU_ASSERT_STRING_EQUAL(one.a.reason, "it does not read");
   close(fd);
+  one_deinit(&one);
+}
+
+/* It reads, slowly: as long as that goes on, it stays. */
+static void
+a_slow_reader_stays(void)
+{
+  struct one one;
+  one_init(&one, 200, 5000);
+  const int fd = peer(&one, Z);
+  static uint8_t block[100000] = { 109, 0, 1, 0x86, 0x9b };
+  const struct term_slice payload = term_slice(block, sizeof block);
+  while (dist_send_to_name(one.a.peer, 1, "x", &payload, 1) == 0) {
+    uv_run(&one.net.loop, UV_RUN_NOWAIT);
+  }
+  const uint64_t start_ms = uv_now(&one.net.loop);
+  uint64_t read_ms = 0;
+  net_patience(&one.net);
+  while (uv_now(&one.net.loop) - start_ms < 800 && net_turn(&one.net)) {
+    static uint8_t bytes[300000];
+    if (uv_now(&one.net.loop) - read_ms > 40) {
+      read_ms = uv_now(&one.net.loop);
+      (void)recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+      (void)send(fd, "\0\0\0\0", 4, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    (void)dist_send_to_name(one.a.peer, 1, "x", &payload, 1);
+    if (one.a.downs > 0) {
+      break;
+    }
+  }
+  CU_ASSERT_EQUAL(one.a.downs, 0);
+  close(fd);
+  UNTIL(&one.net, one.a.downs == 1);
   one_deinit(&one);
 }
 
@@ -563,6 +610,7 @@ test_faults_suite(void)
   CU_ADD_TEST(suite, a_deaf_peer_is_busy_then_dropped);
   CU_ADD_TEST(suite, a_slow_peer_gets_everything);
   CU_ADD_TEST(suite, a_deaf_peer_that_ticks_is_dropped);
+  CU_ADD_TEST(suite, a_slow_reader_stays);
   CU_ADD_TEST(suite, silence_ends_a_connection_and_ticks_keep_it);
   CU_ADD_TEST(suite, ticks_are_answered_once);
   CU_ADD_TEST(suite, dials_fail_in_words);
