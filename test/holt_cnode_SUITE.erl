@@ -36,6 +36,7 @@ groups() ->
             erl_call_is_left_alone,
             instance_ends_and_begins_again,
             replica_is_killed,
+            daemon_stops_for_a_moment,
             daemon_restarts_under_its_name,
             two_nodes_of_one_name,
             wrong_cookie,
@@ -423,6 +424,24 @@ replica_is_killed(Config) ->
     _ = register_many(B, Reg, 100),
     await_count(A, Daemon, Reg, 200),
     same_answers([A, B], Daemon, Reg),
+    holt_daemon:stop(Daemon).
+
+%% Too short for anybody to drop it, long enough for its window and buffers to fill.
+daemon_stops_for_a_moment(Config) ->
+    {Reg, [A, B]} = start_everywhere(Config),
+    Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
+    Members = members([A, B], Reg, [Daemon]),
+    await_members(A, Daemon, Reg, Members),
+    ok = holt_daemon:freeze(Daemon),
+    _ = [register_many(Node, Reg, 20000) || Node <- [A, B]],
+    %% The nodes do not wait for it.
+    [
+        holt_ct:await(Node, fun() -> holt_registry:count(Reg) =:= 40000 end)
+     || Node <- [A, B]
+    ],
+    ok = holt_daemon:thaw(Daemon),
+    await_count(A, Daemon, Reg, 40000),
+    #{repairs := 0, gaps := 0} = ask(A, Daemon, {info, Reg}),
     holt_daemon:stop(Daemon).
 
 daemon_restarts_under_its_name(Config) ->
@@ -814,6 +833,7 @@ options_file_is_checked(Config) ->
         {2, "a node name looks like", "\npeers = { \"a@b\", \"c\" }\n"},
         {1, "seconds", "net_ticktime_s = 1\n"},
         {2, "positive", "instance x {\nwindow_bytes = 0\n}\n"},
+        {3, "at most 65535", "instance x {\n\nkey_bytes_max = 65536 }\n"},
         {2, "no such option", "instance x {\nwindow = 1\n}\n"},
         {1, "integer", "net_ticktime_s = \"soon\"\n"},
         {2, "duplicate|found|x", "instance x {}\ninstance x {}\n"},

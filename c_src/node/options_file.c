@@ -7,9 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <holt/key.h>
+
 #include "option_value.h"
 
-#define TUNING_MAX ((long)1 << 46)
+/* Beyond any sense, and within what the core reckons with. */
+#define TUNING_MAX (INT64_C(1) << 46)
 
 struct file_option {
   const char *name;
@@ -88,10 +91,14 @@ static int
 check_tuning(cfg_t *cfg, cfg_opt_t *opt)
 {
   const long value = cfg_opt_getnint(opt, 0);
-  if (value >= 1 && value <= TUNING_MAX) {
+  const int64_t max = strcmp(opt->name, "key_bytes_max") == 0
+                        ? (int64_t)HOLT_KEY_BYTES_LIMIT
+                        : TUNING_MAX;
+  if (value >= 1 && value <= max) {
     return 0;
   }
-  cfg_error(cfg, "%s = %ld: a positive number is wanted", opt->name, value);
+  cfg_error(cfg, "%s = %ld: a positive number is wanted, at most %lld",
+            opt->name, value, (long long)max);
   return -1;
 }
 

@@ -303,8 +303,8 @@ run_daemon([A | _] = Nodes, #{holtd := Holtd, work := Work, unique := Unique, po
     %% Its log is not part of the story.
     Program = open_port({spawn_executable, "/bin/sh"}, [
         {args, [
-            "-c", "log=$1; shift; exec \"$@\" 2>>\"$log\"", "sh", Log, Holtd, "--name", Name,
-            "--cookie-file", Cookie, "--listen", "127.0.0.1", "--instance", "demo", "--peer",
+            "-c", "log=$1; shift; exec \"$@\" 2>>\"$log\"", "sh", Log,
+            Holtd, "--name", Name, "--cookie-file", Cookie, "--listen", "127.0.0.1", "--instance", "demo", "--peer",
             atom_to_list(A#node.name)
         ]},
         {env, [{"ERL_EPMD_PORT", integer_to_list(Port)}]},
@@ -317,7 +317,7 @@ run_daemon([A | _] = Nodes, #{holtd := Holtd, work := Work, unique := Unique, po
     },
     await_members(Nodes, Daemon),
     Count = call(A, holt_demo_node, count, []),
-    await_all("the names of the C-node", [A], holt_demo_node, daemon_count, [Name], Count),
+    await_all("the names of the C-node", [A], holt_demo_node, daemon_count, [Daemon#daemon.name], Count),
     Daemon.
 
 %% It is asked by gen_server:call({holtd, Node}, {whereis, demo, Key}).
@@ -326,7 +326,7 @@ same_answers(_Nodes, undefined) ->
 same_answers([A | _] = Nodes, #daemon{name = Name}) ->
     Keys = [leader | keys(1, ?NAMES)],
     Count = call(A, holt_demo_node, count, []),
-    await_all("the names of the C-node", [A], holt_demo_node, daemon_count, [atom_to_list(Name)], Count),
+    await_all("the names of the C-node", [A], holt_demo_node, daemon_count, [Name], Count),
     {Ms, Answers} = timed(fun() -> call(A, holt_demo_node, daemon_answers, [Name, Keys]) end),
     [
         check(on("who has which name", Node), call(Each, holt_demo_node, answers, [Keys]), Answers)

@@ -69,9 +69,9 @@ answers(Keys) ->
 daemon_answers(Node, Keys) ->
     [gen_server:call({holtd, Node}, {whereis, demo, Key}) || Key <- Keys].
 
--spec daemon_count(Node :: string()) -> non_neg_integer().
+-spec daemon_count(node()) -> non_neg_integer().
 daemon_count(Node) ->
-    gen_server:call({holtd, list_to_atom(Node)}, {count, demo}).
+    gen_server:call({holtd, Node}, {count, demo}).
 
 %% @doc The time of one lookup, in nanoseconds: the mean over all keys.
 -spec lookup_ns([Key :: term()]) -> non_neg_integer().
