@@ -304,8 +304,8 @@ run_daemon([A | _] = Nodes, #{holtd := Holtd, work := Work, unique := Unique, po
     Program = open_port({spawn_executable, "/bin/sh"}, [
         {args, [
             "-c", "log=$1; shift; exec \"$@\" 2>>\"$log\"", "sh", Log,
-            Holtd, "--name", Name, "--cookie-file", Cookie, "--listen", "127.0.0.1", "--instance", "demo", "--peer",
-            atom_to_list(A#node.name)
+            Holtd, "--name", Name, "--cookie-file", Cookie, "--listen", "127.0.0.1",
+            "--instance", "demo", "--peer", atom_to_list(A#node.name)
         ]},
         {env, [{"ERL_EPMD_PORT", integer_to_list(Port)}]},
         exit_status
@@ -316,17 +316,20 @@ run_daemon([A | _] = Nodes, #{holtd := Holtd, work := Work, unique := Unique, po
         port = Program, name = list_to_atom(Name), os_pid = integer_to_list(OsPid)
     },
     await_members(Nodes, Daemon),
-    Count = call(A, holt_demo_node, count, []),
-    await_all("the names of the C-node", [A], holt_demo_node, daemon_count, [Daemon#daemon.name], Count),
+    await_daemon(A, Daemon),
     Daemon.
+
+%% Until it has as many names as a.
+await_daemon(A, #daemon{name = Name}) ->
+    Count = call(A, holt_demo_node, count, []),
+    await_all("the names of the C-node", [A], holt_demo_node, daemon_count, [Name], Count).
 
 %% It is asked by gen_server:call({holtd, Node}, {whereis, demo, Key}).
 same_answers(_Nodes, undefined) ->
     ok;
-same_answers([A | _] = Nodes, #daemon{name = Name}) ->
+same_answers([A | _] = Nodes, #daemon{name = Name} = Daemon) ->
     Keys = [leader | keys(1, ?NAMES)],
-    Count = call(A, holt_demo_node, count, []),
-    await_all("the names of the C-node", [A], holt_demo_node, daemon_count, [Name], Count),
+    await_daemon(A, Daemon),
     {Ms, Answers} = timed(fun() -> call(A, holt_demo_node, daemon_answers, [Name, Keys]) end),
     [
         check(on("who has which name", Node), call(Each, holt_demo_node, answers, [Keys]), Answers)
