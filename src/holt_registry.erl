@@ -185,16 +185,15 @@ unregister_name(Name) ->
 
 %% @doc Who has this name?
 -spec whereis_name(name()) -> pid() | undefined.
+whereis_name({Registry, Key} = Name) ->
+    case holt_nif:whereis(Registry, Key) of
+        {invalid, Cause} -> ?BADARG(Cause, [Name]);
+        Found -> Found
+    end;
+whereis_name({Registry, Key, _Value}) ->
+    whereis_name({Registry, Key});
 whereis_name(Name) ->
-    case split(Name) of
-        {Registry, Key, _} ->
-            case holt_nif:whereis(Registry, Key) of
-                {invalid, Cause} -> ?BADARG(Cause, [Name]);
-                Found -> Found
-            end;
-        error ->
-            ?BADARG(not_a_name, [Name])
-    end.
+    ?BADARG(not_a_name, [Name]).
 
 %% @doc Send a message to whoever has this name; raises `badarg' when nobody has it.
 -spec send(name(), Message :: term()) -> pid().

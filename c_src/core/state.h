@@ -61,6 +61,11 @@
  * our session for another one, or we take theirs: greet again. */
 #define HOLT_SILENT_INTERVALS 4u
 
+/* While a delta is under way to a peer, fewer changes than this wait for its
+ * acknowledgement and leave together: at once when idle, in batches under
+ * load. */
+#define HOLT_HOLD_CHANGES 256u
+
 /* How much one poll does of what may take long: rows freed, entries looked
  * through; rows walked back over to find a cursor; deaths and rows encoded. */
 #define HOLT_SLICE_ROWS 128u

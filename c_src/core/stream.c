@@ -229,11 +229,21 @@ wait(struct holt_peer *peer, uint64_t now_ms)
   peer->busy_until_ms = now_ms + HOLT_BUSY_MS;
 }
 
+/* A delta for this peer could be sent. */
 static bool
-wants_delta(const struct holt_replica *replica, const struct holt_peer *peer)
+takes_delta(const struct holt_replica *replica, const struct holt_peer *peer)
 {
   return peer->up && !peer->busy && peer->cursor < replica->self->version &&
          peer->inflight_bytes < replica->tuning.window_bytes;
+}
+
+/* And should be: see HOLT_HOLD_CHANGES. */
+static bool
+wants_delta(const struct holt_replica *replica, const struct holt_peer *peer)
+{
+  return takes_delta(replica, peer) &&
+         (peer->inflight_count == 0 ||
+          replica->self->version - peer->cursor >= HOLT_HOLD_CHANGES);
 }
 
 static void
@@ -300,7 +310,7 @@ send_delta(struct holt_replica *replica, struct holt_peer *peer,
   }
   for (struct holt_peer *other = replica->peers; other != NULL;
        other = other->next) {
-    if (other->cursor == after && wants_delta(replica, other) &&
+    if (other->cursor == after && takes_delta(replica, other) &&
         (anew == 0 || other->anew_at == anew)) {
       target(replica, effect, other);
       delta_sent(replica, other, to, replica->out.size, row, clean);

@@ -144,45 +144,28 @@ nif_instance_put(struct nif_instance *instance)
 }
 
 bool
-nif_read_lock(struct nif_instance *instance)
+nif_lock(struct nif_instance *instance)
 {
-  enif_rwlock_rlock(instance->lock);
+  enif_mutex_lock(instance->lock);
   if (instance->closed) {
-    enif_rwlock_runlock(instance->lock);
+    enif_mutex_unlock(instance->lock);
     return false;
   }
   return true;
 }
 
 void
-nif_read_unlock(struct nif_instance *instance)
+nif_unlock(struct nif_instance *instance)
 {
-  enif_rwlock_runlock(instance->lock);
-}
-
-bool
-nif_write_lock(struct nif_instance *instance)
-{
-  enif_rwlock_rwlock(instance->lock);
-  if (instance->closed) {
-    enif_rwlock_rwunlock(instance->lock);
-    return false;
-  }
-  return true;
+  enif_mutex_unlock(instance->lock);
 }
 
 void
-nif_write_unlock(struct nif_instance *instance)
-{
-  enif_rwlock_rwunlock(instance->lock);
-}
-
-void
-nif_write_unlock_wake(ErlNifEnv *env, struct nif_instance *instance)
+nif_unlock_wake(ErlNifEnv *env, struct nif_instance *instance)
 {
   const bool wake = holt_replica_wake(instance->replica);
   const ErlNifPid process = instance->process;
-  enif_rwlock_rwunlock(instance->lock);
+  enif_mutex_unlock(instance->lock);
   if (wake) {
     /* To nobody while the process is being started again; its successor polls
      * as soon as it has opened the instance. */
@@ -300,7 +283,7 @@ instance_make(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
   instance->tuning = *tuning;
   holt_mem_init(&instance->mem, nif_resize, NULL, 0);
   holt_mem_init(&instance->message_mem, nif_resize, NULL, 0);
-  instance->lock = enif_rwlock_create("holt_instance");
+  instance->lock = enif_mutex_create("holt_instance");
   if (instance->lock == NULL || !replica_make(env, instance)) {
     enif_release_resource(instance);
     return NULL;
@@ -336,9 +319,9 @@ static void
 retire(struct nif_library *library, struct nif_instance **slot)
 {
   struct nif_instance *const instance = *slot;
-  enif_rwlock_rwlock(instance->lock);
+  enif_mutex_lock(instance->lock);
   instance->closed = true;
-  enif_rwlock_rwunlock(instance->lock);
+  enif_mutex_unlock(instance->lock);
   *slot = instance->next;
   instance->next = library->closed;
   library->closed = instance;
@@ -358,10 +341,10 @@ adopt(ErlNifEnv *env, struct nif_library *library, ERL_NIF_TERM name,
       enif_is_process_alive(env, &instance->process) != 0) {
     answer = enif_make_tuple2(env, nif_atoms.error, nif_atoms.in_use);
   } else if (instance != NULL && tuning_equal(tuning, &instance->tuning)) {
-    enif_rwlock_rwlock(instance->lock);
+    enif_mutex_lock(instance->lock);
     instance->process = *self;
     message_drop(instance);
-    enif_rwlock_rwunlock(instance->lock);
+    enif_mutex_unlock(instance->lock);
     answer = nif_atoms.adopted;
   } else if (instance != NULL) {
     retire(library, slot);
@@ -427,11 +410,11 @@ nif_renode(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
   if (enif_self(env, &self) != NULL && random_bytes(&actor, sizeof actor) &&
       member_of(env, argv[0], &self, &name, &process, &member) &&
-      nif_write_lock(instance)) {
+      nif_lock(instance)) {
     const struct holt_time now = nif_now(env);
     const int rv = holt_replica_rename(instance->replica, actor | 1u, &member,
                                        process.process.creation, &now);
-    nif_write_unlock(instance);
+    nif_unlock(instance);
     answer = rv == 0 ? nif_atoms.ok : nif_invalid(env, nif_atoms.no_memory);
   }
   nif_instance_put(instance);
@@ -475,9 +458,9 @@ nif_sweep(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return nif_atoms.done;
   }
 
-  enif_rwlock_rwlock(instance->lock);
+  enif_mutex_lock(instance->lock);
   const bool empty = holt_replica_drain(instance->replica, NIF_SWEEP_ROWS);
-  enif_rwlock_rwunlock(instance->lock);
+  enif_mutex_unlock(instance->lock);
   if (empty) {
     enif_release_resource(instance); /* The table's reference. */
     return nif_atoms.more;
@@ -499,7 +482,7 @@ instance_destroy(ErlNifEnv *env, void *object)
     holt_replica_delete(instance->replica);
   }
   if (instance->lock != NULL) {
-    enif_rwlock_destroy(instance->lock);
+    enif_mutex_destroy(instance->lock);
   }
 }
 
@@ -513,10 +496,10 @@ instance_owner_down(ErlNifEnv *env, void *object, ErlNifPid *pid,
   struct nif_instance *const instance = object;
   struct nif_process process;
   if (!nif_process_of(env, enif_make_pid(env, pid), &process) ||
-      !nif_write_lock(instance)) {
+      !nif_lock(instance)) {
     return;
   }
   holt_replica_owner_dead(instance->replica, process.process.id,
                           process.process.serial);
-  nif_write_unlock_wake(env, instance);
+  nif_unlock_wake(env, instance);
 }

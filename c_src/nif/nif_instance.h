@@ -20,7 +20,7 @@
  *          here, from its first name on until it ends. That works only with
  *          resources allocated after load has returned; open is the only place
  *          that allocates one.
- * Threads: lock guards the replica: shared for reading, alone for all else. The
+ * Threads: lock guards the replica, for reading, too: docs/decisions/0007. The
  *          library's lock guards the table; whoever needs both takes it first.
  *          Fields marked "process" belong to the replica process.
  */
@@ -40,7 +40,7 @@
 struct nif_instance {
   ERL_NIF_TERM name; /* An atom. */
   struct nif_instance *next;
-  ErlNifRWLock *lock;
+  ErlNifMutex *lock;
   struct holt_mem mem;
   struct holt_tuning tuning; /* Set once. */
   struct holt_replica *replica;
@@ -63,13 +63,11 @@ struct nif_instance *nif_instance_get(ErlNifEnv *env, ERL_NIF_TERM name);
 void nif_instance_put(struct nif_instance *instance);
 
 /* Lock, if the instance is still open; otherwise false, and nothing is held. */
-bool nif_read_lock(struct nif_instance *instance);
-void nif_read_unlock(struct nif_instance *instance);
-bool nif_write_lock(struct nif_instance *instance);
-void nif_write_unlock(struct nif_instance *instance);
+bool nif_lock(struct nif_instance *instance);
+void nif_unlock(struct nif_instance *instance);
 
 /* Unlock after a change, and wake the replica process if there is work. */
-void nif_write_unlock_wake(ErlNifEnv *env, struct nif_instance *instance);
+void nif_unlock_wake(ErlNifEnv *env, struct nif_instance *instance);
 
 /* Milliseconds since the library was loaded, and since 1970. */
 struct holt_time nif_now(ErlNifEnv *env);

@@ -209,7 +209,7 @@ nif_register(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     call_end(&call);
     return value_too_large(env, value.size, value_max);
   }
-  if (!nif_write_lock(call.instance)) {
+  if (!nif_lock(call.instance)) {
     return call_closed(&call);
   }
   struct holt_view holder;
@@ -218,7 +218,7 @@ nif_register(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
              ? enif_make_tuple2(env, nif_atoms.ok,
                                 enif_make_pid(env, &call.instance->process))
              : claim_failed(&call, rv, &holder);
-  nif_write_unlock_wake(env, call.instance);
+  nif_unlock_wake(env, call.instance);
   call_end(&call);
   return answer;
 }
@@ -234,7 +234,7 @@ nif_unregister(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
                   &answer)) {
     return answer;
   }
-  if (!nif_write_lock(call.instance)) {
+  if (!nif_lock(call.instance)) {
     return call_closed(&call);
   }
   struct holt_view view;
@@ -256,7 +256,7 @@ nif_unregister(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
       enif_make_tuple3(env, nif_atoms.ok, enif_make_uint64(env, view.actor),
                        enif_make_uint64(env, seq));
   }
-  nif_write_unlock_wake(env, call.instance);
+  nif_unlock_wake(env, call.instance);
   call_end(&call);
   return answer;
 }
@@ -273,7 +273,7 @@ nif_whereis(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (!call_begin(&call, env, argc, argv, "whereis", nif_whereis, &answer)) {
     return answer;
   }
-  if (!nif_read_lock(call.instance)) {
+  if (!nif_lock(call.instance)) {
     return call_closed(&call);
   }
   struct holt_view view;
@@ -282,7 +282,7 @@ nif_whereis(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (found) {
     nif_pid_parts_of(&view, &parts);
   }
-  nif_read_unlock(call.instance);
+  nif_unlock(call.instance);
   call_end(&call);
   return found && nif_pid_make(env, &parts, &answer) ? answer
                                                      : nif_atoms.undefined;
@@ -297,7 +297,7 @@ nif_lookup(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (!call_begin(&call, env, argc, argv, "lookup", nif_lookup, &answer)) {
     return answer;
   }
-  if (!nif_read_lock(call.instance)) {
+  if (!nif_lock(call.instance)) {
     return call_closed(&call);
   }
   struct holt_view view;
@@ -308,7 +308,7 @@ nif_lookup(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     nif_pid_parts_of(&view, &parts);
     value = nif_binary(env, view.value, view.value_size);
   }
-  nif_read_unlock(call.instance);
+  nif_unlock(call.instance);
   call_end(&call);
   ERL_NIF_TERM pid;
   if (!found || !nif_pid_make(env, &parts, &pid)) {
@@ -337,7 +337,7 @@ nif_fetch(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (!call_begin(&call, env, argc, argv, "fetch", nif_fetch, &answer)) {
     return answer;
   }
-  if (!nif_read_lock(call.instance)) {
+  if (!nif_lock(call.instance)) {
     return call_closed(&call);
   }
   struct holt_view view;
@@ -346,7 +346,7 @@ nif_fetch(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     answer = enif_make_tuple2(env, nif_binary(env, view.value, view.value_size),
                               enif_make_uint64(env, view.seq));
   }
-  nif_read_unlock(call.instance);
+  nif_unlock(call.instance);
   call_end(&call);
   return answer;
 }
@@ -370,7 +370,7 @@ nif_update(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (!call_begin(&call, env, argc, argv, "update", nif_update, &answer)) {
     return answer;
   }
-  if (!nif_write_lock(call.instance)) {
+  if (!nif_lock(call.instance)) {
     return call_closed(&call);
   }
   const struct holt_time now = nif_now(env);
@@ -381,7 +381,7 @@ nif_update(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
       call.instance->replica, &now, holt_key_bytes(&call.key),
       holt_key_size(&call.key), seq, value.data, value.size);
   }
-  nif_write_unlock_wake(env, call.instance);
+  nif_unlock_wake(env, call.instance);
   const size_t value_max = call.instance->tuning.value_bytes_max;
   call_end(&call);
   switch (rv) {
@@ -409,9 +409,9 @@ nif_count(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
   struct nif_instance *const instance = nif_instance_get(env, argv[0]);
   if (instance != NULL) {
-    if (nif_read_lock(instance)) {
+    if (nif_lock(instance)) {
       answer = enif_make_uint64(env, holt_replica_count(instance->replica));
-      nif_read_unlock(instance);
+      nif_unlock(instance);
     }
     nif_instance_put(instance);
   }
@@ -457,25 +457,25 @@ nif_keys(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   }
   struct holt_tour *tour = NULL;
   int rv = HOLT_ERR_NOT_FOUND;
-  const bool open = nif_write_lock(instance);
+  const bool open = nif_lock(instance);
   if (open) {
     rv = holt_tour_start(instance->replica, &process.process, &tour);
-    nif_write_unlock(instance);
+    nif_unlock(instance);
   }
   struct gathered gathered = { .env = env, .list = enif_make_list(env, 0) };
   const bool normal = enif_thread_type() == ERL_NIF_THR_NORMAL_SCHEDULER;
   bool more = rv == 0;
   while (more && !(normal && gathered.count >= CALL_NAMES)) {
     /* Closing or not: the tour ends by itself when its rows are freed. */
-    enif_rwlock_rlock(instance->lock);
+    enif_mutex_lock(instance->lock);
     more = holt_tour_next(instance->replica, tour, SLICE_NAMES, gather_key,
                           &gathered);
-    enif_rwlock_runlock(instance->lock);
+    enif_mutex_unlock(instance->lock);
   }
   if (rv == 0) {
-    enif_rwlock_rwlock(instance->lock);
+    enif_mutex_lock(instance->lock);
     holt_tour_stop(instance->replica, tour);
-    enif_rwlock_rwunlock(instance->lock);
+    enif_mutex_unlock(instance->lock);
   }
   nif_instance_put(instance);
   if (!open) {
@@ -527,12 +527,12 @@ nif_next(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   uint64_t at = cursor;
   /* Buckets may be empty, so steps are bounded, too. */
   for (unsigned step = 0; step < CALL_NAMES; step++) {
-    open = nif_read_lock(instance);
+    open = nif_lock(instance);
     if (!open) {
       break;
     }
     at = holt_replica_scan(instance->replica, at, gather_entry, &gathered);
-    nif_read_unlock(instance);
+    nif_unlock(instance);
     if (at == 0 || gathered.count >= CALL_NAMES / 2 ||
         gathered.bytes >= CALL_VALUE_BYTES) {
       break;

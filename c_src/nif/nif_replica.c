@@ -56,7 +56,7 @@ static struct nif_instance *
 get_locked(ErlNifEnv *env, ERL_NIF_TERM name)
 {
   struct nif_instance *const instance = nif_instance_get(env, name);
-  if (instance != NULL && !nif_write_lock(instance)) {
+  if (instance != NULL && !nif_lock(instance)) {
     nif_instance_put(instance);
     return NULL;
   }
@@ -66,7 +66,7 @@ get_locked(ErlNifEnv *env, ERL_NIF_TERM name)
 static void
 put_locked(struct nif_instance *instance)
 {
-  nif_write_unlock(instance);
+  nif_unlock(instance);
   nif_instance_put(instance);
 }
 
@@ -187,9 +187,9 @@ message_take(struct nif_instance *instance, const ErlNifBinary *header,
   const int rv = holt_message_open(&instance->message, &instance->message_mem,
                                    &instance->tuning, header->data,
                                    header->size, body->data, body->size);
-  if (rv != 0 && nif_write_lock(instance)) {
+  if (rv != 0 && nif_lock(instance)) {
     holt_replica_refused(instance->replica, rv);
-    nif_write_unlock(instance);
+    nif_unlock(instance);
   }
   return rv;
 }
@@ -202,13 +202,13 @@ message_apply(ErlNifEnv *env, struct nif_instance *instance)
   const ErlNifTime end = enif_monotonic_time(ERL_NIF_USEC) + CALL_US;
   int rv;
   do {
-    if (!nif_write_lock(instance)) {
+    if (!nif_lock(instance)) {
       return HOLT_ERR_STALE;
     }
     const struct holt_time now = nif_now(env);
     rv = holt_replica_apply(instance->replica, instance->message, &now,
                             SLICE_ROWS);
-    nif_write_unlock(instance);
+    nif_unlock(instance);
   } while (rv == HOLT_MORE && enif_monotonic_time(ERL_NIF_USEC) < end);
   return rv;
 }
@@ -327,7 +327,7 @@ nif_poll(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   size_t count = 0;
   bool sent = false;
   do {
-    open = nif_write_lock(instance);
+    open = nif_lock(instance);
     if (!open) {
       break;
     }
@@ -338,7 +338,7 @@ nif_poll(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
       effects = enif_make_list_cell(env, term, effects);
     }
     sent = effect.type == HOLT_EFFECT_HELLO || effect.type == HOLT_EFFECT_SEND;
-    nif_write_unlock(instance);
+    nif_unlock(instance);
     count++;
   } while (effect.type != HOLT_EFFECT_NONE && !sent && count < POLL_EFFECTS);
   nif_instance_put(instance);

@@ -102,6 +102,57 @@ changes_gather(void)
   fixture_deinit(&f);
 }
 
+/* How many deltas the replica sends now, with nothing coming back. */
+static unsigned
+deltas_now(struct fixture *f)
+{
+  unsigned deltas = 0;
+  struct holt_effect effect;
+  do {
+    holt_replica_poll(f->pair.replica[0], &f->pair.now, &effect);
+    deltas +=
+      effect.type == HOLT_EFFECT_SEND && effect.bytes[0] == HOLT_PACKET_DELTA;
+  } while (effect.type != HOLT_EFFECT_NONE);
+  return deltas;
+}
+
+/* The first change leaves at once.  While it is under way others wait, wake
+ * nobody, and leave together: with the ack, or when there are enough of them. */
+static void
+changes_wait_for_the_ack(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  struct holt_replica *const r = f.pair.replica[0];
+  register_many(&f, 0, 1);
+  CU_ASSERT(holt_replica_wake(r));
+  CU_ASSERT_EQUAL(deltas_now(&f), 1);
+  register_many(&f, 1, HOLT_HOLD_CHANGES);
+  CU_ASSERT(!holt_replica_wake(r));
+  CU_ASSERT_EQUAL(deltas_now(&f), 0);
+  register_many(&f, HOLT_HOLD_CHANGES, HOLT_HOLD_CHANGES + 1);
+  CU_ASSERT(holt_replica_wake(r));
+  CU_ASSERT_EQUAL(deltas_now(&f), 1);
+
+  register_many(&f, 1000, 1010);
+  CU_ASSERT_EQUAL(deltas_now(&f), 0);
+  struct holt_buf ack;
+  holt_buf_init(&ack, &f.heap.mem, 0);
+  CU_ASSERT_EQUAL(
+    holt_ack_encode(&ack, &(struct holt_ack){ .actor = r->self->id,
+                                              .cursor = r->peers->cursor }),
+    0);
+  uint8_t header[HOLT_HEADER_BYTES];
+  holt_header_encode(
+    header, &(struct holt_header){ .to_session = r->peers->session,
+                                   .from_session = r->peers->remote_session });
+  CU_ASSERT_EQUAL(pair_apply(&f.pair, 0, header, ack.data, ack.size), 0);
+  CU_ASSERT_EQUAL(deltas_now(&f), 1);
+  CU_ASSERT_EQUAL(r->peers->cursor, r->self->version);
+  holt_buf_deinit(&ack);
+  fixture_deinit(&f);
+}
+
 /* No more than a window is under way; acks open it again. */
 static void
 window_is_kept(void)
@@ -111,7 +162,7 @@ window_is_kept(void)
   struct holt_replica *const r = f.pair.replica[0];
   r->tuning.message_bytes_max = 200;
   r->tuning.window_bytes = 1000;
-  register_many(&f, 0, 200);
+  register_many(&f, 0, 200 + HOLT_HOLD_CHANGES);
   size_t bytes = 0;
   struct holt_effect effect;
   for (;;) {
@@ -294,6 +345,7 @@ test_stream_suite(void)
   CU_pSuite suite = CU_add_suite("stream", NULL, NULL);
   CU_ADD_TEST(suite, equal_cursors_share_a_message);
   CU_ADD_TEST(suite, changes_gather);
+  CU_ADD_TEST(suite, changes_wait_for_the_ack);
   CU_ADD_TEST(suite, window_is_kept);
   CU_ADD_TEST(suite, large_row_travels_alone);
   CU_ADD_TEST(suite, busy_link_undoes_the_effect);
