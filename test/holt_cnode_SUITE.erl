@@ -369,6 +369,7 @@ command_line_answers(Config) ->
     ?assertMatch({2, "holt: the key, at " ++ _}, Holt(["whereis", Name, "{user"])),
     ?assertMatch({2, "holt: the key, at \"Variable\": " ++ _}, Holt(["whereis", Name, "Variable"])),
     ?assertMatch({2, _}, Holt(["whereis", Name, "<0.1.2>"])),
+    ?assertMatch({2, _}, Holt(["whereis", Name, "[\"\\x{"])),
     ?assertMatch({2, _}, Holt(["whereis", Name])),
     ?assertMatch({2, _}, Holt(["who", Name])),
     ?assertMatch({2, _}, Holt([])),

@@ -134,6 +134,7 @@ own(Starter, Args, Options) ->
         hide
     ]),
     {os_pid, OsPid} = erlang:port_info(Port, os_pid),
+    _ = monitor(process, Starter),
     Starter ! {self(), integer_to_list(OsPid)},
     own_loop(Port, running, [], []).
 
@@ -153,7 +154,13 @@ own_loop(Port, Status, Lines, Waiting) ->
             From ! {Ref, Status},
             own_loop(Port, Status, Lines, Waiting);
         {close, OsPid} ->
-            Status =:= running andalso os:cmd("kill -KILL " ++ OsPid)
+            Status =:= running andalso os:cmd("kill -KILL " ++ OsPid);
+        {'DOWN', _, process, _, _} when Status =:= running ->
+            %% A case that failed leaves nothing behind.
+            {os_pid, OsPid} = erlang:port_info(Port, os_pid),
+            os:cmd("kill -KILL " ++ integer_to_list(OsPid));
+        {'DOWN', _, process, _, _} ->
+            ok
     end.
 
 ask(What, #daemon{owner = Owner}) ->

@@ -176,9 +176,10 @@ hex_escape(struct parser *parser)
     code = code * 16 + digit_of(*parser->at++);
     digits++;
   }
-  if (braces && *parser->at++ != '}') {
+  if (braces && *parser->at != '}') {
     return -1;
   }
+  parser->at += braces ? 1 : 0;
   return digits > 0 && (braces || digits == 2) ? code : -1;
 }
 
