@@ -117,7 +117,7 @@ deltas_now(struct fixture *f)
 }
 
 /* The first change leaves at once.  While it is under way others wait, wake
- * nobody, and leave together: with the ack, or when there are enough of them. */
+ * nobody, and leave together: with the ack, or when they are many. */
 static void
 changes_wait_for_the_ack(void)
 {
