@@ -10,7 +10,7 @@
 #
 # Objects are in _build/native, one tree per kind of build:
 #
-#   release    what ships: libholt.a and priv/holt_nif.so
+#   release    what ships: libholt.a, priv/holt_nif.so, priv/holtd and priv/holt
 #   verify     optimised, with the structural checks: the simulator
 #   asan       AddressSanitizer, UBSan and the structural checks: the tests
 #   check/CC   nothing but warnings, as errors, one tree per compiler
@@ -22,6 +22,8 @@
 NATIVE := _build/native
 EBIN   := _build/default/lib/holt/ebin
 NIF    := priv/holt_nif.so
+HOLTD  := priv/holtd
+CLIENT := priv/holt
 
 CFLAGS ?= -g
 REBAR3 ?= rebar3
@@ -47,13 +49,22 @@ endif
 
 CORE_SRC := $(sort $(wildcard c_src/core/*.c))
 NIF_SRC  := $(sort $(wildcard c_src/nif/*.c))
+NODE_SRC := $(sort $(wildcard c_src/node/*.c))
+CLIENT_SRC := $(sort $(wildcard c_src/client/*.c))
 LIB_SRC  := $(sort $(wildcard test/c/lib/*.c))
 UNIT_SRC := $(sort $(wildcard test/c/unit/*.c))
 SIM_SRC  := $(sort $(wildcard test/c/sim/*.c))
+TEST_NODE_SRC := $(sort $(wildcard test/c/node/*.c))
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 
 ELIXIR_SRC := $(shell test -d lib && find lib -name '*.ex' | LC_ALL=C sort)
 ELIXIRC := $(shell command -v elixirc 2>/dev/null)
+
+# The daemon and its command line need libraries that the NIF does not.
+has_header = $(shell echo '\#include <$1>' | $(CC) -E -x c - >/dev/null 2>&1 && echo $1)
+NODE_HEADERS := uv.h md5.h confuse.h jansson.h
+NODE_MISSING := $(filter-out $(foreach h,$(NODE_HEADERS),$(call has_header,$h)),$(NODE_HEADERS))
+VERSION := $(shell sed -n 's/.*{vsn, *"\([^"]*\)"}.*/\1/p' src/holt.app.src)
 
 #-----------------------------------------------------------------------------
 # Flags
@@ -72,8 +83,16 @@ ERL_ROOT ?= $(eval ERL_ROOT := $$(shell erl -noshell -eval \
 FOLDER_FLAGS = $(strip \
   $(if $(filter c_src/core/%,$1),-Ic_src/core) \
   $(if $(filter c_src/nif/%,$1),-Ic_src/nif -isystem $(ERL_ROOT)/usr/include) \
+  $(if $(filter c_src/node/%,$1),-Ic_src/node $(NODE_FLAGS)) \
+  $(if $(filter c_src/client/%,$1),-Ic_src/client $(NODE_FLAGS) -pthread \
+    -isystem $(ERL_ROOT)/usr/include) \
+  $(if $(filter test/c/node/%,$1),-Ic_src/node $(NODE_FLAGS)) \
   $(if $(filter test/c/%,$1),-Ic_src/core -Itest/c/lib -I$(dir $1)) \
   $(if $(filter bench/%,$1),-D_POSIX_C_SOURCE=200809L -Ibench))
+
+NODE_FLAGS  := -D_GNU_SOURCE -DHOLT_VERSION='"$(VERSION)"'
+NODE_LIBS   := -luv -lmd -lconfuse
+CLIENT_LIBS = -L$(ERL_ROOT)/usr/lib -lei -ljansson -pthread -lm
 
 release_FLAGS := -O2
 verify_FLAGS  := -O2 -DHOLT_VERIFY
@@ -108,7 +127,7 @@ $(NATIVE)/libholt.a: $(call objects,release,$(CORE_SRC))
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-# One set of rules per tree: objects, and the two test programs.
+# One set of rules per tree: objects, and the programs made of them.
 define tree
 $(NATIVE)/$1/%.o: %.c Makefile
 	$$(say) CC $$<
@@ -120,11 +139,49 @@ $(NATIVE)/$1/test_unit: $(call objects,$1,$(CORE_SRC) $(LIB_SRC) $(UNIT_SRC))
 	$$(say) LD $$@
 	$$(Q)$$(CC) $$($1_FLAGS) $$(LDFLAGS) -o $$@ $$^ -lcunit
 
+$(NATIVE)/$1/test_node: $(call objects,$1,$(CORE_SRC) $(LIB_SRC) \
+  $(filter-out c_src/node/main.c,$(NODE_SRC)) $(TEST_NODE_SRC))
+	$$(say) LD $$@
+	$$(Q)$$(CC) $$($1_FLAGS) $$(LDFLAGS) -o $$@ $$^ $(NODE_LIBS) -lcunit
+
+$(NATIVE)/$1/holtd: $(call objects,$1,$(CORE_SRC) $(NODE_SRC))
+	$$(say) LD $$@
+	$$(Q)$$(CC) $$($1_FLAGS) $$(LDFLAGS) -o $$@ $$^ $(NODE_LIBS)
+
+$(NATIVE)/$1/holt: $(call objects,$1,$(CORE_SRC) $(CLIENT_SRC))
+	$$(say) LD $$@
+	$$(Q)$$(CC) $$($1_FLAGS) $$(LDFLAGS) -o $$@ $$^ $$(CLIENT_LIBS)
+
 $(NATIVE)/$1/test_sim: $(call objects,$1,$(CORE_SRC) $(LIB_SRC) $(SIM_SRC))
 	$$(say) LD $$@
 	$$(Q)$$(CC) $$($1_FLAGS) $$(LDFLAGS) -o $$@ $$^
 endef
 $(foreach kind,release verify asan,$(eval $(call tree,$(kind))))
+
+## node       the daemon priv/holtd and the command line priv/holt
+.PHONY: node
+ifeq ($(NODE_MISSING),)
+node: $(HOLTD) $(CLIENT)
+	@:
+else
+node:
+	@echo "no $(NODE_MISSING): the daemon is left out (tools/require node)"
+endif
+
+$(HOLTD): $(NATIVE)/release/holtd
+	@mkdir -p $(@D)
+	@cp $< $@.new && mv -f $@.new $@
+
+$(CLIENT): $(NATIVE)/release/holt
+	@mkdir -p $(@D)
+	@cp $< $@.new && mv -f $@.new $@
+
+## install-node  holtd and holt into DESTDIR/PREFIX/bin (PREFIX: /usr/local)
+PREFIX ?= /usr/local
+.PHONY: install-node
+install-node: $(HOLTD) $(CLIENT)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install $(HOLTD) $(CLIENT) $(DESTDIR)$(PREFIX)/bin
 
 # The microbenchmarks: one program per file, from what ships.
 $(NATIVE)/bench/%: $(NATIVE)/release/bench/%.o $(NATIVE)/libholt.a
@@ -150,9 +207,9 @@ $(NATIVE)/erl-headers:
 #-----------------------------------------------------------------------------
 # Erlang and Elixir
 
-## all        the NIF, the Erlang modules and, where there is elixirc, the Elixir ones
+## all        the NIF, the Erlang modules; the Elixir ones and the daemon where possible
 .PHONY: all
-all: native erlang elixir
+all: native erlang elixir node
 
 .PHONY: erlang
 erlang: native
@@ -182,7 +239,7 @@ docs: all
 #-----------------------------------------------------------------------------
 # Trying it, testing it
 
-## demo       three nodes on this machine, some names, a crash
+## demo       three nodes and a C-node on this machine, some names, a crash
 .PHONY: demo
 demo:
 	@tools/require demo
@@ -196,17 +253,23 @@ test:
 	@$(CLEAN_ENV) tools/run-tests
 
 # What the driver runs, without running it.
-.PHONY: test-unit-native test-sim-native
+.PHONY: test-unit-native test-node-native test-sim-native
 test-unit-native: $(if $(UNIT_SRC),$(NATIVE)/asan/test_unit)
+	@:
+test-node-native: $(if $(TEST_NODE_SRC),$(NATIVE)/asan/test_node)
 	@:
 test-sim-native: $(if $(SIM_SRC),$(NATIVE)/verify/test_sim)
 	@:
 
-## sanitize   C unit tests and simulator under AddressSanitizer and UBSan
+## sanitize   C tests, simulator and daemon under AddressSanitizer and UBSan
 .PHONY: sanitize
-sanitize: $(if $(UNIT_SRC),$(NATIVE)/asan/test_unit) $(if $(SIM_SRC),$(NATIVE)/asan/test_sim)
+sanitize: all $(if $(UNIT_SRC),$(NATIVE)/asan/test_unit) $(if $(SIM_SRC),$(NATIVE)/asan/test_sim) \
+  $(if $(NODE_MISSING),,$(if $(TEST_NODE_SRC),$(NATIVE)/asan/test_node) $(NATIVE)/asan/holtd)
 	$(if $(UNIT_SRC),$(Q)$(NATIVE)/asan/test_unit)
 	$(if $(SIM_SRC),$(Q)$(NATIVE)/asan/test_sim)
+	$(if $(NODE_MISSING),,$(if $(TEST_NODE_SRC),$(Q)$(NATIVE)/asan/test_node))
+	$(if $(NODE_MISSING),,$(Q)HOLTD=$(CURDIR)/$(NATIVE)/asan/holtd $(CLEAN_ENV) \
+	  $(REBAR3) ct --suite test/holt_cnode_SUITE)
 
 ## soak       new random seeds for MINUTES (10) minutes
 .PHONY: soak
@@ -215,12 +278,12 @@ soak:
 	@$(MAKE) --no-print-directory all test-sim-native
 	@SIM_SECONDS=$$(( $${MINUTES:-10} * 60 )) $(NATIVE)/verify/test_sim
 
-## bench      the benchmarks
+## bench      the benchmarks; ROWS="lookup cnode" some sections
 .PHONY: bench
 bench:
 	@tools/require bench
 	@$(MAKE) --no-print-directory all bench-native
-	@bench/run
+	@bench/run $(ROWS)
 
 #-----------------------------------------------------------------------------
 # Checking it
@@ -239,7 +302,8 @@ check:
 
 
 .PHONY: check-c
-check-c: $(patsubst %.c,$(CHECK)/%.o,$(CORE_SRC) $(NIF_SRC) $(LIB_SRC) $(UNIT_SRC) $(SIM_SRC) $(BENCH_SRC))
+check-c: $(patsubst %.c,$(CHECK)/%.o,$(CORE_SRC) $(NIF_SRC) $(LIB_SRC) $(UNIT_SRC) $(SIM_SRC) $(BENCH_SRC) \
+  $(if $(NODE_MISSING),,$(NODE_SRC) $(CLIENT_SRC) $(TEST_NODE_SRC)))
 
 # With optimisation, because half of the warnings come from it.
 $(CHECK)/%.o: %.c Makefile
@@ -277,7 +341,7 @@ clean: clean-native
 
 .PHONY: clean-native
 clean-native:
-	@rm -rf $(NATIVE) $(NIF)
+	@rm -rf $(NATIVE) $(NIF) $(HOLTD) $(CLIENT)
 
 ## help       this list
 .PHONY: help

@@ -3,7 +3,7 @@
 %% output by a conductor that is no node itself.
 -module(bench_nodes).
 
--export([setup/2, start/2, connect/2, call/4, kill/1, stop/1, name/1]).
+-export([setup/2, start/2, connect/2, call/4, kill/1, stop/1, name/1, os_pid/1]).
 
 -export_type([setup/0, bench_node/0]).
 
@@ -76,6 +76,10 @@ stop(#node{peer = Peer}) ->
 -spec name(bench_node()) -> node().
 name(#node{name = Name}) ->
     Name.
+
+-spec os_pid(bench_node()) -> string().
+os_pid(#node{os_pid = OsPid}) ->
+    OsPid.
 
 %%--------------------------------------------------------------------
 %% Internal

@@ -15,6 +15,7 @@
 -define(REGISTER_NAMES, 24000).
 -define(BULK_NAMES, 100000).
 -define(SAMPLES, 300).
+-define(CNODE_CALLS, 5000).
 
 %% @doc `main([WorkFolder, EbinFolder, Commit, Rounds | Sections])'.
 -spec main([string()]) -> no_return().
@@ -90,6 +91,11 @@ section(visible, Setup, Rounds) ->
 section(bulk, Setup, Rounds) ->
     title("100,000 names, two nodes", "registered on A by one caller, then seen on B"),
     with_two(Setup, fun(A, B) -> bulk(A, B, Rounds) end);
+section(cnode, Setup, Rounds) ->
+    case bench_cnode:is_built(Setup) of
+        true -> cnode(Setup, Rounds);
+        false -> io:format("~ncnode: the daemon is not built (make node)~n")
+    end;
 section(death, Setup, Rounds) ->
     title("kill -9 of a node", "from nodedown until its names are gone"),
     [deaths(Setup, Names, Rounds) || Names <- [10000, 100000]].
@@ -236,6 +242,86 @@ bulk_once(A, B, Contender, Keys) ->
         native_a => maps:get(native, UsedA) / ?BULK_NAMES,
         native_b => maps:get(native, UsedB) / ?BULK_NAMES
     }.
+
+%%--------------------------------------------------------------------
+%% The C-node
+
+%% All of it beside a node of Erlang that holds the same names.
+cnode(Setup, Rounds) ->
+    title("the C-node", "a daemon beside a node of Erlang, as a third node sees them"),
+    A = bench_nodes:start(Setup, "a"),
+    Keys = bench_names:keys(tuple, ?BULK_NAMES),
+    ok = bench_nodes:call(A, bench_names, own, [?BULK_NAMES]),
+    All = rounds(Rounds, [holtd, beam], fun(Which) -> cnode_once(Setup, A, Which, Keys) end),
+    Part = fun(Key) -> [maps:map(fun(_, Use) -> maps:get(Key, Use) end, Round) || Round <- All] end,
+    Rows = [
+        {"from its start until it is a member", start, ms},
+        {"until it has 100,000 new names", filled, ms},
+        {"... processor time", cpu, ms},
+        {"... resident memory, per name", memory, bytes},
+        {"started again, until it has all of them", again, ms},
+        {"gen_server:call for one of 100k names", call, us}
+    ],
+    [row(What, holtd, "an Erlang node", beam, Unit, Part(Key)) || {What, Key, Unit} <- Rows],
+    row("a program that asks for one name", holtd, "erl_call", beam, ms, Part(command)),
+    stop([A]).
+
+cnode_once(Setup, A, Contender, Keys) ->
+    {Start, Node} = cnode_start(Setup, A, Contender),
+    {OsPid, Target} = cnode_target(Node),
+    {Cpu, Memory} = bench_cnode:os_use(OsPid),
+    {Begin, _} = bench_nodes:call(A, bench_cluster, fill, [holt, Keys]),
+    End = bench_nodes:call(A, bench_cnode, await_count, [Target, ?BULK_NAMES]),
+    {CpuUsed, MemoryUsed} = bench_cnode:os_use(OsPid),
+    Call = bench_nodes:call(A, bench_cnode, ask, [Target, Keys, ?CNODE_CALLS]),
+    Command = lists:sort([
+        bench_cnode:command(Setup, cnode_command(Contender), element(2, Target))
+     || _ <- lists:seq(1, 11)
+    ]),
+    ok = cnode_stop(Node),
+    AgainFrom = bench_names:now_ns(),
+    {_, Again} = cnode_start(Setup, A, Contender),
+    {_, AgainTarget} = cnode_target(Again),
+    AgainTo = bench_nodes:call(A, bench_cnode, await_count, [AgainTarget, ?BULK_NAMES]),
+    ok = bench_nodes:call(A, bench_names, disown, []),
+    _ = bench_nodes:call(A, bench_cnode, await_count, [AgainTarget, 0]),
+    ok = cnode_stop(Again),
+    ok = bench_nodes:call(A, bench_names, own, [?BULK_NAMES]),
+    #{
+        start => Start,
+        filled => End - Begin,
+        cpu => CpuUsed - Cpu,
+        memory => (MemoryUsed - Memory) / ?BULK_NAMES,
+        again => AgainTo - AgainFrom,
+        call => Call,
+        command => median(Command)
+    }.
+
+cnode_start(Setup, A, Contender) ->
+    Start = bench_names:now_ns(),
+    Node =
+        case Contender of
+            holtd ->
+                bench_cnode:start_daemon(Setup, bench_nodes:name(A));
+            beam ->
+                B = bench_nodes:start(Setup, "b"),
+                ok = bench_nodes:call(B, bench_cnode, serve, []),
+                true = bench_nodes:call(B, net_kernel, connect_node, [bench_nodes:name(A)]),
+                B
+        end,
+    {_, {_, Name}} = cnode_target(Node),
+    Members = lists:sort([bench_nodes:name(A), Name]),
+    ok = bench_nodes:call(A, bench_names, await, [bench_names_members, Members]),
+    {bench_names:now_ns() - Start, Node}.
+
+cnode_target({_Daemon, Name, OsPid}) -> {OsPid, {holtd, Name}};
+cnode_target(Node) -> {bench_nodes:os_pid(Node), {bench_cnode, bench_nodes:name(Node)}}.
+
+cnode_stop({Daemon, _, _}) -> bench_cnode:stop_daemon(Daemon);
+cnode_stop(Node) -> bench_nodes:stop(Node).
+
+cnode_command(holtd) -> holt;
+cnode_command(beam) -> erl_call.
 
 %%--------------------------------------------------------------------
 %% A node dies

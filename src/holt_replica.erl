@@ -34,6 +34,12 @@
     format_status/1
 ]).
 
+%% How long a hidden node may stay without being greeted.
+-define(HIDDEN_MS, 1000).
+
+%% Nodes named in a hello.
+-define(NODES_MAX, 256).
+
 %% Polls in a row before the mailbox has its turn.
 -define(POLLS_MAX, 16).
 
@@ -171,6 +177,11 @@ handle_info({holt_data, Header, Body}, #data{name = Name} = Data) when
 ->
     deliver(Name, Header, Body, 0),
     {noreply, work(Data)};
+handle_info({holt_hello, Pid, Name, Bytes, _Nodes}, Data) ->
+    handle_info({holt_hello, Pid, Name, Bytes}, Data);
+handle_info({holt_nodes, _Nodes}, Data) ->
+    %% For members that do not hear of other nodes by themselves.
+    {noreply, Data};
 handle_info({holt_hello, Pid, Name, Bytes}, #data{name = Name} = Data) when
     is_pid(Pid), is_binary(Bytes)
 ->
@@ -180,7 +191,12 @@ handle_info({holt_hello, Pid, Name, Bytes}, #data{name = Name} = Data) when
         false -> {noreply, Data}
     end;
 handle_info({nodeup, Node, _Info}, Data) ->
-    {noreply, work(meet(Node, Data))};
+    {noreply, work(meet_in_time(Node, Data))};
+handle_info({holt_meet, Node}, Data) ->
+    case lists:member(Node, nodes(connected)) of
+        true -> {noreply, work(meet(Node, Data))};
+        false -> {noreply, Data}
+    end;
 handle_info({nodedown, Node, _Info}, #data{name = Name, ids = Ids} = Data) ->
     case Ids of
         #{{Name, Node} := Id} -> {noreply, work(part(Id, Data))};
@@ -227,7 +243,20 @@ format_status(Status) ->
 -spec meet_all([node()], #data{}) -> #data{}.
 meet_all(Nodes, Data) ->
     _ = is_alive() andalso holt_janitor:distributed(),
-    lists:foldl(fun meet/2, Data, Nodes).
+    lists:foldl(fun meet_in_time/2, Data, Nodes).
+
+%% A hidden node that takes part says so as soon as there is a link.  Others come to ask
+%% one thing and go, as erl_call does, and do not bear to be spoken to: they get some time.
+-spec meet_in_time(node(), #data{}) -> #data{}.
+meet_in_time(Node, Data) ->
+    %% To a node that is itself hidden all the others seem to be.
+    case lists:member(Node, nodes(hidden)) andalso init:get_argument(hidden) =:= error of
+        true ->
+            _ = erlang:send_after(?HIDDEN_MS, self(), {holt_meet, Node}),
+            Data;
+        false ->
+            meet(Node, Data)
+    end.
 
 %% A link is new once: a nodeup that was on its way while the nodes were listed, or
 %% that was overtaken by nothing else, finds the peer known.
@@ -279,11 +308,32 @@ bind(Id, Pid, #data{peers = Peers} = Data) ->
         #{Id := Peer} ->
             #data{monitors = Monitors} = Unbound = unbind(Id, Data),
             Monitor = erlang:monitor(process, Pid),
+            introduce(node(Pid), Unbound),
             Unbound#data{
                 peers = Peers#{Id := Peer#peer{pid = Pid, monitor = Monitor}},
                 monitors = Monitors#{Monitor => Id}
             }
     end.
+
+%% Tell hidden nodes of a new member: nobody else tells them which nodes there are.  One
+%% that is too busy to hear it is told by the others.
+-spec introduce(node(), #data{}) -> ok.
+introduce(Node, #data{peers = Peers}) ->
+    Hidden = nodes(hidden),
+    lists:foreach(
+        fun(#peer{pid = Pid}) ->
+            _ =
+                is_pid(Pid) andalso lists:member(node(Pid), Hidden) andalso
+                    erlang:send(Pid, {holt_nodes, [Node]}, [noconnect, nosuspend])
+        end,
+        maps:values(Peers)
+    ).
+
+%% Where members are, for a hello.
+-spec member_nodes(#data{}) -> [node()].
+member_nodes(#data{peers = Peers}) ->
+    Nodes = [node(Pid) || #peer{pid = Pid} <- maps:values(Peers), is_pid(Pid)],
+    lists:sublist(Nodes, ?NODES_MAX).
 
 -spec unbind(holt_nif:peer(), #data{}) -> #data{}.
 unbind(Id, #data{peers = Peers, monitors = Monitors} = Data) ->
@@ -349,7 +399,9 @@ begin_with(adopted, #data{name = Name} = Data) ->
              || #{peer := Id, member := {_, Node}} <- Peers,
                 not lists:member(Node, Nodes)
             ],
-            meet_all(Nodes, Data)
+            Up = [Node || #{up := true, member := {_, Node}} <- Peers],
+            Known = [Node || Node <- Nodes, lists:member(Node, Up)],
+            meet_all(Nodes -- Known, lists:foldl(fun meet/2, Data, Known))
     end.
 
 %%--------------------------------------------------------------------
@@ -409,7 +461,8 @@ perform({hello, Id, Bytes}, #data{name = Name, peers = Peers} = Data) ->
     case Peers of
         #{Id := #peer{member = {PeerName, Node}}} ->
             Process = {process_name(PeerName), Node},
-            send(Id, Process, {holt_hello, self(), Name, Bytes}, Data);
+            Hello = {holt_hello, self(), Name, Bytes, member_nodes(Data)},
+            send(Id, Process, Hello, Data);
         #{} ->
             ok
     end;

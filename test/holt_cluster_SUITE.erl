@@ -414,6 +414,8 @@ three_nodes_peer_sends_garbage(Config) ->
             {holt_hello, From, [deep], Hello},
             {holt_hello, From, Reg, {not_a, binary}},
             {holt_hello, self(), Reg, <<>>},
+            {holt_hello, From, Reg, Hello, garbage},
+            {holt_nodes, garbage},
             {holt_data, [1], [2]},
             {'$gen_call', {self(), make_ref()}, {unregister, fun() -> ok end}},
             {'$gen_call', self(), {await, a, b, c, d}},
@@ -950,8 +952,10 @@ overheard(_Replica, Hello, [_, _ | _] = Data) when Hello =/= undefined ->
     {Hello, Data};
 overheard(Replica, Hello, Data) ->
     receive
-        {trace, Replica, 'receive', {holt_hello, _, _, Bytes}} -> overheard(Replica, Bytes, Data);
-        {trace, Replica, 'receive', {holt_data, H, B}} -> overheard(Replica, Hello, [{H, B} | Data])
+        {trace, Replica, 'receive', {holt_hello, _, _, Bytes, _}} ->
+            overheard(Replica, Bytes, Data);
+        {trace, Replica, 'receive', {holt_data, H, B}} ->
+            overheard(Replica, Hello, [{H, B} | Data])
     after 10000 -> error({heard, Hello, Data})
     end.
 

@@ -262,7 +262,7 @@ replica_make(ErlNifEnv *env, struct nif_instance *instance)
   config.hash_seed[0] = random[1];
   config.hash_seed[1] = random[2];
   config.entropy = random[3];
-  config.policy = NIF_POLICY_UNIQUE_KEEP_NEWEST;
+  config.policy = HOLT_POLICY_UNIQUE_KEEP_NEWEST;
   config.tuning = instance->tuning;
   const struct holt_time now = nif_now(env);
   return holt_replica_new(&instance->replica, &config, &now) == 0;

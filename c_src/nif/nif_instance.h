@@ -34,10 +34,6 @@
 #include <holt/mem.h>
 #include <holt/replica.h>
 
-/* What members of an instance must agree on, as the hello compares it. So far
- * there is one kind: unique keys, the newest registration wins. */
-#define NIF_POLICY_UNIQUE_KEEP_NEWEST UINT64_C(1)
-
 /* Rows freed by one sweep. */
 #define NIF_SWEEP_ROWS 256u
 

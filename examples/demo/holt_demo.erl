@@ -10,11 +10,13 @@
 %%        +------stdio--> b ---+   found through an epmd of the demo's own
 %%        |                    |
 %%        +------stdio--> c ---+
+%%        |                    |
+%%        +---- starts    h ---+   holtd, the daemon in C: asked through a
 %% '''
 %%
 %% The nodes connect only when they are told to (`dist_auto_connect never'), because
-%% otherwise any message would mend a cut.  A fourth member that is no BEAM node would
-%% be started in {@link start_nodes/1}, next to them: it finds them by the same epmd.
+%% otherwise any message would mend a cut.  The daemon connects by itself: it is told of
+%% a, and a tells it of the others.
 -module(holt_demo).
 
 -export([main/1]).
@@ -33,12 +35,14 @@
     first :: pos_integer()
 }).
 
-%% @doc `main([WorkFolder, EbinFolder])', as called by the script `run'.
+-record(daemon, {port :: port(), name :: node(), os_pid :: string()}).
+
+%% @doc `main([WorkFolder, EbinFolder, Holtd])', as called by the script `run'.
 -spec main([string()]) -> no_return().
-main([Work, Ebin]) ->
+main([Work, Ebin, Holtd]) ->
     Start = now_ms(),
     try
-        story(Work, Ebin),
+        story(Work, Ebin, Holtd),
         io:format("~nAll of it as it should be, in ~.1f s.~n", [(now_ms() - Start) / 1000]),
         halt(0)
     catch
@@ -52,24 +56,29 @@ main([Work, Ebin]) ->
             halt(1)
     end.
 
-story(Work, Ebin) ->
-    io:format("holt: three nodes on this machine, ~b names, a cut, a fight, a kill -9~n", [?NAMES]),
-    Setup = setup(Work, Ebin),
+story(Work, Ebin, Holtd) ->
+    io:format("holt: three nodes and a C-node, ~b names, a cut, a fight, a kill -9~n", [?NAMES]),
+    Setup = setup(Work, Ebin, Holtd),
     {A, B, C} = start_nodes(Setup),
     register_names([A, B, C]),
     find_names([A, B, C]),
+    Daemon = start_daemon([A, B, C], Setup),
     fight(A, B, C),
+    same_answers([A, B, C], Daemon),
     kill(A, B, C),
-    C2 = return(A, B, C, Setup),
+    same_answers([A, B], Daemon),
+    C2 = return(A, B, C, Daemon, Setup),
+    Daemon2 = restart_daemon([A, B, C2], Daemon, Setup),
+    stop_daemon(Daemon2),
     stop_nodes([A, B, C2]).
 
 %%--------------------------------------------------------------------
 %% 1. Three nodes
 
-setup(Work, Ebin) ->
+setup(Work, Ebin, Holtd) ->
     Unique = string:lowercase(integer_to_list(rand:uniform(1 bsl 40), 36)),
     Port = start_epmd(Work, 5),
-    #{work => Work, ebin => Ebin, unique => Unique, port => Port}.
+    #{work => Work, ebin => Ebin, holtd => Holtd, unique => Unique, port => Port}.
 
 start_nodes(Setup) ->
     say("Three Erlang nodes start, each with the registry 'demo'.", []),
@@ -82,7 +91,7 @@ start_nodes(Setup) ->
     {Join, _} = timed(fun() ->
         connect(A, [B, C]),
         connect(B, [C]),
-        await_members([A, B, C])
+        await_members([A, B, C], undefined)
     end),
     measured("connected, and each sees the other two registries", Join),
     {A, B, C}.
@@ -123,8 +132,9 @@ kernel_arguments() ->
         "error"
     ].
 
-await_members(Nodes) ->
-    Expected = lists:sort([{demo, Name} || #node{name = Name} <- Nodes]),
+await_members(Nodes, Daemon) ->
+    Daemons = [{demo, Name} || #daemon{name = Name} <- [Daemon]],
+    Expected = lists:sort(Daemons ++ [{demo, Name} || #node{name = Name} <- Nodes]),
     await_all("the members of the registry", Nodes, holt_cluster, members, [demo], Expected).
 
 %%--------------------------------------------------------------------
@@ -241,7 +251,7 @@ kill(A, B, #node{name = CName, os_pid = OsPid} = C) ->
     }),
     tell("the other ~b names are where they were", [Left]).
 
-return(A, B, C, Setup) ->
+return(A, B, C, Daemon, Setup) ->
     say("c starts again under its own name.", []),
     {Ms, C2} = timed(fun() -> start_node(Setup, "c", C#node.first) end),
     check("the name of the node that came back", C#node.name, C2#node.name),
@@ -250,7 +260,7 @@ return(A, B, C, Setup) ->
     Nodes = [A, B, C2],
     {Join, _} = timed(fun() ->
         connect(C2, [A, B]),
-        await_members(Nodes),
+        await_members(Nodes, Daemon),
         await_count(Nodes, ?NAMES + 1 - ?NAMES_EACH)
     end),
     measured("connected; it sees the others' names, and nobody sees its old ones", Join),
@@ -266,6 +276,95 @@ return(A, B, C, Setup) ->
     [check("who answers for c", #{C2#node.name => ?NAMES_EACH}, Each) || Each <- Answers],
     tell("each of them answers, called from every node: no ghosts", []),
     C2.
+
+%%--------------------------------------------------------------------
+%% 5. The C-node
+
+start_daemon(Nodes, #{holtd := Holtd} = Setup) ->
+    case filelib:is_regular(Holtd) of
+        true ->
+            say("A fourth member: holtd, a node in C, is told of a and finds the others.", []),
+            {Ms, Daemon} = timed(fun() -> run_daemon(Nodes, Setup) end),
+            tell("~s, OS process ~s", [Daemon#daemon.name, Daemon#daemon.os_pid]),
+            measured("started, connected to all three, a member for each of them", Ms),
+            same_answers(Nodes, Daemon),
+            Daemon;
+        false ->
+            say("The C-node is not built (make node): it is left out.", []),
+            undefined
+    end.
+
+run_daemon([A | _] = Nodes, #{holtd := Holtd, work := Work, unique := Unique, port := Port}) ->
+    Cookie = filename:join(Work, "cookie"),
+    ok = file:write_file(Cookie, [Unique, $\n]),
+    ok = file:change_mode(Cookie, 8#600),
+    Name = "h_" ++ Unique ++ "@127.0.0.1",
+    Log = filename:join(Work, "holtd.log"),
+    %% Its log is not part of the story.
+    Program = open_port({spawn_executable, "/bin/sh"}, [
+        {args, [
+            "-c", "log=$1; shift; exec \"$@\" 2>>\"$log\"", "sh", Log,
+            Holtd, "--name", Name, "--cookie-file", Cookie, "--listen", "127.0.0.1",
+            "--instance", "demo", "--peer", atom_to_list(A#node.name)
+        ]},
+        {env, [{"ERL_EPMD_PORT", integer_to_list(Port)}]},
+        exit_status
+    ]),
+    {os_pid, OsPid} = erlang:port_info(Program, os_pid),
+    note_pid(Work, integer_to_list(OsPid)),
+    Daemon = #daemon{
+        port = Program, name = list_to_atom(Name), os_pid = integer_to_list(OsPid)
+    },
+    await_members(Nodes, Daemon),
+    await_daemon(A, Daemon),
+    Daemon.
+
+%% Until it has as many names as a.
+await_daemon(A, #daemon{name = Name}) ->
+    Count = call(A, holt_demo_node, count, []),
+    await_all("the names of the C-node", [A], holt_demo_node, daemon_count, [Name], Count).
+
+%% It is asked by gen_server:call({holtd, Node}, {whereis, demo, Key}).
+same_answers(_Nodes, undefined) ->
+    ok;
+same_answers([A | _] = Nodes, #daemon{name = Name} = Daemon) ->
+    Keys = [leader | keys(1, ?NAMES)],
+    await_daemon(A, Daemon),
+    {Ms, Answers} = timed(fun() -> call(A, holt_demo_node, daemon_answers, [Name, Keys]) end),
+    [
+        check(on("who has which name", Node), call(Each, holt_demo_node, answers, [Keys]), Answers)
+     || #node{name = Node} = Each <- Nodes
+    ],
+    measured(
+        io_lib:format("the C-node, asked for ~b names, answers as every node does", [length(Keys)]),
+        Ms
+    ).
+
+restart_daemon(_Nodes, undefined, _Setup) ->
+    undefined;
+restart_daemon([A | _] = Nodes, #daemon{os_pid = OsPid} = Daemon, Setup) ->
+    say("kill -9 ~s: the C-node is gone, and nobody misses a name.", [OsPid]),
+    end_daemon("KILL", Daemon),
+    await_members(Nodes, undefined),
+    check("the names without the C-node", ?NAMES + 1, call(A, holt_demo_node, count, [])),
+    say("Meanwhile a starts 500 more; the C-node starts again, and catches up.", []),
+    _ = call(A, holt_demo_node, fill, [keys(?NAMES + 1, 500)]),
+    {Ms, Daemon2} = timed(fun() -> run_daemon(Nodes, Setup) end),
+    measured(io_lib:format("started, a member for all, with ~b names", [?NAMES + 501]), Ms),
+    same_answers(Nodes, Daemon2),
+    Daemon2.
+
+stop_daemon(undefined) ->
+    ok;
+stop_daemon(Daemon) ->
+    check("the exit code of the C-node", 0, end_daemon("TERM", Daemon)).
+
+end_daemon(Signal, #daemon{port = Port, os_pid = OsPid}) ->
+    [] = os:cmd("kill -" ++ Signal ++ " " ++ OsPid),
+    receive
+        {Port, {exit_status, Status}} -> Status
+    after ?DEADLINE_MS -> unexpected("the end of the C-node", exited, running)
+    end.
 
 stop_nodes(Nodes) ->
     lists:foreach(fun(#node{peer = Peer}) -> peer:stop(Peer) end, Nodes).

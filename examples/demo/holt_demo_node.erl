@@ -7,6 +7,9 @@
     count/0,
     owners/1,
     call_all/1,
+    answers/1,
+    daemon_answers/2,
+    daemon_count/1,
     lookup_ns/1,
     is_later/1,
     await/5,
@@ -55,6 +58,20 @@ call_all(Keys) ->
         #{},
         Keys
     ).
+
+%% @doc Who has each of the keys, as seen from here.
+-spec answers([Key :: term()]) -> [pid() | undefined].
+answers(Keys) ->
+    [holt_registry:whereis_name({demo, Key}) || Key <- Keys].
+
+%% @doc The same, as seen by the daemon of this name.
+-spec daemon_answers(node(), [Key :: term()]) -> [pid() | undefined].
+daemon_answers(Node, Keys) ->
+    [gen_server:call({holtd, Node}, {whereis, demo, Key}) || Key <- Keys].
+
+-spec daemon_count(node()) -> non_neg_integer().
+daemon_count(Node) ->
+    gen_server:call({holtd, Node}, {count, demo}).
 
 %% @doc The time of one lookup, in nanoseconds: the mean over all keys.
 -spec lookup_ns([Key :: term()]) -> non_neg_integer().

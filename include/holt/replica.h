@@ -56,6 +56,10 @@ extern "C" {
 /* The most links one replica keeps at a time. */
 #define HOLT_PEERS_MAX 1024u
 
+/* What members of an instance must agree on, as hellos compare it.  So far
+ * there is one kind: unique keys, the newest registration wins. */
+#define HOLT_POLICY_UNIQUE_KEEP_NEWEST UINT64_C(1)
+
 struct holt_replica;
 struct holt_message;
 

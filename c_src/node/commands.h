@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands: what can be asked of {holtd, Node} by gen_server:call/2.
+ *
+ *     {whereis, Inst, Key}      pid() | undefined
+ *     {lookup, Inst, Key}       [{pid(), Value}]
+ *     {count, Inst}             non_neg_integer()
+ *     {list, Inst, Options}     {[{Key, pid(), Value}], Next | done}
+ *     {members, Inst}           [{Name, node()}]
+ *     {info, Inst}              map(), as holt_cluster:info/1
+ *     info                      map(), of the daemon
+ *
+ * Everything else, and every mistake, is answered {error, {What, Text}}.  A
+ * gen_server:call is never left without an answer.
+ *
+ * Options of list are `prefix' (a binary: only binary keys that begin with it),
+ * `limit' (entries of this page, about) and `from' (Next of the page before).
+ * Each name that is there all the time is on one page exactly.
+ *
+ * Cost:    all but list are O(what they return); list looks at no more than
+ *          COMMANDS_LIST_VISITS names a call, so a page may be short, or empty,
+ *          and still have a next one.
+ * Memory:  an answer is freed when it has been sent.
+ * Threads: that of the loop.
+ */
+#ifndef HOLT_NODE_COMMANDS_H
+#define HOLT_NODE_COMMANDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dist.h"
+#include "instance.h"
+
+#define COMMANDS_LIST_LIMIT 1000u
+#define COMMANDS_LIST_LIMIT_MAX 10000u
+#define COMMANDS_LIST_VISITS 20000u
+#define COMMANDS_LIST_BYTES (4u << 20)
+
+/* What there is to ask about. */
+struct commands {
+  uv_loop_t *loop;
+  struct dist *dist;
+  struct holt_mem *mem;
+  struct instance **instances;
+  size_t instances_count;
+  uint32_t process;    /* That answers. */
+  uint64_t started_ms; /* Of the loop's clock. */
+};
+
+/* Answer a message to the process.  False: it was no call, nobody waits. */
+bool commands_answer(struct commands *commands,
+                     const struct dist_message *message);
+
+#endif /* HOLT_NODE_COMMANDS_H */

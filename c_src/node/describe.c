@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "describe.h"
+
+#include <string.h>
+
+/* A map or a list that is being written. */
+struct shelf {
+  struct term_writer *writer;
+  size_t opened;
+  uint32_t count;
+};
+
+static struct shelf
+open_map(struct term_writer *writer)
+{
+  return (struct shelf){ .writer = writer, .opened = term_open_map(writer) };
+}
+
+static void
+close_map(const struct shelf *map)
+{
+  term_close_map(map->writer, map->opened, map->count);
+}
+
+static struct shelf
+open_list(struct term_writer *writer)
+{
+  return (struct shelf){ .writer = writer, .opened = term_open_list(writer) };
+}
+
+static void
+close_list(const struct shelf *list)
+{
+  term_close_list(list->writer, list->opened, list->count);
+}
+
+/* A key; its value follows. */
+static void
+put_key(struct shelf *map, const char *key)
+{
+  term_put_atom(map->writer, key);
+  map->count++;
+}
+
+static void
+put_number(struct shelf *map, const char *key, uint64_t value)
+{
+  put_key(map, key);
+  term_put_uint(map->writer, value);
+}
+
+static void
+put_bool(struct shelf *map, const char *key, bool value)
+{
+  put_key(map, key);
+  term_put_bool(map->writer, value);
+}
+
+static void
+put_member(struct term_writer *writer, const struct holt_member *member)
+{
+  term_put_tuple(writer, 2);
+  term_put_atom_bytes(writer, member->name, member->name_size);
+  term_put_atom_bytes(writer, member->node, member->node_size);
+}
+
+/*--------------------------------------------------------------------
+ * An instance */
+
+static void
+gather_member(void *user, const struct holt_actor_info *actor)
+{
+  struct shelf *const list = user;
+  if (actor->connected || actor->self) {
+    put_member(list->writer, &actor->member);
+    list->count++;
+  }
+}
+
+void
+describe_members(struct term_writer *writer, struct instance *instance)
+{
+  struct shelf list = open_list(writer);
+  holt_replica_actors(instance_replica(instance), gather_member, &list);
+  close_list(&list);
+}
+
+static void
+gather_self(void *user, const struct holt_actor_info *actor)
+{
+  struct shelf *const map = user;
+  if (actor->self) {
+    put_number(map, "actor", actor->actor);
+    put_number(map, "version", actor->version);
+    put_key(map, "member");
+    put_member(map->writer, &actor->member);
+  }
+}
+
+static void
+gather_actor(void *user, const struct holt_actor_info *actor)
+{
+  struct shelf *const list = user;
+  struct shelf map = open_map(list->writer);
+  put_number(&map, "actor", actor->actor);
+  put_key(&map, "member");
+  put_member(map.writer, &actor->member);
+  put_number(&map, "version", actor->version);
+  put_number(&map, "cursor", actor->cursor);
+  put_number(&map, "fingerprint", actor->fingerprint);
+  put_number(&map, "rows", actor->rows);
+  put_bool(&map, "self", actor->self);
+  put_bool(&map, "connected", actor->connected);
+  put_bool(&map, "present", actor->shown);
+  close_map(&map);
+  list->count++;
+}
+
+static void
+gather_peer(void *user, const struct holt_peer_info *peer)
+{
+  struct shelf *const list = user;
+  struct shelf map = open_map(list->writer);
+  put_number(&map, "peer", peer->peer);
+  put_key(&map, "member");
+  put_member(map.writer, &peer->member);
+  put_bool(&map, "up", peer->up);
+  put_number(&map, "cursor", peer->cursor);
+  put_number(&map, "acked", peer->acked);
+  put_number(&map, "inflight_bytes", peer->inflight_bytes);
+  close_map(&map);
+  list->count++;
+}
+
+static void
+put_refused(struct term_writer *writer, const struct holt_counters *counters)
+{
+  struct shelf map = open_map(writer);
+  const size_t kinds = sizeof counters->refused / sizeof counters->refused[0];
+  for (size_t i = 1; i < kinds; i++) {
+    if (counters->refused[i] > 0) {
+      put_number(&map, holt_error_name(-(int)i), counters->refused[i]);
+    }
+  }
+  close_map(&map);
+}
+
+void
+describe_instance(struct term_writer *writer, struct instance *instance)
+{
+  const struct holt_replica *const replica = instance_replica(instance);
+  struct holt_counters counters;
+  holt_replica_counters(replica, &counters);
+  struct shelf map = open_map(writer);
+  put_key(&map, "name");
+  term_put_atom(writer, instance_name(instance));
+  holt_replica_actors(replica, gather_self, &map);
+  put_number(&map, "count", holt_replica_count(replica));
+  put_key(&map, "actors");
+  struct shelf actors = open_list(writer);
+  holt_replica_actors(replica, gather_actor, &actors);
+  close_list(&actors);
+  put_key(&map, "peers");
+  struct shelf peers = open_list(writer);
+  holt_replica_peers(replica, gather_peer, &peers);
+  close_list(&peers);
+  put_key(&map, "refused");
+  put_refused(writer, &counters);
+  put_number(&map, "gaps", counters.gaps);
+  put_number(&map, "duplicates", counters.duplicates);
+  put_number(&map, "repairs", counters.repairs);
+  put_number(&map, "conflicts", counters.conflicts);
+  put_number(&map, "stamps_refused", counters.stamps_refused);
+  put_number(&map, "queued", instance_queued(instance));
+  put_number(&map, "memory_bytes", instance_mem(instance)->bytes);
+  close_map(&map);
+}
+
+/*--------------------------------------------------------------------
+ * The daemon */
+
+static void
+gather_node(void *user, struct dist_peer *peer)
+{
+  struct shelf *const list = user;
+  term_put_atom(list->writer, dist_peer_node(peer));
+  list->count++;
+}
+
+static void
+put_network(struct term_writer *writer, const struct dist *dist)
+{
+  struct dist_counters counters;
+  dist_counters(dist, &counters);
+  struct shelf map = open_map(writer);
+  put_number(&map, "accepted", counters.accepted);
+  put_number(&map, "dialled", counters.dialled);
+  put_number(&map, "up", counters.up);
+  put_number(&map, "handshakes_failed", counters.handshakes_failed);
+  put_number(&map, "wrong_cookies", counters.wrong_cookies);
+  put_number(&map, "broken_peers", counters.broken_peers);
+  put_number(&map, "slow_peers", counters.slow_peers);
+  put_number(&map, "messages_in", counters.messages_in);
+  put_number(&map, "messages_unknown", counters.messages_unknown);
+  put_number(&map, "messages_out", counters.messages_out);
+  put_number(&map, "messages_busy", counters.messages_busy);
+  put_number(&map, "bytes_in", counters.bytes_in);
+  put_number(&map, "bytes_out", counters.bytes_out);
+  close_map(&map);
+}
+
+void
+describe_node(struct term_writer *writer, const struct commands *commands)
+{
+  struct shelf map = open_map(writer);
+  put_key(&map, "node");
+  term_put_atom(writer, dist_name(commands->dist));
+  put_key(&map, "version");
+  term_put_text(writer, HOLT_VERSION);
+  put_number(&map, "os_pid", (uint64_t)uv_os_getpid());
+  put_number(&map, "creation", dist_creation(commands->dist));
+  put_number(&map, "port", dist_port(commands->dist));
+  put_number(&map, "uptime_ms", uv_now(commands->loop) - commands->started_ms);
+  put_number(&map, "memory_bytes", commands->mem->bytes);
+  put_key(&map, "nodes");
+  struct shelf nodes = open_list(writer);
+  dist_peers(commands->dist, gather_node, &nodes);
+  close_list(&nodes);
+  put_key(&map, "network");
+  put_network(writer, commands->dist);
+  put_key(&map, "instances");
+  struct shelf instances = open_map(writer);
+  for (size_t i = 0; i < commands->instances_count; i++) {
+    put_key(&instances, instance_name(commands->instances[i]));
+    describe_instance(writer, commands->instances[i]);
+  }
+  close_map(&instances);
+  close_map(&map);
+}
