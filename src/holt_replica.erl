@@ -177,12 +177,10 @@ handle_info({holt_data, Header, Body}, #data{name = Name} = Data) when
 ->
     deliver(Name, Header, Body, 0),
     {noreply, work(Data)};
-handle_info({holt_hello, Pid, Name, Bytes, _Nodes}, Data) ->
-    handle_info({holt_hello, Pid, Name, Bytes}, Data);
 handle_info({holt_nodes, _Nodes}, Data) ->
     %% For members that do not hear of other nodes by themselves.
     {noreply, Data};
-handle_info({holt_hello, Pid, Name, Bytes}, #data{name = Name} = Data) when
+handle_info({holt_hello, Pid, Name, Bytes, _Nodes}, #data{name = Name} = Data) when
     is_pid(Pid), is_binary(Bytes)
 ->
     %% To monitor a process of a node that is gone would call the node.

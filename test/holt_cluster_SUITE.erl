@@ -396,7 +396,7 @@ three_nodes_peer_sends_garbage(Config) ->
     holt_ct:call(B, fun() ->
         _ = rand:seed(exsss, Seed),
         From = whereis(holt_replica:process_name(Reg)),
-        Hellos = [{holt_hello, From, Reg, Bytes} || Bytes <- mutants(Hello, 300)],
+        Hellos = [{holt_hello, From, Reg, Bytes, []} || Bytes <- mutants(Hello, 300)],
         Datas = [
             {holt_data, Header, Body}
          || {H, D} <- Data,
@@ -407,13 +407,13 @@ three_nodes_peer_sends_garbage(Config) ->
         Huge = binary:copy(<<255>>, 4 bsl 20),
         Others = [
             garbage,
-            {holt_hello, From, Reg, Huge},
+            {holt_hello, From, Reg, Huge, []},
             {holt_data, Huge, <<>>},
             {holt_data, <<>>, Huge},
             {holt_data, binary:copy(<<0>>, 17), Huge},
-            {holt_hello, From, [deep], Hello},
-            {holt_hello, From, Reg, {not_a, binary}},
-            {holt_hello, self(), Reg, <<>>},
+            {holt_hello, From, [deep], Hello, []},
+            {holt_hello, From, Reg, {not_a, binary}, []},
+            {holt_hello, self(), Reg, <<>>, []},
             {holt_hello, From, Reg, Hello, garbage},
             {holt_nodes, garbage},
             {holt_data, [1], [2]},

@@ -390,10 +390,10 @@ read_nodes(struct instance *instance, struct holt_etf_reader *reader)
   return count == 0 || term_read_nil(reader);
 }
 
-/* {holt_hello, Pid, Name, Bytes} and {..., Nodes}. */
+/* {holt_hello, Pid, Name, Bytes, Nodes}. */
 static bool
 take_hello(struct instance *instance, struct dist_peer *peer,
-           struct holt_etf_reader *reader, bool with_nodes)
+           struct holt_etf_reader *reader)
 {
   struct term_slice pid_term;
   struct term_slice name;
@@ -401,7 +401,7 @@ take_hello(struct instance *instance, struct dist_peer *peer,
   struct term_pid pid;
   if (!term_read_term(reader, &pid_term) || !term_is_pid(pid_term, &pid) ||
       !term_read_atom(reader, &name) || !term_read_binary(reader, &bytes) ||
-      (with_nodes && !read_nodes(instance, reader)) || !term_read_end(reader) ||
+      !read_nodes(instance, reader) || !term_read_end(reader) ||
       !term_slice_is(name, instance->name) || !dist_peer_owns(peer, &pid)) {
     return false;
   }
@@ -444,9 +444,8 @@ instance_message(struct instance *instance, const struct dist_message *message)
       const struct holt_time time = now(instance);
       inbox_take(&instance->inbox, header, body, &time, INSTANCE_SLICE_ROWS);
     }
-  } else if (ok && (arity == 4 || arity == 5) &&
-             term_read_atom_is(&reader, "holt_hello")) {
-    ok = take_hello(instance, message->peer, &reader, arity == 5);
+  } else if (ok && arity == 5 && term_read_atom_is(&reader, "holt_hello")) {
+    ok = take_hello(instance, message->peer, &reader);
   } else if (ok && arity == 2 && term_read_atom_is(&reader, "holt_nodes")) {
     ok = read_nodes(instance, &reader) && term_read_end(&reader);
   } else {
