@@ -89,7 +89,7 @@ await_line(Regex, Daemon) ->
 -spec command(Program :: string(), Args :: [string()]) -> {Status :: integer(), string()}.
 command(Program, Args) ->
     Port = open_port({spawn_executable, Program}, [
-        {args, Args}, exit_status, stderr_to_stdout, hide, binary
+        {args, utf8(Args)}, exit_status, stderr_to_stdout, hide, binary
     ]),
     command_output(Port, []).
 
@@ -101,6 +101,11 @@ command_output(Port, Output) ->
             {Status, unicode:characters_to_list(iolist_to_binary(Output))}
     after ?DEADLINE_MS -> error({still_running, Output})
     end.
+
+%% In any locale: Erlang would write text in that of the machine.
+-spec utf8([string()]) -> [binary()].
+utf8(Args) ->
+    [unicode:characters_to_binary(Arg) || Arg <- Args].
 
 %% @doc `holtd' or `holt', as built.
 -spec program(string()) -> string().
@@ -126,7 +131,7 @@ own(Starter, Args, Options) ->
                 {program("holtd"), Args}
         end,
     Port = open_port({spawn_executable, Program}, [
-        {args, AllArgs},
+        {args, utf8(AllArgs)},
         {env, maps:get(env, Options, [])},
         {line, 4096},
         exit_status,
