@@ -98,9 +98,9 @@ nif_members(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   struct gathered gathered = { .env = env,
                                .members = enif_make_list(env, 0),
                                .actors = enif_make_list(env, 0) };
-  if (nif_lock(instance)) {
+  if (nif_read_lock(instance)) {
     holt_replica_actors(instance->replica, gather_actor, &gathered);
-    nif_unlock(instance);
+    nif_read_unlock(instance);
     answer = gathered.members;
   }
   nif_instance_put(instance);
@@ -121,11 +121,11 @@ nif_reached(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
   struct nif_instance *const instance = nif_instance_get(env, argv[0]);
   if (instance != NULL) {
-    if (nif_lock(instance)) {
+    if (nif_read_lock(instance)) {
       answer = holt_replica_reached(instance->replica, actor, seq)
                  ? nif_atoms.is_true
                  : nif_atoms.is_false;
-      nif_unlock(instance);
+      nif_read_unlock(instance);
     }
     nif_instance_put(instance);
   }
@@ -159,7 +159,7 @@ nif_info(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
                                .members = enif_make_list(env, 0),
                                .actors = enif_make_list(env, 0),
                                .peers = enif_make_list(env, 0) };
-  if (!nif_lock(instance)) {
+  if (!nif_read_lock(instance)) {
     nif_instance_put(instance);
     return nif_invalid(env, nif_atoms.no_instance);
   }
@@ -169,7 +169,7 @@ nif_info(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   holt_replica_peers(instance->replica, gather_peer, &gathered);
   const size_t count = holt_replica_count(instance->replica);
   const size_t bytes = instance->mem.bytes;
-  nif_unlock(instance);
+  nif_read_unlock(instance);
   nif_instance_put(instance);
 
   ERL_NIF_TERM map = enif_make_new_map(env);

@@ -143,21 +143,48 @@ nif_instance_put(struct nif_instance *instance)
   enif_release_resource(instance);
 }
 
-bool
-nif_lock(struct nif_instance *instance)
+/* Writers wait for each other at the mutex, which is cheap to wait for, and one
+ * at a time for the readers. */
+void
+nif_lock_anyway(struct nif_instance *instance)
 {
-  enif_mutex_lock(instance->lock);
+  enif_mutex_lock(instance->writers);
+  enif_rwlock_rwlock(instance->lock);
+}
+
+void
+nif_unlock(struct nif_instance *instance)
+{
+  enif_rwlock_rwunlock(instance->lock);
+  enif_mutex_unlock(instance->writers);
+}
+
+bool
+nif_read_lock(struct nif_instance *instance)
+{
+  enif_rwlock_rlock(instance->lock);
   if (instance->closed) {
-    enif_mutex_unlock(instance->lock);
+    enif_rwlock_runlock(instance->lock);
     return false;
   }
   return true;
 }
 
 void
-nif_unlock(struct nif_instance *instance)
+nif_read_unlock(struct nif_instance *instance)
 {
-  enif_mutex_unlock(instance->lock);
+  enif_rwlock_runlock(instance->lock);
+}
+
+bool
+nif_lock(struct nif_instance *instance)
+{
+  nif_lock_anyway(instance);
+  if (instance->closed) {
+    nif_unlock(instance);
+    return false;
+  }
+  return true;
 }
 
 void
@@ -165,7 +192,7 @@ nif_unlock_wake(ErlNifEnv *env, struct nif_instance *instance)
 {
   const bool wake = holt_replica_wake(instance->replica);
   const ErlNifPid process = instance->process;
-  enif_mutex_unlock(instance->lock);
+  nif_unlock(instance);
   if (wake) {
     /* To nobody while the process is being started again; its successor polls
      * as soon as it has opened the instance. */
@@ -283,8 +310,10 @@ instance_make(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
   instance->tuning = *tuning;
   holt_mem_init(&instance->mem, nif_resize, NULL, 0);
   holt_mem_init(&instance->message_mem, nif_resize, NULL, 0);
-  instance->lock = enif_mutex_create("holt_instance");
-  if (instance->lock == NULL || !replica_make(env, instance)) {
+  instance->writers = enif_mutex_create("holt_writers");
+  instance->lock = enif_rwlock_create("holt_instance");
+  if (instance->writers == NULL || instance->lock == NULL ||
+      !replica_make(env, instance)) {
     enif_release_resource(instance);
     return NULL;
   }
@@ -319,9 +348,9 @@ static void
 retire(struct nif_library *library, struct nif_instance **slot)
 {
   struct nif_instance *const instance = *slot;
-  enif_mutex_lock(instance->lock);
+  nif_lock_anyway(instance);
   instance->closed = true;
-  enif_mutex_unlock(instance->lock);
+  nif_unlock(instance);
   *slot = instance->next;
   instance->next = library->closed;
   library->closed = instance;
@@ -341,10 +370,10 @@ adopt(ErlNifEnv *env, struct nif_library *library, ERL_NIF_TERM name,
       enif_is_process_alive(env, &instance->process) != 0) {
     answer = enif_make_tuple2(env, nif_atoms.error, nif_atoms.in_use);
   } else if (instance != NULL && tuning_equal(tuning, &instance->tuning)) {
-    enif_mutex_lock(instance->lock);
+    nif_lock_anyway(instance);
     instance->process = *self;
     message_drop(instance);
-    enif_mutex_unlock(instance->lock);
+    nif_unlock(instance);
     answer = nif_atoms.adopted;
   } else if (instance != NULL) {
     retire(library, slot);
@@ -458,9 +487,9 @@ nif_sweep(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return nif_atoms.done;
   }
 
-  enif_mutex_lock(instance->lock);
+  nif_lock_anyway(instance);
   const bool empty = holt_replica_drain(instance->replica, NIF_SWEEP_ROWS);
-  enif_mutex_unlock(instance->lock);
+  nif_unlock(instance);
   if (empty) {
     enif_release_resource(instance); /* The table's reference. */
     return nif_atoms.more;
@@ -482,7 +511,10 @@ instance_destroy(ErlNifEnv *env, void *object)
     holt_replica_delete(instance->replica);
   }
   if (instance->lock != NULL) {
-    enif_mutex_destroy(instance->lock);
+    enif_rwlock_destroy(instance->lock);
+  }
+  if (instance->writers != NULL) {
+    enif_mutex_destroy(instance->writers);
   }
 }
 

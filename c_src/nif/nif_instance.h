@@ -20,9 +20,10 @@
  *          here, from its first name on until it ends. That works only with
  *          resources allocated after load has returned; open is the only place
  *          that allocates one.
- * Threads: lock guards the replica, for reading, too: docs/decisions/0007. The
- *          library's lock guards the table; whoever needs both takes it first.
- *          Fields marked "process" belong to the replica process.
+ * Threads: lock guards the replica: shared for reading, alone for all else, and
+ *          then behind writers (docs/decisions/0007). The library's lock guards
+ *          the table; whoever needs both takes it first. Fields marked
+ *          "process" belong to the replica process.
  */
 #ifndef HOLT_NIF_INSTANCE_H
 #define HOLT_NIF_INSTANCE_H
@@ -40,7 +41,8 @@
 struct nif_instance {
   ERL_NIF_TERM name; /* An atom. */
   struct nif_instance *next;
-  ErlNifMutex *lock;
+  ErlNifMutex *writers; /* First come, first served; cheap to wait for. */
+  ErlNifRWLock *lock;
   struct holt_mem mem;
   struct holt_tuning tuning; /* Set once. */
   struct holt_replica *replica;
@@ -62,9 +64,15 @@ void nif_library_release(struct nif_library *library);
 struct nif_instance *nif_instance_get(ErlNifEnv *env, ERL_NIF_TERM name);
 void nif_instance_put(struct nif_instance *instance);
 
-/* Lock, if the instance is still open; otherwise false, and nothing is held. */
+/* Lock for reading, beside others, or for all else, alone, if the instance is
+ * still open; otherwise false, and nothing is held. */
+bool nif_read_lock(struct nif_instance *instance);
+void nif_read_unlock(struct nif_instance *instance);
 bool nif_lock(struct nif_instance *instance);
 void nif_unlock(struct nif_instance *instance);
+
+/* Lock, open or not: for what must be undone. */
+void nif_lock_anyway(struct nif_instance *instance);
 
 /* Unlock after a change, and wake the replica process if there is work. */
 void nif_unlock_wake(ErlNifEnv *env, struct nif_instance *instance);

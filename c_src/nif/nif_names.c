@@ -273,7 +273,7 @@ nif_whereis(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (!call_begin(&call, env, argc, argv, "whereis", nif_whereis, &answer)) {
     return answer;
   }
-  if (!nif_lock(call.instance)) {
+  if (!nif_read_lock(call.instance)) {
     return call_closed(&call);
   }
   struct holt_view view;
@@ -282,7 +282,7 @@ nif_whereis(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (found) {
     nif_pid_parts_of(&view, &parts);
   }
-  nif_unlock(call.instance);
+  nif_read_unlock(call.instance);
   call_end(&call);
   return found && nif_pid_make(env, &parts, &answer) ? answer
                                                      : nif_atoms.undefined;
@@ -297,7 +297,7 @@ nif_lookup(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (!call_begin(&call, env, argc, argv, "lookup", nif_lookup, &answer)) {
     return answer;
   }
-  if (!nif_lock(call.instance)) {
+  if (!nif_read_lock(call.instance)) {
     return call_closed(&call);
   }
   struct holt_view view;
@@ -308,7 +308,7 @@ nif_lookup(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     nif_pid_parts_of(&view, &parts);
     value = nif_binary(env, view.value, view.value_size);
   }
-  nif_unlock(call.instance);
+  nif_read_unlock(call.instance);
   call_end(&call);
   ERL_NIF_TERM pid;
   if (!found || !nif_pid_make(env, &parts, &pid)) {
@@ -337,7 +337,7 @@ nif_fetch(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (!call_begin(&call, env, argc, argv, "fetch", nif_fetch, &answer)) {
     return answer;
   }
-  if (!nif_lock(call.instance)) {
+  if (!nif_read_lock(call.instance)) {
     return call_closed(&call);
   }
   struct holt_view view;
@@ -346,7 +346,7 @@ nif_fetch(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     answer = enif_make_tuple2(env, nif_binary(env, view.value, view.value_size),
                               enif_make_uint64(env, view.seq));
   }
-  nif_unlock(call.instance);
+  nif_read_unlock(call.instance);
   call_end(&call);
   return answer;
 }
@@ -409,9 +409,9 @@ nif_count(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
   struct nif_instance *const instance = nif_instance_get(env, argv[0]);
   if (instance != NULL) {
-    if (nif_lock(instance)) {
+    if (nif_read_lock(instance)) {
       answer = enif_make_uint64(env, holt_replica_count(instance->replica));
-      nif_unlock(instance);
+      nif_read_unlock(instance);
     }
     nif_instance_put(instance);
   }
@@ -467,15 +467,15 @@ nif_keys(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   bool more = rv == 0;
   while (more && !(normal && gathered.count >= CALL_NAMES)) {
     /* Closing or not: the tour ends by itself when its rows are freed. */
-    enif_mutex_lock(instance->lock);
+    nif_lock_anyway(instance);
     more = holt_tour_next(instance->replica, tour, SLICE_NAMES, gather_key,
                           &gathered);
-    enif_mutex_unlock(instance->lock);
+    nif_unlock(instance);
   }
   if (rv == 0) {
-    enif_mutex_lock(instance->lock);
+    nif_lock_anyway(instance);
     holt_tour_stop(instance->replica, tour);
-    enif_mutex_unlock(instance->lock);
+    nif_unlock(instance);
   }
   nif_instance_put(instance);
   if (!open) {
@@ -527,12 +527,12 @@ nif_next(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   uint64_t at = cursor;
   /* Buckets may be empty, so steps are bounded, too. */
   for (unsigned step = 0; step < CALL_NAMES; step++) {
-    open = nif_lock(instance);
+    open = nif_read_lock(instance);
     if (!open) {
       break;
     }
     at = holt_replica_scan(instance->replica, at, gather_entry, &gathered);
-    nif_unlock(instance);
+    nif_read_unlock(instance);
     if (at == 0 || gathered.count >= CALL_NAMES / 2 ||
         gathered.bytes >= CALL_VALUE_BYTES) {
       break;
