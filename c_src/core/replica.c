@@ -157,9 +157,9 @@ holt_replica_rename(struct holt_replica *replica, uint64_t actor,
 /*--------------------------------------------------------------------
  * Reading */
 
-void
-holt__view_of(const struct holt_replica *replica, const struct holt_row *row,
-              struct holt_view *view)
+static void
+view_of(const struct holt_replica *replica, const struct holt_row *row,
+        struct holt_view *view)
 {
   const struct holt_actor *const actor = row->actor;
   *view = (struct holt_view){ .key = row->entry->key,
@@ -190,7 +190,7 @@ holt_replica_find(const struct holt_replica *replica, const uint8_t *key,
   if (row == NULL) {
     return false;
   }
-  holt__view_of(replica, row, view);
+  view_of(replica, row, view);
   return true;
 }
 
@@ -213,7 +213,7 @@ holt_replica_scan(const struct holt_replica *replica, uint64_t cursor,
         holt_entry_winner(holt_container_of(node, struct holt_entry, by_key));
       if (row != NULL) {
         struct holt_view view;
-        holt__view_of(replica, row, &view);
+        view_of(replica, row, &view);
         more = visit(user, &view);
       }
     }
@@ -262,7 +262,7 @@ holt_tour_next(const struct holt_replica *replica, struct holt_tour *tour,
     if (row->actor->shown && !row->owner->dead &&
         holt_entry_winner(row->entry) == row) {
       struct holt_view view;
-      holt__view_of(replica, row, &view);
+      view_of(replica, row, &view);
       more = visit(user, &view);
     }
   }
@@ -373,8 +373,9 @@ own_moved_to(struct holt_replica *replica, uint64_t seq)
   replica->self->cursor = seq;
 }
 
-void
-holt__own_remove(struct holt_replica *replica, struct holt_row *row)
+/* Remove a row of our own: it takes a seq and is noted in the deaths. */
+static void
+own_remove(struct holt_replica *replica, struct holt_row *row)
 {
   holt_assert(row->actor == replica->self);
 
@@ -429,7 +430,7 @@ holt_replica_register(struct holt_replica *replica, const struct holt_time *now,
   own_moved_to(replica, seq);
   if (old != NULL) {
     /* After the birth, so that nobody ever sees the name without a holder. */
-    holt__own_remove(replica, old);
+    own_remove(replica, old);
   }
   return 0;
 }
@@ -453,7 +454,7 @@ holt_replica_unregister(struct holt_replica *replica, const uint8_t *key,
   if (row == NULL) {
     return HOLT_ERR_NOT_FOUND;
   }
-  holt__own_remove(replica, row);
+  own_remove(replica, row);
   *seq = replica->self->version;
   return 0;
 }
@@ -508,8 +509,8 @@ conflict_new(struct holt_replica *replica, const struct holt_row *loser,
   }
   conflict->next = NULL;
   conflict->bytes_size = size;
-  holt__view_of(replica, loser, &conflict->loser);
-  holt__view_of(replica, winner, &conflict->winner);
+  view_of(replica, loser, &conflict->loser);
+  view_of(replica, winner, &conflict->winner);
 
   uint8_t *at = conflict->bytes;
   memcpy(at, loser->entry->key, key_size);
@@ -553,7 +554,7 @@ holt__entry_settle(struct holt_replica *replica, struct holt_entry *entry)
   *replica->conflicts_end = conflict;
   replica->conflicts_end = &conflict->next;
   replica->counters.conflicts++;
-  holt__own_remove(replica, own);
+  own_remove(replica, own);
 }
 
 void
@@ -599,7 +600,7 @@ free_dead_owners(struct holt_replica *replica, size_t *budget)
   while (replica->dead_owners != NULL && *budget > 0) {
     struct holt_owner *const owner = replica->dead_owners;
     while (owner->rows_head != NULL && *budget > 0) {
-      holt__own_remove(replica, owner->rows_head);
+      own_remove(replica, owner->rows_head);
       (*budget)--;
     }
     if (owner->rows_head == NULL) {

@@ -164,9 +164,6 @@ struct holt_replica {
 
 /* replica.c */
 
-/* Remove a row of our own: it takes a seq and is noted in the deaths. */
-void holt__own_remove(struct holt_replica *replica, struct holt_row *row);
-
 /* If our row of this entry has been outranked by a row in view: remove it and
  * queue the news for its process. */
 void holt__entry_settle(struct holt_replica *replica, struct holt_entry *entry);
@@ -189,8 +186,6 @@ bool holt__background_waits(const struct holt_replica *replica);
 
 void holt__refuse(struct holt_replica *replica, int error);
 uint64_t holt__random(struct holt_replica *replica);
-void holt__view_of(const struct holt_replica *replica,
-                   const struct holt_row *row, struct holt_view *view);
 
 /* peer.c */
 struct holt_peer *holt__peer_by_id(const struct holt_replica *replica,

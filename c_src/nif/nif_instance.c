@@ -320,8 +320,8 @@ instance_make(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
   return instance;
 }
 
-static void
-message_drop(struct nif_instance *instance)
+void
+nif_message_drop(struct nif_instance *instance)
 {
   if (instance->message != NULL) {
     holt_message_close(instance->message);
@@ -372,7 +372,7 @@ adopt(ErlNifEnv *env, struct nif_library *library, ERL_NIF_TERM name,
   } else if (instance != NULL && tuning_equal(tuning, &instance->tuning)) {
     nif_lock_anyway(instance);
     instance->process = *self;
-    message_drop(instance);
+    nif_message_drop(instance);
     nif_unlock(instance);
     answer = nif_atoms.adopted;
   } else if (instance != NULL) {
@@ -506,7 +506,7 @@ instance_destroy(ErlNifEnv *env, void *object)
 {
   (void)env;
   struct nif_instance *const instance = object;
-  message_drop(instance);
+  nif_message_drop(instance);
   if (instance->replica != NULL) {
     holt_replica_delete(instance->replica);
   }

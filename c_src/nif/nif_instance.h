@@ -77,6 +77,10 @@ void nif_lock_anyway(struct nif_instance *instance);
 /* Unlock after a change, and wake the replica process if there is work. */
 void nif_unlock_wake(ErlNifEnv *env, struct nif_instance *instance);
 
+/* Close the half applied message, if there is one.  For the replica process,
+ * and for whoever takes its place. */
+void nif_message_drop(struct nif_instance *instance);
+
 /* Milliseconds since the library was loaded, and since 1970. */
 struct holt_time nif_now(ErlNifEnv *env);
 

@@ -162,15 +162,6 @@ nif_hello(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 /*--------------------------------------------------------------------
  * Messages */
 
-static void
-message_close(struct nif_instance *instance)
-{
-  if (instance->message != NULL) {
-    holt_message_close(instance->message);
-    instance->message = NULL;
-  }
-}
-
 /* Open a new message, or find the half applied one again. */
 static int
 message_take(struct nif_instance *instance, const ErlNifBinary *header,
@@ -183,7 +174,7 @@ message_take(struct nif_instance *instance, const ErlNifBinary *header,
     holt_message_move(instance->message, body->data);
     return 0;
   }
-  message_close(instance);
+  nif_message_drop(instance);
   const int rv = holt_message_open(&instance->message, &instance->message_mem,
                                    &instance->tuning, header->data,
                                    header->size, body->data, body->size);
@@ -242,7 +233,7 @@ nif_deliver(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (rv == 0) {
     rv = message_apply(env, instance);
     if (rv != HOLT_MORE) {
-      message_close(instance);
+      nif_message_drop(instance);
     }
   }
   nif_instance_put(instance);
