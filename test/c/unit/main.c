@@ -19,6 +19,7 @@
   XX(etf)                                                                      \
   XX(key)                                                                      \
   XX(key_check)                                                                \
+  XX(liveset)                                                                  \
   XX(clock)                                                                    \
   XX(deaths)                                                                   \
   XX(rows)                                                                     \
