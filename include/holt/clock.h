@@ -35,7 +35,7 @@
  *
  * Order:   stamps are integers; two clocks may make equal ones, so writers
  *          break ties by actor.
- * Cost:    a few instructions; for the median O(peers), about 20 us at
+ * Cost:    a few instructions; for the median O(peers), about 40 us at
  *          HOLT_CLOCK_OFFSETS_MAX.  The clock never asks what time it is: the
  *          host says.
  * Threads: none.

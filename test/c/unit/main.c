@@ -20,6 +20,7 @@
   XX(key)                                                                      \
   XX(key_check)                                                                \
   XX(liveset)                                                                  \
+  XX(twin)                                                                     \
   XX(clock)                                                                    \
   XX(deaths)                                                                   \
   XX(rows)                                                                     \
