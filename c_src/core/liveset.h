@@ -8,11 +8,10 @@
  *
  * Such a set is a sequence of runs, by turns live and dead: nearly all is live
  * in a young actor, nearly all dead in an old one, anything between in a busy
- * one.
- * Run lengths of a random set are geometric, for which a Rice code (Rice, Plaunt
- * 1971) with the right parameter is within a few percent of the best.  The
- * parameter is chosen for every block of up to 256 runs, one for live runs and
- * one for dead ones, so the code follows the density without knowing it:
+ * one.  Run lengths of a random set are geometric, for which a Rice code (Rice,
+ * Plaunt 1971) with the right parameter is within a few percent of the best.
+ * The parameter is chosen for every block of up to 256 runs, one for live runs
+ * and one for dead ones, so the code follows the density without knowing it:
  *
  *     after                                                        to
  *       |######|........|#|..|############|...............|##|......|
@@ -31,8 +30,9 @@
  *                                4 runs  both k 0
  *
  * The runs reach exactly to the end of the range: nothing is left to guess, and
- * a run of 2^40 seqs is eight bytes.  Each set has one form for given k: bits
- * that pad and codes longer than needed are malformed.
+ * a run of 2^40 seqs is eight bytes at most.  Given the parameters, a set has
+ * one form: padding that is not zero and codes longer than need be are
+ * malformed.
  *
  * Order:   ascending, for writer and reader.
  * Cost:    writing O(1) per live seq; reading O(runs), each of them at least
@@ -58,8 +58,8 @@
 /* Runs of one block: what two bytes of header are spread over. */
 #define HOLT_LIVESET_RUNS 256u
 
-/* Rice parameters are below this.  The quotient limit, also 16, is what long
- * runs among short ones cost at most, with the 48 bits behind it. */
+/* Rice parameters are below this: half a byte.  Longer runs than the largest
+ * one is good for are rare enough to be written in full. */
 #define HOLT_LIVESET_PARAMETERS 16u
 
 /* The least bytes_max of a writer: there is room for one seq and the end. */
