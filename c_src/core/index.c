@@ -7,16 +7,19 @@
 #include "invariant.h"
 #include "slab.h"
 
-/* Splits an insert may do.  Two, so that an index that could not grow for some
- * time catches up. */
-#define INDEX_SPLITS_MAX 2u
+/* Splits an insert may do.  A sparse index needs two, and more so that one that
+ * could not grow for some time catches up. */
+#define INDEX_SPLITS_MAX 3u
 
-/* Joins a removal may do.  The index shrinks below one node per two buckets, so
- * two joins per removal keep up; more catch up. */
-#define INDEX_JOINS_MAX 4u
+/* Joins a removal may do.  The index shrinks when it has half the nodes it is
+ * made for, so two joins per removal keep up, or four when it is sparse; more
+ * catch up. */
+#define INDEX_JOINS_MAX 6u
 
-/* How many splits ahead nodes are fetched. */
-#define INDEX_PREFETCH 6u
+/* How many splits ahead nodes are fetched: the first of the chain, and the one
+ * after that. */
+#define INDEX_PREFETCH_FIRST 8u
+#define INDEX_PREFETCH_SECOND 4u
 
 void
 holt_index_init(struct holt_index *index, struct holt_mem *mem,
@@ -63,7 +66,17 @@ holt_index_deinit(struct holt_index *index)
   }
   holt_mem_free(index->mem, index->directory,
                 directory_bytes(index->directory_capacity));
-  holt_index_init(index, index->mem, index->next, index->hash, index->user);
+  const struct holt_index old = *index;
+  holt_index_init(index, old.mem, old.next, old.hash, old.user);
+  index->sparse = old.sparse;
+  index->dense = old.dense;
+}
+
+/* How many buckets there should be. */
+static size_t
+index_wanted(const struct holt_index *index)
+{
+  return (index->count << index->sparse) >> index->dense;
 }
 
 static bool
@@ -267,7 +280,7 @@ holt_index_insert(struct holt_index *index, uint32_t ref)
   index->count++;
 
   for (uint32_t i = 0; i < INDEX_SPLITS_MAX; i++) {
-    if (index->count <= index->buckets || !index_split(index)) {
+    if (index_wanted(index) <= index->buckets || !index_split(index)) {
       break;
     }
   }
@@ -296,7 +309,7 @@ holt_index_remove(struct holt_index *index, uint32_t ref)
   index->count--;
 
   for (uint32_t i = 0; i < INDEX_JOINS_MAX; i++) {
-    if (index->count >= index->buckets / 2 ||
+    if (index_wanted(index) >= index->buckets / 2 ||
         index->buckets == HOLT_INDEX_BUCKETS_MIN) {
       break;
     }
@@ -314,18 +327,30 @@ holt_index_replace(struct holt_index *index, uint32_t ref, uint32_t other)
   *next = 0;
 }
 
+/* The first node of a bucket that will be split after as many others, or 0. */
+static uint32_t
+index_ahead(const struct holt_index *index, uint32_t splits)
+{
+  const uint32_t size = 1u << index->level;
+  const uint32_t bucket = index->buckets - size + splits;
+  return bucket < size ? *index_bucket(index, bucket) : 0;
+}
+
 void
 holt_index_prefetch(const struct holt_index *index)
 {
   if (index->buckets == 0) {
     return;
   }
-  const uint32_t size = 1u << index->level;
-  const uint32_t bucket = index->buckets - size + INDEX_PREFETCH;
-  if (bucket < size) {
-    const uint32_t ref = *index_bucket(index, bucket);
-    if (ref != 0) {
-      holt_prefetch(index->next(index->user, ref));
+  for (uint32_t i = 0; i < 1u << index->sparse; i++) {
+    const uint32_t first = index_ahead(index, INDEX_PREFETCH_FIRST + i);
+    if (first != 0) {
+      holt_prefetch(index->next(index->user, first));
+    }
+    const uint32_t before = index_ahead(index, INDEX_PREFETCH_SECOND + i);
+    const uint32_t second = before == 0 ? 0 : *index->next(index->user, before);
+    if (second != 0) {
+      holt_prefetch(index->next(index->user, second));
     }
   }
 }

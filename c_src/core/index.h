@@ -4,7 +4,7 @@
  * An ordinary table doubles all at once, and at a million names that is a pause
  * of many milliseconds in the middle of somebody's register call.  This one
  * grows by linear hashing (Litwin 1980; Larson 1988): bucket by bucket, at most
- * two per insert, so every call stays short.
+ * a few per insert, so every call stays short.
  *
  * With `level` and `split` so that there are 2^level + split buckets, a bucket
  * below split has been split in two already and uses level + 1 low bits of the
@@ -37,7 +37,7 @@
  * Cost:    insert, remove, chain: O(1) expected, plus at most a few buckets
  *          split or joined.  Doubling the directory copies 8 bytes per 1024
  *          buckets: 8 KiB at a million, 1 MiB at HOLT_INDEX_BUCKETS_MAX.
- * Memory:  4 to 8 bytes per node; 72 at least, nothing while it never held a
+ * Memory:  4 to 8 bytes per bucket; 72 at least, nothing while it never held a
  *          node.
  * Threads: none.  Readers may share it while nobody inserts or removes.
  */
@@ -82,7 +82,9 @@ struct holt_index {
   struct holt_mem *mem;        /* Borrowed. */
   holt_index_next_fn next;
   holt_index_hash_fn hash;
-  void *user; /* Handed to the callbacks. */
+  void *user;     /* Handed to the callbacks. */
+  uint8_t sparse; /* For others to set: buckets per node, a power of two, */
+  uint8_t dense;  /* and nodes per bucket.  One each, at first. */
 };
 
 /* Prepare an empty index.  Allocates nothing. */

@@ -305,6 +305,11 @@ holt_rows_init(struct holt_rows *rows, struct holt_mem *mem,
   holt_index_init(&rows->cells, mem, cell_next, cell_hash_of, rows);
   holt_index_init(&rows->locals, mem, local_next, local_hash_of, rows);
   holt_index_init(&rows->actor_ids, mem, actor_next, actor_hash_of, rows);
+
+  /* Each look at a row under another key is a miss of the cache, but births
+   * come one after the other: so buckets are better spent on keys. */
+  rows->keys.sparse = 1;
+  rows->births.dense = 1;
 }
 
 void
@@ -1371,6 +1376,9 @@ put_born(struct holt_rows *rows, struct holt_actor *actor,
     holt_index_insert(&rows->members, put->row);
   }
   actor->row_count++;
+  if (actor->birth_max < spec->birth) {
+    actor->birth_max = spec->birth;
+  }
   actor->fingerprint += row_fingerprint(rows, row);
   return 0;
 }
@@ -1429,24 +1437,21 @@ put_exchanged(struct holt_rows *rows, struct holt_actor *actor,
   actor->fingerprint += row_fingerprint(rows, row);
 }
 
-/* Have what a put is going to read fetched: the bucket of the key now, what is
- * in it by put_prefetch_chain(). */
+/* Have the chain that a key is in fetched, as far as can be foreseen. */
 static void
-put_prefetch(const struct holt_rows *rows, uint32_t hash)
-{
-  if (rows->keys.buckets > 0) {
-    holt_prefetch(holt__index_head(&rows->keys, hash));
-  }
-  holt_index_prefetch(&rows->keys);
-}
-
-static void
-put_prefetch_chain(const struct holt_rows *rows, uint32_t hash)
+key_prefetch(const struct holt_rows *rows, uint32_t hash)
 {
   const uint32_t ref = holt_index_chain(&rows->keys, hash);
   if (ref != 0) {
     holt_prefetch(key_links(rows, ref));
   }
+}
+
+void
+holt_rows_prefetch(const struct holt_rows *rows, const uint8_t *key,
+                   size_t key_size)
+{
+  key_prefetch(rows, key_hash(rows, key, key_size));
 }
 
 int
@@ -1459,8 +1464,13 @@ holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
 
   struct put put = { .serial = spec->owner_serial };
   put.hash = key_hash(rows, spec->key, spec->key_size);
-  put_prefetch(rows, put.hash);
-  const uint32_t known = holt_rows_born(rows, actor, spec->birth);
+  key_prefetch(rows, put.hash);
+  holt_index_prefetch(&rows->keys);
+  holt_index_prefetch(&rows->births);
+  holt_index_prefetch(&rows->pids);
+  const uint32_t known = spec->birth > actor->birth_max
+                           ? 0
+                           : holt_rows_born(rows, actor, spec->birth);
   if (known != 0 && !row_agrees(rows, holt_row_at(rows, known), spec)) {
     return HOLT_ERR_MALFORMED;
   }
@@ -1468,7 +1478,6 @@ holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
               holt_row_stale(rows, holt_row_at(rows, actor->rows_tail)) ||
               holt_row_seq(holt_row_at(rows, actor->rows_tail)) < spec->seq);
 
-  put_prefetch_chain(rows, put.hash);
   if (actor->local) {
     put.serial = holt_rows_local(rows, spec->owner_id, spec->owner_serial);
     holt_assert(put.serial != 0);

@@ -100,6 +100,7 @@ struct holt_actor {
   uint32_t cells; /* The keys it shares. */
   size_t cell_count;
   uint32_t settle_at;      /* The cell to be settled next. */
+  uint64_t birth_max;      /* The greatest birth of a row there has been. */
   struct holt_actor *next; /* In the store's list of actors. */
 
   /* The rest is for peer.c, sync.c and repair.c; the store sets it to 0. */
@@ -108,14 +109,17 @@ struct holt_actor {
   uint64_t hello_version; /* What its last hello promised; shown from then. */
   uint64_t absent_since_ms;
   uint64_t nacked_at_ms;
-  uint64_t as_of; /* What the newest message in it showed. */
-  bool connected; /* A session with its replica is established. */
-  bool dirty;     /* Between two fixed sets: not a version. */
-  bool torn;      /* Not to be had by streaming any more: needs a repair. */
-  bool paused;    /* It has said so. */
-  bool gone;      /* For ever; its rows are freed in slices. */
-  bool relayed;   /* Only others have told of it. */
-  bool served;    /* A repair of it is being served: note its deaths. */
+  uint64_t as_of;     /* What the newest message in it showed. */
+  bool connected;     /* A session with its replica is established. */
+  bool dirty;         /* Between two fixed sets: not a version. */
+  bool torn;          /* Not to be had by streaming any more: needs a repair. */
+  bool paused;        /* It has said so. */
+  bool gone;          /* For ever; its rows are freed in slices. */
+  bool relayed;       /* Only others have told of it. */
+  bool served;        /* A repair of it is being served: note its deaths. */
+  uint8_t unfinished; /* Epochs begun since a repair was complete. */
+  uint32_t avoid_peer; /* No repair of it from there until then. */
+  uint64_t avoid_until_ms;
 };
 
 /* A local process. */
@@ -297,6 +301,11 @@ bool holt_row_outranks(const struct holt_rows *rows, enum holt_rule rule,
  *                     stamp or replaced registration have changed. */
 int holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
                   const struct holt_row_spec *spec, uint32_t *out);
+
+/* A hint that this key will be put or looked up soon.  Whoever has a batch of
+ * them is faster when it says so one or two ahead. */
+void holt_rows_prefetch(const struct holt_rows *rows, const uint8_t *key,
+                        size_t key_size);
 
 /* Take the row out and free it.  Cannot fail. */
 void holt_rows_remove(struct holt_rows *rows, uint32_t row);
