@@ -195,14 +195,15 @@ apply_ack(struct holt_replica *replica, const struct holt_ack *ack,
   if (ack->cursor > replica->self->version) {
     return HOLT_ERR_MALFORMED;
   }
-  if (ack->gap) {
-    if (ack->cursor != peer->cursor || peer->lost) {
-      holt__serves_end(replica, peer, replica->self);
-      holt__peer_rewind(replica, peer, ack->cursor);
-    }
+  if (peer->lost && !ack->gap) {
     return 0;
   }
-  if (ack->cursor > peer->acked && !peer->lost) {
+  if (peer->lost || ack->cursor > peer->cursor ||
+      (ack->gap && ack->cursor < peer->cursor)) {
+    /* It is elsewhere than we think: go on from there. */
+    holt__serves_end(replica, peer, replica->self);
+    holt__peer_rewind(replica, peer, ack->cursor);
+  } else if (ack->cursor >= peer->acked) {
     peer->acked = ack->cursor;
     holt__window_acked(&peer->window, ack->cursor);
   }

@@ -129,6 +129,7 @@ struct holt_view {
   uint64_t birth; /* Stays. */
   uint64_t stamp;
   bool standby;        /* It waits for the name, or has it as the first. */
+  bool early;          /* Registered before its node had met another. */
   bool local;          /* The process is the host's. */
   uint64_t host;       /* Its host word, if local. */
   const uint8_t *node; /* The rest makes the pid, if it is not. */

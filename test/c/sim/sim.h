@@ -71,6 +71,7 @@ struct sim_entry {
   uint64_t birth; /* 0: a death. */
   uint64_t end;   /* UINT64_MAX while it stands. */
   uint64_t stamp; /* 0 until it is seen. */
+  uint8_t flags;  /* HOLT_ROW_ */
   unsigned key;
   uint32_t owner_id;
   uint32_t owner_serial;

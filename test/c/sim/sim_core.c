@@ -49,26 +49,19 @@ bool
 sim_core_row(const struct holt_replica *replica, const struct sim_copy *copy,
              uintptr_t *at, struct sim_row *row)
 {
-  (void)replica;
-  const struct holt_row *const before = (const struct holt_row *)*at;
-  const struct holt_row *const next =
-    before == NULL ? copy->actor->rows_head : before->actor_next;
-  *at = (uintptr_t)next;
-  if (next == NULL) {
+  const struct holt_rows *const rows = &replica->rows;
+  const uint32_t ref =
+    *at == 0 ? copy->actor->rows_head
+             : holt_row_at(rows, (uint32_t)*at)->seq_next;
+  *at = ref;
+  if (ref == 0) {
     return false;
   }
-  *row = (struct sim_row){ .spec = { .seq = next->seq,
-                                     .birth = next->birth,
-                                     .stamp = next->stamp,
-                                     .value_stamp = next->value_stamp,
-                                     .key = next->entry->key,
-                                     .value = next->value,
-                                     .key_size = next->entry->key_size,
-                                     .value_size = next->value_size,
-                                     .owner_id = next->owner->id,
-                                     .owner_serial = next->owner->serial },
-                           .stale = next->epoch != copy->actor->epoch,
-                           .dead = next->owner->dead };
+  const struct holt_row *const next = holt_row_at(rows, ref);
+  const struct holt_local *const local = holt_row_local(rows, next);
+  *row = (struct sim_row){ .stale = holt_row_stale(rows, next),
+                           .dead = local != NULL && local->dead };
+  holt_row_spec_of(rows, next, &row->spec);
   return true;
 }
 
@@ -76,8 +69,16 @@ bool
 sim_core_outranks(uint64_t left_actor, const struct holt_row_spec *left,
                   uint64_t right_actor, const struct holt_row_spec *right)
 {
+  const bool left_early = (left->flags & HOLT_ROW_EARLY) != 0;
+  if (left_early != ((right->flags & HOLT_ROW_EARLY) != 0)) {
+    return !left_early;
+  }
   if (left->stamp != right->stamp) {
-    return left->stamp > right->stamp;
+    return (left->stamp > right->stamp) != left_early;
+  }
+  if (left_early) {
+    return left_actor != right_actor ? left_actor < right_actor
+                                     : left->birth < right->birth;
   }
   return left_actor != right_actor ? left_actor > right_actor
                                    : left->birth > right->birth;
@@ -119,7 +120,7 @@ sim_core_receiver(const struct holt_replica *replica, uint32_t id,
   }
   *receiver =
     (struct sim_receiver){ .up = peer->up,
-                           .idle = peer->inflight_bytes == 0 &&
+                           .idle = peer->window.bytes == 0 && !peer->lost &&
                                    peer->cursor == replica->self->version,
                            .acked = peer->acked };
   return true;
@@ -156,7 +157,7 @@ sim_core_death_noted(const struct holt_replica *replica, uint64_t birth)
 bool
 sim_core_born(const struct holt_replica *replica, uint64_t birth)
 {
-  return holt_rows_born(&replica->rows, replica->self, birth) != NULL;
+  return holt_rows_born(&replica->rows, replica->self, birth) != 0;
 }
 
 size_t
@@ -189,6 +190,14 @@ sim_core_kind(uint8_t kind)
     return "ack";
   case HOLT_PACKET_VECTOR:
     return "vector";
+  case HOLT_PACKET_REQUEST:
+    return "request";
+  case HOLT_PACKET_REPAIR:
+    return "repair";
+  case HOLT_PACKET_LOST:
+    return "lost";
+  case HOLT_PACKET_GOODBYE:
+    return "goodbye";
   default:
     return "something";
   }
@@ -202,8 +211,24 @@ sim_core_describe(const struct holt_message *message, char *text,
     (void)snprintf(text, text_size, "delta %" PRIu64 "..%" PRIu64 "%s",
                    message->after, message->to, message->clean ? " clean" : "");
   } else if (message->kind == HOLT_PACKET_ACK) {
-    (void)snprintf(text, text_size, "ack %" PRIu64 "%s", message->ack.cursor,
-                   message->ack.gap ? " gap" : "");
+    (void)snprintf(text, text_size, "ack %" PRIu64 "%s", message->u.ack.cursor,
+                   message->u.ack.gap ? " gap" : "");
+  } else if (message->kind == HOLT_PACKET_REQUEST) {
+    const struct holt_request *const request = &message->u.request;
+    (void)snprintf(text, text_size,
+                   "request %" PRIx64 " base %" PRIu64 " after %" PRIu64
+                   "+%" PRIu64 "%s%s%s",
+                   request->actor >> 48, request->base, request->after,
+                   request->notes, request->start ? " start" : "",
+                   request->gap ? " gap" : "", request->done ? " done" : "");
+  } else if (message->kind == HOLT_PACKET_REPAIR) {
+    (void)snprintf(text, text_size,
+                   "repair %" PRIx64 " base %" PRIu64 " after %" PRIu64
+                   "+%" PRIu64 " live to %" PRIu64 " to %" PRIu64 "%s%s",
+                   message->actor >> 48, message->base, message->after,
+                   message->notes, message->live_to, message->to,
+                   message->refused ? " refused" : "",
+                   message->last ? " last" : "");
   } else {
     (void)snprintf(text, text_size, "%s", sim_core_kind(message->kind));
   }
@@ -223,18 +248,30 @@ int
 sim_core_register(struct holt_replica *replica, const struct holt_time *now,
                   const struct holt_row_spec *spec, uint64_t *seq)
 {
-  *seq = replica->self->version + 1;
-  return holt_replica_register(replica, now, spec->key, spec->key_size,
-                               spec->value, spec->value_size, spec->owner_id,
-                               spec->owner_serial);
+  const struct holt_registration registration = {
+    .key = spec->key,
+    .key_size = spec->key_size,
+    .value = spec->value,
+    .value_size = spec->value_size,
+    .id = spec->owner_id,
+    .serial = spec->owner_serial,
+    .flags = spec->flags,
+    .replaces_actor = spec->replaces_actor,
+    .replaces_birth = spec->replaces_birth
+  };
+  return holt_replica_register(replica, now, &registration, seq);
 }
 
 int
 sim_core_unregister(struct holt_replica *replica, const struct sim_key *key,
                     const struct holt_view *view, uint64_t *seq)
 {
-  (void)view;
-  return holt_replica_unregister(replica, key->bytes, key->size, seq);
+  struct holt_view found;
+  if (view->birth == 0 &&
+      !holt_replica_find(replica, key->bytes, key->size, &found)) {
+    return HOLT_ERR_NOT_FOUND;
+  }
+  return holt_replica_unregister(replica, view->local ? view->birth : 0, seq);
 }
 
 int
@@ -242,19 +279,14 @@ sim_core_update(struct holt_replica *replica, const struct holt_time *now,
                 const struct sim_key *key, uint64_t birth, uint64_t *seq,
                 const uint8_t *value, size_t value_size)
 {
-  (void)birth;
-  const int rv = holt_replica_update(replica, now, key->bytes, key->size, *seq,
-                                     value, value_size);
-  if (rv == 0) {
-    *seq = replica->self->version;
-  }
-  return rv;
+  (void)now;
+  (void)key;
+  return holt_replica_update(replica, birth, seq, value, value_size);
 }
 
 void
 sim_core_refused(struct holt_replica *replica, const struct holt_member *from,
                  int error)
 {
-  (void)from;
-  holt_replica_refused(replica, error);
+  holt_replica_refused(replica, from, error);
 }

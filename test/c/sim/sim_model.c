@@ -26,7 +26,8 @@ check_row(struct sim *sim, unsigned at, const struct sim_copy *copy,
       (row->value_size > 0 &&
        memcmp(row->value, entry->value, row->value_size) != 0) ||
       row->owner_id != entry->owner_id ||
-      row->owner_serial != entry->owner_serial || row->stamp != entry->stamp) {
+      row->owner_serial != entry->owner_serial || row->stamp != entry->stamp ||
+      row->flags != entry->flags) {
     sim_fail(sim, "n%u holds row %" PRIu64 " of n%u, but not as written", at,
              row->seq, log->node);
   }
@@ -139,8 +140,18 @@ check_own(struct sim *sim, unsigned at, uint64_t seq)
   struct holt_view view;
   if (!holt_replica_find(node->replica, key->bytes, key->size, &view)) {
     sim_fail(sim, "n%u does not find its own key %u", at, entry->key);
-  } else if (view.local ? view.birth != entry->birth
-                        : view.stamp < entry->stamp) {
+    return;
+  }
+  const struct holt_row_spec own = { .birth = entry->birth,
+                                     .stamp = entry->stamp,
+                                     .flags = entry->flags };
+  const struct holt_row_spec other = { .birth = view.birth,
+                                       .stamp = view.stamp,
+                                       .flags =
+                                         view.early ? HOLT_ROW_EARLY : 0 };
+  if (view.local
+        ? view.birth != entry->birth
+        : !sim_core_outranks(view.actor, &other, node->log->actor, &own)) {
     sim_fail(sim, "n%u finds somebody else under its own key %u", at,
              entry->key);
   }
@@ -393,9 +404,12 @@ sim_check_conflict(struct sim *sim, unsigned at,
   }
   /* The order is total, so of all who claim a name one never loses it. */
   const struct holt_row_spec left = { .birth = winner->birth,
-                                      .stamp = winner->stamp };
+                                      .stamp = winner->stamp,
+                                      .flags =
+                                        other->entries[winner->seq].flags };
   const struct holt_row_spec right = { .birth = loser->birth,
-                                       .stamp = loser->stamp };
+                                       .stamp = loser->stamp,
+                                       .flags = entry->flags };
   if (!sim_core_outranks(winner->actor, &left, loser->actor, &right)) {
     sim_fail(sim, "n%u: a conflict won by the weaker", at);
   }

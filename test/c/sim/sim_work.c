@@ -96,6 +96,8 @@ register_one(struct sim *sim, unsigned at, const struct sim_process *process,
     sim_log_open(node->log, seq,
                  &(struct sim_entry){ .birth = seq,
                                       .stamp = view.stamp,
+                                      .flags =
+                                        view.early ? HOLT_ROW_EARLY : 0,
                                       .key = key,
                                       .owner_id = process->id,
                                       .owner_serial = process->serial,
