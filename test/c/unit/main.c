@@ -16,6 +16,8 @@
   XX(buf)                                                                      \
   XX(hash)                                                                     \
   XX(table)                                                                    \
+  XX(slab)                                                                     \
+  XX(index)                                                                    \
   XX(etf)                                                                      \
   XX(key)                                                                      \
   XX(key_check)                                                                \
