@@ -15,7 +15,6 @@
   XX(varint)                                                                   \
   XX(buf)                                                                      \
   XX(hash)                                                                     \
-  XX(table)                                                                    \
   XX(slab)                                                                     \
   XX(index)                                                                    \
   XX(etf)                                                                      \
