@@ -205,7 +205,7 @@ sim_core_describe(const struct holt_message *message, char *text,
     (void)snprintf(text, text_size, "ack %" PRIu64 "%s", message->ack.cursor,
                    message->ack.gap ? " gap" : "");
   } else {
-    (void)snprintf(text, text_size, "%s", sim_core_kind(message->kind));
+    (void)snprintf(text, text_size, "%s", sim_core_kind((uint8_t)message->kind));
   }
 }
 
