@@ -230,7 +230,7 @@ sim_core_describe(const struct holt_message *message, char *text,
                    message->refused ? " refused" : "",
                    message->last ? " last" : "");
   } else {
-    (void)snprintf(text, text_size, "%s", sim_core_kind(message->kind));
+    (void)snprintf(text, text_size, "%s", sim_core_kind((uint8_t)message->kind));
   }
 }
 

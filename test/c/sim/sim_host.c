@@ -23,8 +23,8 @@ sim_plan_poll(struct sim *sim, unsigned at, uint64_t at_ms)
                                      .number = ++sim->nodes[at].poll_number });
 }
 
-/* Look into the mailbox.  A slow node lets what comes wait for a while, and then
- * takes it all. */
+/* Look into the mailbox.  A slow node lets what comes wait for a while, and
+ * then takes it all. */
 static void
 plan_slice(struct sim *sim, unsigned at, bool waits)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What local processes do.  Their choices are drawn from the step's own seed. */
+/* What local processes do.  Choices are drawn from the seed of the step. */
 #include <inttypes.h>
 #include <stdlib.h>
 
