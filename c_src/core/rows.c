@@ -1466,8 +1466,6 @@ holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
   put.hash = key_hash(rows, spec->key, spec->key_size);
   key_prefetch(rows, put.hash);
   holt_index_prefetch(&rows->keys);
-  holt_index_prefetch(&rows->births);
-  holt_index_prefetch(&rows->pids);
   const uint32_t known = spec->birth > actor->birth_max
                            ? 0
                            : holt_rows_born(rows, actor, spec->birth);

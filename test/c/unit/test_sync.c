@@ -51,7 +51,6 @@ script_row(struct script *script, uint64_t seq, uint64_t birth,
   const struct holt_row_spec row = { .seq = seq,
                                      .birth = birth,
                                      .stamp = birth,
-                                     .value_stamp = birth,
                                      .key = script->key,
                                      .key_size = size,
                                      .owner_id = 1 };
@@ -61,11 +60,12 @@ script_row(struct script *script, uint64_t seq, uint64_t birth,
 
 static int
 script_apply(struct fixture *f, struct script *script, uint64_t to,
-             uint64_t as_of, uint64_t anew)
+             uint64_t as_of)
 {
-  int rv = holt_delta_end(&script->writer, to, as_of, anew);
+  int rv = holt_delta_end(&script->writer, to, as_of);
   if (rv == 0) {
     const struct holt_header header = {
+      .version = 1,
       .to_session = f->pair.replica[1]->peers->session,
       .from_session = f->pair.replica[1]->peers->remote_session
     };
@@ -92,16 +92,16 @@ delta_must_fit_the_cursor(void)
   struct script script;
   script_begin(&f, &script, 0);
   script_row(&script, 1, 1, "x");
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2, 0), 0);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2), 0);
   CU_ASSERT_EQUAL(copy_of(&f)->version, 2);
   script_begin(&f, &script, 5);
   script_row(&script, 6, 6, "y");
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 6, 6, 0), 0);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 6, 6), 0);
   CU_ASSERT_EQUAL(copy_of(&f)->version, 2);
   CU_ASSERT_EQUAL(copy_of(&f)->row_count, 1);
   script_begin(&f, &script, 1);
   script_row(&script, 2, 2, "y");
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2, 0), 0);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2), 0);
   CU_ASSERT_EQUAL(copy_of(&f)->row_count, 1);
   struct holt_counters counters;
   holt_replica_counters(f.pair.replica[1], &counters);
@@ -119,14 +119,14 @@ older_view_is_not_taken(void)
   struct script script;
   script_begin(&f, &script, 0);
   script_row(&script, 1, 1, "x");
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 9, 0), 0);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 9), 0);
   CU_ASSERT_EQUAL(copy_of(&f)->cursor, 3);
   CU_ASSERT(copy_of(&f)->dirty);
   script_begin(&f, &script, 3);
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 4, 4, 0), 0);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 4, 4), 0);
   CU_ASSERT_EQUAL(copy_of(&f)->cursor, 3);
   script_begin(&f, &script, 3);
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 9, 9, 0), 0);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 9, 9), 0);
   CU_ASSERT_EQUAL(copy_of(&f)->version, 9);
   fixture_deinit(&f);
 }
@@ -140,7 +140,7 @@ piece_of_another_repair_is_not_taken(void)
   struct script script;
   script_begin(&f, &script, 0);
   script_row(&script, 1, 1, "x");
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 9, 0), 0);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 9), 0);
   script_begin(&f, &script, 3);
   CU_ASSERT_EQUAL(script_apply(&f, &script, 5, 9, 9), 0);
   CU_ASSERT_EQUAL(copy_of(&f)->cursor, 5);
@@ -162,14 +162,14 @@ repair_sweeps_at_its_end(void)
   script_begin(&f, &script, 0);
   script_row(&script, 1, 1, "x");
   script_row(&script, 2, 2, "y");
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2, 0), 0);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2), 0);
   script_begin(&f, &script, 0);
   script_row(&script, 2, 2, "y");
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 5, 0), 0);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 5), 0);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "x"), 10);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "y"), 10);
   script_begin(&f, &script, 3);
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 5, 5, 0), 0);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 5, 5), 0);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "x"), 0);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "y"), 10);
   CU_ASSERT_EQUAL(copy_of(&f)->version, 5);
@@ -186,11 +186,11 @@ beginning_does_not_begin_twice(void)
   for (unsigned i = 0; i < 2; i++) {
     script_begin(&f, &script, 0);
     script_row(&script, 1, 1, "x");
-    CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 3, 0), 0);
+    CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 3), 0);
     CU_ASSERT_EQUAL(copy_of(&f)->cursor, i == 0 ? 2 : 3);
     script_begin(&f, &script, 2);
     script_row(&script, 3, 3, "y");
-    CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 3, 0), 0);
+    CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 3), 0);
     CU_ASSERT_EQUAL(copy_of(&f)->version, 3);
     CU_ASSERT(!copy_of(&f)->dirty);
   }
@@ -206,14 +206,14 @@ hello_voids_a_half_applied_message(void)
   struct script script;
   script_begin(&f, &script, 0);
   script_row(&script, 1, 1, "x");
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2, 0), 0);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2), 0);
 
   struct holt_replica *const b = f.pair.replica[1];
   script_begin(&f, &script, 2);
   script_row(&script, 3, 3, "y");
   script_row(&script, 4, 4, "z");
-  CU_ASSERT_EQUAL(holt_delta_end(&script.writer, 4, 4, 0), 0);
-  const struct holt_header header = { .to_session = b->peers->session,
+  CU_ASSERT_EQUAL(holt_delta_end(&script.writer, 4, 4), 0);
+  const struct holt_header header = { .version = 1, .to_session = b->peers->session,
                                       .from_session =
                                         b->peers->remote_session };
   uint8_t bytes[HOLT_HEADER_BYTES];
@@ -232,7 +232,8 @@ hello_voids_a_half_applied_message(void)
                               .session = b->peers->remote_session,
                               .known_session = b->peers->session,
                               .policy = 1,
-                              .version = 1 };
+ .wall_ms = 1000000,
+                             .version = 1 };
   pair_member(0, &hello.member);
   struct holt_buf buf;
   holt_buf_init(&buf, f.pair.mem, 0);
@@ -261,10 +262,10 @@ malformed_delta_begins_the_copy_again(void)
   struct script script;
   script_begin(&f, &script, 0);
   script_row(&script, 1, 1, "x");
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 1, 1, 0), 0);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 1, 1), 0);
   script_begin(&f, &script, 1);
   script_row(&script, 2, 1, "y");
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2, 0), HOLT_ERR_MALFORMED);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 2, 2), HOLT_ERR_MALFORMED);
   CU_ASSERT_EQUAL(copy_of(&f)->cursor, 0);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "x"), 10);
   fixture_deinit(&f);
@@ -304,12 +305,12 @@ reached_means_seen(void)
   /* Registered at 1, changed at 5: it comes with the second piece. */
   script_begin(&f, &script, 0);
   script_row(&script, 2, 2, "y");
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 5, 0), 0);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 3, 5), 0);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "x"), 0);
   CU_ASSERT(!holt_replica_reached(f.pair.replica[1], 10, 1));
   script_begin(&f, &script, 3);
   script_row(&script, 5, 1, "x");
-  CU_ASSERT_EQUAL(script_apply(&f, &script, 5, 5, 0), 0);
+  CU_ASSERT_EQUAL(script_apply(&f, &script, 5, 5), 0);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "x"), 10);
   CU_ASSERT(holt_replica_reached(f.pair.replica[1], 10, 1));
   CU_ASSERT(holt_replica_reached(f.pair.replica[1], 10, 5));
@@ -330,6 +331,7 @@ ack_from_the_future_is_refused(void)
   const struct holt_ack ack = { .actor = 11, .cursor = 1 };
   CU_ASSERT_EQUAL(holt_ack_encode(&body, &ack), 0);
   const struct holt_header header = {
+      .version = 1,
     .to_session = f.pair.replica[1]->peers->session,
     .from_session = f.pair.replica[1]->peers->remote_session
   };
