@@ -22,10 +22,9 @@ pair_member(unsigned at, struct holt_member *member)
 struct holt_time
 pair_time(const struct pair *pair, unsigned at)
 {
-  return (struct holt_time){
-    .mono_ms = pair->now.mono_ms,
-    .wall_ms = (uint64_t)((int64_t)pair->now.wall_ms + pair->skew_ms[at])
-  };
+  return (struct holt_time){ .mono_ms = pair->now.mono_ms,
+                             .wall_ms = (uint64_t)((int64_t)pair->now.wall_ms +
+                                                   pair->skew_ms[at]) };
 }
 
 int
@@ -53,9 +52,8 @@ int
 pair_init_ends(struct pair *pair, struct holt_mem *mem, uint64_t policy,
                unsigned ends)
 {
-  *pair = (struct pair){
-    .mem = mem, .ends = ends, .policy = policy, .budget = 1000
-  };
+  *pair =
+    (struct pair){ .mem = mem, .ends = ends, .policy = policy, .budget = 1000 };
   pair->now = (struct holt_time){ .mono_ms = 1000, .wall_ms = 1000000 };
   holt_tuning_init(&pair->tuning);
   int rv = 0;
@@ -214,10 +212,9 @@ pair_send(struct pair *pair, unsigned from, const struct holt_effect *effect)
       pair->sent[pair->bytes[0]]++;
       pair->bytes_sent[pair->bytes[0]] += pair->size;
     }
-    const bool lost = pair->cut || to == pair->ends ||
-                      pair->replica[to] == NULL ||
-                      (pair->filter != NULL &&
-                       pair->filter(pair, from, to, effect));
+    const bool lost =
+      pair->cut || to == pair->ends || pair->replica[to] == NULL ||
+      (pair->filter != NULL && pair->filter(pair, from, to, effect));
     if (!lost) {
       deliver(pair, from, to, effect);
     }
@@ -268,10 +265,9 @@ pair_peer(const struct pair *pair, unsigned at, unsigned other)
 struct holt_actor *
 pair_copy(const struct pair *pair, unsigned at, unsigned other)
 {
-  return holt_rows_actor(&pair->replica[at]->rows,
-                         pair->replica[other] != NULL
-                           ? pair->replica[other]->self->id
-                           : 10 + other);
+  return holt_rows_actor(
+    &pair->replica[at]->rows,
+    pair->replica[other] != NULL ? pair->replica[other]->self->id : 10 + other);
 }
 
 struct holt_counters
@@ -315,14 +311,13 @@ pair_register_as(struct pair *pair, unsigned at, const char *text,
     return rv;
   }
   uint8_t key[64];
-  const struct holt_registration registration = {
-    .key = key,
-    .key_size = pair_key(text, key),
-    .id = process,
-    .flags = flags,
-    .replaces_actor = actor,
-    .replaces_birth = replaced
-  };
+  const struct holt_registration registration = { .key = key,
+                                                  .key_size =
+                                                    pair_key(text, key),
+                                                  .id = process,
+                                                  .flags = flags,
+                                                  .replaces_actor = actor,
+                                                  .replaces_birth = replaced };
   const struct holt_time now = pair_time(pair, at);
   return holt_replica_register(pair->replica[at], &now, &registration, birth);
 }

@@ -42,13 +42,13 @@ struct pair {
   struct holt_tuning tuning;
   uint64_t policy; /* Of the next replica made. */
   struct holt_time now;
-  int64_t skew_ms[PAIR_ENDS];           /* Of the wall clock of an end. */
+  int64_t skew_ms[PAIR_ENDS];          /* Of the wall clock of an end. */
   uint32_t peer[PAIR_ENDS][PAIR_ENDS]; /* The handle that one has of another. */
-  bool cut;                             /* Nothing arrives. */
-  bool busy;                            /* Links take nothing. */
-  pair_filter filter;                   /* Or NULL. */
-  void *user;                           /* For the filter. */
-  size_t budget;                        /* Of each call of apply. */
+  bool cut;                            /* Nothing arrives. */
+  bool busy;                           /* Links take nothing. */
+  pair_filter filter;                  /* Or NULL. */
+  void *user;                          /* For the filter. */
+  size_t budget;                       /* Of each call of apply. */
   unsigned hellos;
   unsigned sent[PAIR_KINDS]; /* By the kind of packet. */
   size_t bytes_sent[PAIR_KINDS];

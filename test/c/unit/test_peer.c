@@ -179,8 +179,8 @@ missing_replica_keeps_its_names_for_a_while(void)
   CU_ASSERT_EQUAL(pair_register(&f.pair, 1, "x", 1), 0);
   pair_run(&f.pair);
   f.pair.cut = true;
-  holt_replica_peer_down(f.pair.replica[0], f.pair.peer[0][1], HOLT_DOWN_REPLICA,
-                         &f.pair.now);
+  holt_replica_peer_down(f.pair.replica[0], f.pair.peer[0][1],
+                         HOLT_DOWN_REPLICA, &f.pair.now);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 0, "x"), 11);
   pair_wait(&f.pair, f.pair.tuning.replica_restart_ms - 100);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 0, "x"), 11);
