@@ -71,7 +71,7 @@ _Static_assert(offsetof(struct holt_row, key) == 76, "rows are kept small");
 #define VALUE_REPLACED (2 * sizeof(uint64_t))
 
 /* Buckets that one call of holt_rows_scan() looks at without finding keys. */
-#define SCAN_CHAINS_MAX 4096u
+#define SCAN_CHAINS_MAX 64u
 
 /* Low bits of a hash in which consecutive numbers stay neighbours. */
 #define NEIGHBOUR_BITS 63u
@@ -1728,22 +1728,24 @@ uint64_t
 holt_rows_scan(const struct holt_rows *rows, uint64_t cursor,
                bool (*visit)(void *user, uint32_t row), void *user)
 {
-  bool more = true;
-  for (uint32_t i = 0; more && i < SCAN_CHAINS_MAX; i++) {
+  bool visited = false;
+  for (uint32_t i = 0; !visited && i < SCAN_CHAINS_MAX; i++) {
     uint32_t ref;
     const uint64_t next = holt_index_scan(&rows->keys, cursor, &ref);
     while (ref != 0) {
+      const uint32_t key_ref = ref;
       const uint32_t *const links = key_links(rows, ref);
-      const uint32_t chain = links[LINK_CHAIN];
-      if (holt_index_position(links[LINK_HASH]) >= cursor) {
-        const uint32_t row = rows->kind == HOLT_KIND_UNIQUE
-                               ? key_winner(rows, ref)
-                               : key_first(rows, ref);
-        if (row != 0 && !visit(user, row)) {
-          more = false;
-        }
+      ref = links[LINK_CHAIN];
+      if (holt_index_position(links[LINK_HASH]) < cursor) {
+        continue;
       }
-      ref = chain;
+      const uint32_t row = rows->kind == HOLT_KIND_UNIQUE
+                             ? key_winner(rows, key_ref)
+                             : key_first(rows, key_ref);
+      visited = visited || row != 0;
+      if (row != 0 && !visit(user, row)) {
+        return 0;
+      }
     }
     cursor = next;
     if (cursor == HOLT_INDEX_SCAN_END) {
