@@ -207,6 +207,10 @@ apply_ack(struct holt_replica *replica, const struct holt_ack *ack,
     peer->acked = ack->cursor;
     holt__window_acked(&peer->window, ack->cursor);
   }
+  /* A message that ended half way may have brought all rows but not said that
+   * they are all. */
+  peer->unclean = ack->dirty && peer->window.count == 0 &&
+                  ack->cursor == replica->self->version;
   return 0;
 }
 
