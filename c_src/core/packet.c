@@ -386,6 +386,11 @@ holt_message_move(struct holt_message *message, const uint8_t *body)
     live->at = body + (live->at - message->body);
     live->end = body + (live->end - message->body);
   }
+  if (message->has_identity) {
+    struct holt_member *const member = &message->identity.member;
+    member->name = body + (member->name - message->body);
+    member->node = body + (member->node - message->body);
+  }
   message->body = body;
 }
 
