@@ -15,6 +15,16 @@ peer_of(struct holt_replica *replica, const struct holt_header *header)
   return peer;
 }
 
+void
+holt_replica_refused(struct holt_replica *replica, const uint8_t *bytes,
+                     size_t size, int error)
+{
+  struct holt_header header;
+  const bool known =
+    bytes != NULL && holt_header_decode(bytes, size, &header) == 0;
+  holt__refuse(replica, known ? peer_of(replica, &header) : NULL, error);
+}
+
 static void
 ack_due(struct holt_peer *peer, bool gap)
 {

@@ -140,7 +140,7 @@ pair_apply(struct pair *pair, unsigned at, const uint8_t *header,
   int rv = holt_message_open(&message, pair->mem, &pair->tuning, header,
                              HOLT_HEADER_BYTES, bytes, size);
   if (rv != 0) {
-    holt_replica_refused(pair->replica[at], NULL, rv);
+    holt_replica_refused(pair->replica[at], header, HOLT_HEADER_BYTES, rv);
     return rv;
   }
   const struct holt_time now = pair_time(pair, at);

@@ -65,7 +65,7 @@ item_insert(struct holt_index *index, struct item *item, uint32_t hash)
   const int rv = holt_index_reserve(index);
   if (rv == 0) {
     item->hash = hash;
-    holt_index_insert(index, item_ref(index, item));
+    holt_index_insert(index, item_ref(index, item), hash);
   }
   return rv;
 }

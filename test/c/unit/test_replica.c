@@ -257,7 +257,7 @@ looking_inside(void)
   holt_replica_peers(f.pair.replica[0], count_peer, &peers);
   CU_ASSERT_EQUAL(actors, 2);
   CU_ASSERT_EQUAL(peers, 1);
-  holt_replica_refused(f.pair.replica[0], NULL, HOLT_ERR_LIMIT);
+  holt_replica_refused(f.pair.replica[0], NULL, 0, HOLT_ERR_LIMIT);
   struct holt_counters counters;
   holt_replica_counters(f.pair.replica[0], &counters);
   CU_ASSERT_EQUAL(counters.refused[-HOLT_ERR_LIMIT], 1);
