@@ -307,9 +307,11 @@ holt_rows_init(struct holt_rows *rows, struct holt_mem *mem,
   holt_index_init(&rows->actor_ids, mem, actor_next, actor_hash_of, rows);
 
   /* Each look at a row under another key is a miss of the cache, but births
-   * come one after the other: so buckets are better spent on keys. */
+   * come one after the other: so buckets are better spent on keys.  Keys of
+   * groups have many rows, and members are seldom looked for. */
   rows->keys.sparse = kind == HOLT_KIND_UNIQUE;
   rows->births.dense = 1;
+  rows->members.dense = 1;
 }
 
 void
@@ -1481,6 +1483,9 @@ holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
   put.hash = key_hash(rows, spec->key, spec->key_size);
   key_prefetch(rows, put.hash);
   holt_index_prefetch(&rows->keys);
+  if (rows->kind == HOLT_KIND_DUPLICATE) {
+    holt_index_prefetch(&rows->members);
+  }
   const uint32_t known = spec->birth > actor->birth_max
                            ? 0
                            : holt_rows_born(rows, actor, spec->birth);
