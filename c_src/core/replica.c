@@ -356,7 +356,7 @@ register_flags(const struct holt_replica *replica,
   }
   if (!duplicate && (registration->flags & HOLT_REGISTER_REPLACES) != 0) {
     flags |= HOLT_ROW_REPLACES;
-  } else if (!duplicate && !replica->met) {
+  } else if (!duplicate && !replica->met && !holt_mutant(MARK_IGNORED)) {
     flags |= HOLT_ROW_EARLY;
   }
   return flags;
@@ -490,7 +490,7 @@ holt__actor_show(struct holt_replica *replica, struct holt_actor *actor,
   /* What we hold of it is all it had when it greeted us, so no ghosts come back
    * with it; or nothing yet, and its rows come in as they come. */
   const bool fresh = actor->cursor == 0 && actor->row_count == 0;
-  if (!actor->shown && (fresh || caught_up)) {
+  if (!actor->shown && (fresh || caught_up || holt_mutant(GHOSTS))) {
     holt_rows_show(&replica->rows, actor, true);
   }
 }
@@ -531,6 +531,19 @@ free_dead_owners(struct holt_replica *replica, size_t *budget)
     const uint32_t ref = replica->dead_owners;
     struct holt_local *const local = holt_local_at(&replica->rows, ref);
     while (local->rows != 0 && *budget > 0) {
+      if (holt_mutant(SLICE_BY_KEY)) {
+        const uint32_t winner =
+          holt_rows_winner_beside(&replica->rows, local->rows);
+        if (winner != 0 &&
+            holt_row_actor(&replica->rows,
+                           holt_row_at(&replica->rows, winner)) ==
+              replica->self) {
+          holt__own_remove(replica, winner);
+        }
+      }
+      if (local->rows == 0) {
+        break;
+      }
       holt__own_remove(replica, local->rows);
       (*budget)--;
     }

@@ -308,6 +308,11 @@ lose(struct holt_replica *replica, uint32_t own, uint32_t winner)
                    holt_row_at(&replica->rows, winner), &conflict) != 0) {
     return false;
   }
+  if (holt_mutant(UNTOLD)) {
+    holt__conflict_free(replica, conflict);
+    holt__own_remove(replica, own);
+    return true;
+  }
   *replica->conflicts_end = conflict;
   replica->conflicts_end = &conflict->next;
   replica->counters.conflicts += conflict->replaced ? 0 : 1;
