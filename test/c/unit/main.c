@@ -26,6 +26,7 @@
   XX(deaths)                                                                   \
   XX(rows)                                                                     \
   XX(packet)                                                                   \
+  XX(delta)                                                                    \
   XX(replica)                                                                  \
   XX(peer)                                                                     \
   XX(sync)                                                                     \
