@@ -28,6 +28,7 @@
   XX(packet)                                                                   \
   XX(delta)                                                                    \
   XX(replica)                                                                  \
+  XX(view)                                                                     \
   XX(peer)                                                                     \
   XX(sync)                                                                     \
   XX(stream)
