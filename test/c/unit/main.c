@@ -31,7 +31,8 @@
   XX(view)                                                                     \
   XX(peer)                                                                     \
   XX(sync)                                                                     \
-  XX(stream)
+  XX(stream)                                                                   \
+  XX(repair)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
 SUITES(SUITE_DECLARE)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pair.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "heap.h"
@@ -198,7 +199,8 @@ pair_send(struct pair *pair, unsigned from, const struct holt_effect *effect)
   const struct holt_time now = pair_time(pair, from);
   for (size_t i = 0; i < effect->target_count; i++) {
     const unsigned to = end_of(pair, from, effect->targets[i].peer);
-    if (pair->busy) {
+    if (pair->busy ||
+        (pair->busy_every > 0 && ++pair->busy_turn % pair->busy_every == 0)) {
       holt_replica_peer_busy(pair->replica[from], effect->targets[i].peer,
                              &now);
       continue;
@@ -221,25 +223,30 @@ pair_send(struct pair *pair, unsigned from, const struct holt_effect *effect)
   }
 }
 
+bool
+pair_step(struct pair *pair, unsigned at)
+{
+  struct holt_effect effect = { .type = HOLT_EFFECT_NONE };
+  if (pair->replica[at] != NULL) {
+    const struct holt_time now = pair_time(pair, at);
+    holt_replica_poll(pair->replica[at], &now, &effect);
+  }
+  if (effect.type == HOLT_EFFECT_CONFLICT) {
+    pair->conflicts[at] += effect.replaced ? 0 : 1;
+    pair->replaced[at] += effect.replaced ? 1 : 0;
+    pair->last_loser = effect.loser.host;
+  } else if (effect.type != HOLT_EFFECT_NONE) {
+    pair_send(pair, at, &effect);
+  }
+  return effect.type != HOLT_EFFECT_NONE;
+}
+
 void
 pair_run(struct pair *pair)
 {
   unsigned idle = 0;
   for (unsigned turn = 0; idle < pair->ends && turn < 20000; turn++) {
-    const unsigned at = turn % pair->ends;
-    struct holt_effect effect = { .type = HOLT_EFFECT_NONE };
-    if (pair->replica[at] != NULL) {
-      const struct holt_time now = pair_time(pair, at);
-      holt_replica_poll(pair->replica[at], &now, &effect);
-    }
-    idle = effect.type == HOLT_EFFECT_NONE ? idle + 1 : 0;
-    if (effect.type == HOLT_EFFECT_CONFLICT) {
-      pair->conflicts[at] += effect.replaced ? 0 : 1;
-      pair->replaced[at] += effect.replaced ? 1 : 0;
-      pair->last_loser = effect.loser.host;
-    } else if (effect.type != HOLT_EFFECT_NONE) {
-      pair_send(pair, at, &effect);
-    }
+    idle = pair_step(pair, turn % pair->ends) ? 0 : idle + 1;
   }
 }
 
@@ -276,6 +283,26 @@ pair_counters(const struct pair *pair, unsigned at)
   struct holt_counters counters;
   holt_replica_counters(pair->replica[at], &counters);
   return counters;
+}
+
+void
+pair_forget(struct pair *pair, unsigned at)
+{
+  struct holt_replica *const replica = pair->replica[at];
+  replica->deaths.base = replica->self->version;
+  replica->deaths.count = 0;
+}
+
+int
+pair_register_many(struct pair *pair, unsigned at, unsigned from, unsigned to)
+{
+  int rv = 0;
+  for (unsigned i = from; i < to && rv == 0; i++) {
+    char text[16];
+    (void)snprintf(text, sizeof text, "name %u", i);
+    rv = pair_register(pair, at, text, 1);
+  }
+  return rv;
 }
 
 size_t

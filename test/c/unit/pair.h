@@ -46,9 +46,11 @@ struct pair {
   uint32_t peer[PAIR_ENDS][PAIR_ENDS]; /* The handle that one has of another. */
   bool cut;                            /* Nothing arrives. */
   bool busy;                           /* Links take nothing. */
-  pair_filter filter;                  /* Or NULL. */
-  void *user;                          /* For the filter. */
-  size_t budget;                       /* Of each call of apply. */
+  unsigned busy_every;                 /* Every so manieth message; 0: none. */
+  unsigned busy_turn;
+  pair_filter filter; /* Or NULL. */
+  void *user;         /* For the filter. */
+  size_t budget;      /* Of each call of apply. */
   unsigned hellos;
   unsigned sent[PAIR_KINDS]; /* By the kind of packet. */
   size_t bytes_sent[PAIR_KINDS];
@@ -87,6 +89,9 @@ int pair_connect(struct pair *pair, unsigned left, unsigned right);
 void pair_disconnect(struct pair *pair, unsigned left, unsigned right);
 int pair_connect_all(struct pair *pair);
 
+/* Poll one end once, and apply what it sends.  False: it says NONE. */
+bool pair_step(struct pair *pair, unsigned at);
+
 /* Poll all, and apply what they send, until all say NONE. */
 void pair_run(struct pair *pair);
 
@@ -109,10 +114,17 @@ struct holt_peer *pair_peer(const struct pair *pair, unsigned at,
 struct holt_actor *pair_copy(const struct pair *pair, unsigned at,
                              unsigned other);
 
+/* Forget the deaths so far: who has not heard of them yet needs a repair. */
+void pair_forget(struct pair *pair, unsigned at);
+
 struct holt_counters pair_counters(const struct pair *pair, unsigned at);
 
 /* The key of a text; at most 60 bytes. */
 size_t pair_key(const char *text, uint8_t key[64]);
+
+/* Names "name <from>" to before "name <to>", for process 1. */
+int pair_register_many(struct pair *pair, unsigned at, unsigned from,
+                       unsigned to);
 
 /* Make the process known if it is not, and register. */
 int pair_register(struct pair *pair, unsigned at, const char *text,
