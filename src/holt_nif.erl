@@ -25,11 +25,12 @@
     reached/3,
     info/1
 ]).
-%% The instance: called by its replica process, sweep/0 by holt_janitor.
+%% The instance: called by its replica process, instances/0 and sweep/0 by holt_janitor.
 -export([
     open/2,
     renode/1,
     close/1,
+    instances/0,
     sweep/0,
     peer_up/2,
     peer_down/3,
@@ -139,6 +140,9 @@ renode(_Name) -> erlang:nif_error(not_loaded).
 
 -spec close(Name :: atom()) -> ok | invalid().
 close(_Name) -> erlang:nif_error(not_loaded).
+
+-spec instances() -> [{Name :: atom(), OrphanMs :: non_neg_integer()}].
+instances() -> erlang:nif_error(not_loaded).
 
 -spec sweep() -> more | done.
 sweep() -> erlang:nif_error(not_loaded).

@@ -20,6 +20,7 @@
   XX(conflicts)                                                                \
   XX(connected)                                                                \
   XX(count)                                                                    \
+  XX(creation)                                                                 \
   XX(cursor)                                                                   \
   XX(done)                                                                     \
   XX(duplicates)                                                               \
@@ -46,6 +47,8 @@
   XX(none)                                                                     \
   XX(not_alive)                                                                \
   XX(ok)                                                                       \
+  XX(options_hash)                                                             \
+  XX(orphan_ms)                                                                \
   XX(peer)                                                                     \
   XX(peers)                                                                    \
   XX(present)                                                                  \

@@ -169,12 +169,14 @@ nif_info(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   holt_replica_peers(instance->replica, gather_peer, &gathered);
   const size_t count = holt_replica_count(instance->replica);
   const size_t bytes = instance->mem.bytes;
+  const uint32_t creation = instance->creation;
   nif_read_unlock(instance);
   nif_instance_put(instance);
 
   ERL_NIF_TERM map = enif_make_new_map(env);
   put_number(env, &map, nif_atoms.actor, gathered.self.actor);
   put(env, &map, nif_atoms.member, gathered.self_member);
+  put_number(env, &map, nif_atoms.creation, creation);
   put_number(env, &map, nif_atoms.version, gathered.self.version);
   put_number(env, &map, nif_atoms.count, count);
   put(env, &map, nif_atoms.actors, gathered.actors);

@@ -44,7 +44,10 @@ struct nif_instance {
   ErlNifMutex *writers; /* First come, first served; cheap to wait for. */
   ErlNifRWLock *lock;
   struct holt_mem mem;
-  struct holt_tuning tuning; /* Set once. */
+  struct holt_tuning tuning; /* Set once, as are the next two. */
+  uint64_t orphan_ms;        /* For whoever watches the root. */
+  uint64_t options_hash;     /* Of the options that stay in Erlang. */
+  uint32_t creation;         /* Of the node, as the replica knows it. */
   struct holt_replica *replica;
   ErlNifPid process; /* The replica process. */
   bool closed;
@@ -91,6 +94,8 @@ ERL_NIF_TERM nif_invalid(ErlNifEnv *env, ERL_NIF_TERM reason);
 ERL_NIF_TERM nif_open(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM nif_renode(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM nif_close(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM nif_instances(ErlNifEnv *env, int argc,
+                           const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM nif_sweep(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 
 #endif /* HOLT_NIF_INSTANCE_H */
