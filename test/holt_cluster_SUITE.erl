@@ -28,6 +28,9 @@ groups() ->
             three_nodes_replica_is_killed,
             three_nodes_replicas_crash_together,
             three_nodes_root_is_killed,
+            three_nodes_orphan_is_adopted,
+            three_nodes_orphan_is_given_up,
+            three_nodes_tree_is_shut_down,
             three_nodes_race_for_names,
             three_nodes_loser_that_stays_is_killed,
             three_nodes_large_values,
@@ -42,6 +45,8 @@ groups() ->
             two_holders_meet,
             link_is_cut_and_heals,
             distribution_starts_after_the_instance,
+            distribution_starts_and_stops_again,
+            distribution_starts_under_an_orphan,
             hidden_node_takes_part,
             chaos_ends_in_agreement,
             overlapping_partitions_are_noticed_once
@@ -308,6 +313,106 @@ three_nodes_root_is_killed(Config) ->
     _ = holt_ct:start_registry(A, Options),
     await_count(Nodes, Reg, 100),
     await_agreement(Nodes, Reg).
+
+%% Killed, or down with its parent: nobody misses a name, here or there.
+three_nodes_orphan_is_adopted(Config) ->
+    Reg = registry(Config),
+    [A | _] = Nodes = nodes_of(Config),
+    Options = #{name => Reg, replica_restart_ms => 600000, orphan_ms => 600000},
+    _ = [holt_ct:start_registry(Node, Options) || Node <- Nodes],
+    _ = [register_many(Node, Reg, 100) || Node <- Nodes],
+    Pid = holt_ct:call(A, fun() -> holt_ct:register(Reg, mortal, 0, []) end),
+    await_count(Nodes, Reg, 301),
+    #{actor := Actor} = holt_ct:call(A, holt_cluster, info, [Reg]),
+    Readers = [{Node, holt_ct:call(Node, fun() -> start_reader(Reg) end)} || Node <- Nodes],
+    Ends = [
+        fun() -> holt_ct:kill(whereis(Reg)) end,
+        fun() ->
+            %% A supervisor of its own, which crashes.
+            {ok, Sup} = restarting_sup:start_link_specs([holt_registry:child_spec(Options)]),
+            true = unlink(Sup),
+            Root = whereis(Reg),
+            holt_ct:kill(Sup),
+            killed = holt_ct:exit_of(Root),
+            ok
+        end,
+        fun() ->
+            Self = self(),
+            spawn(fun() ->
+                {ok, Root} = holt_registry:start_link(Options),
+                Self ! {root, Root},
+                exit(crash)
+            end),
+            receive
+                {root, Root} -> crash = holt_ct:exit_of(Root)
+            end,
+            ok
+        end
+    ],
+    holt_ct:call(A, fun() -> lists:foreach(fun(End) -> End() end, Ends) end),
+    %% The orphan goes on giving names.
+    {ok, _} = holt_ct:call(A, fun() ->
+        holt_ct:do(Pid, fun() -> holt_registry:register(Reg, {mortal, 2}, 0) end)
+    end),
+    _ = holt_ct:start_registry(A, Options),
+    ?assertMatch(#{actor := Actor}, holt_ct:call(A, holt_cluster, info, [Reg])),
+    await_count(Nodes, Reg, 302),
+    await_agreement(Nodes, Reg),
+    _ = [
+        ?assertMatch({_, []}, {Node, holt_ct:call(Node, fun() -> ask(Reader, stop) end)})
+     || {Node, Reader} <- Readers
+    ],
+    %% Its processes are watched as before.
+    holt_ct:call(A, fun() -> holt_ct:kill(Pid) end),
+    await_name(Nodes, Reg, mortal, undefined),
+    await_count(Nodes, Reg, 300),
+    await_agreement(Nodes, Reg).
+
+three_nodes_orphan_is_given_up(Config) ->
+    Reg = registry(Config),
+    [A, B, C] = Nodes = nodes_of(Config),
+    Options = #{name => Reg, replica_restart_ms => 100, orphan_ms => 200},
+    _ = [holt_ct:start_registry(Node, Options) || Node <- Nodes],
+    _ = [register_many(Node, Reg, 100) || Node <- Nodes],
+    await_count(Nodes, Reg, 300),
+    holt_ct:call(A, fun() -> holt_ct:kill(whereis(Reg)) end),
+    await_count([B, C], Reg, 200),
+    holt_ct:await(A, fun() -> holt_nif:count(Reg) =:= {invalid, no_instance} end),
+    ?assertMatch(
+        [{1, "no registry named" ++ _}],
+        holt_ct:call(A, fun() -> holt_ct:badarg(fun() -> holt_registry:count(Reg) end) end)
+    ),
+    AName = holt_ct:node_of(A),
+    everywhere([B, C], fun() ->
+        [] = [K || {{N, _} = K, _, _} <- holt_registry:to_list(Reg), N =:= AName],
+        false = lists:member({Reg, AName}, holt_cluster:members(Reg)),
+        ok
+    end),
+    %% What is started there is another one.
+    _ = holt_ct:start_registry(A, Options),
+    await_count(Nodes, Reg, 200),
+    _ = register_many(A, Reg, 50),
+    await_count(Nodes, Reg, 250),
+    await_agreement(Nodes, Reg).
+
+%% Gone at once, without waiting for a replica that might come back.
+three_nodes_tree_is_shut_down(Config) ->
+    Reg = registry(Config),
+    [A | Others] = Nodes = nodes_of(Config),
+    Options = #{name => Reg, replica_restart_ms => 600000, orphan_ms => 600000},
+    _ = [holt_ct:start_registry(Node, Options) || Node <- Others],
+    Sup = holt_ct:call(A, fun() ->
+        {ok, Sup} = restarting_sup:start_link_specs([holt_registry:child_spec(Options)]),
+        true = unlink(Sup),
+        Sup
+    end),
+    _ = [register_many(Node, Reg, 100) || Node <- Nodes],
+    await_count(Nodes, Reg, 300),
+    holt_ct:call(A, fun() -> ok = gen_server:stop(Sup) end),
+    everywhere(Others, fun() ->
+        holt_ct:wait_until(fun() -> holt_registry:count(Reg) =:= 200 end, 1000)
+    end),
+    ?assertEqual({invalid, no_instance}, holt_ct:call(A, holt_nif, count, [Reg])).
 
 %%--------------------------------------------------------------------
 %% Conflicts
@@ -660,6 +765,96 @@ distribution_starts_after_the_instance(Config) ->
         end
     end).
 
+%% Each time it is another node, also under the name that it had.
+distribution_starts_and_stops_again(Config) ->
+    with_late_node(Config, #{}, fun(Reg, A, Late, Start) ->
+        [_, Two, Two] = [Start(Name, fun() -> ok end) || Name <- [one, two, two]],
+        %% Faster than its replica process can see.
+        Replica = holt_replica:process_name(Reg),
+        holt_ct:call(Late, fun() -> ok = sys:suspend(Replica) end),
+        Resume = fun() -> holt_ct:call(Late, fun() -> ok = sys:resume(Replica) end) end,
+        Two = Start(two, Resume),
+        holt_ct:call(Late, fun() -> ok = net_kernel:stop() end),
+        await_count([Late], Reg, 1),
+        await_count([A], Reg, 50)
+    end).
+
+%% Nobody is there to see that the node is another one; who adopts the orphan is.
+distribution_starts_under_an_orphan(Config) ->
+    with_late_node(Config, #{orphan_ms => 600000}, fun(Reg, A, Late, Start) ->
+        Kill = fun() -> holt_ct:call(Late, fun() -> holt_ct:kill(whereis(Reg)) end) end,
+        Again = fun() -> holt_ct:start_registry(Late, #{name => Reg, orphan_ms => 600000}) end,
+        Actor = fun() ->
+            #{actor := Actor} = holt_ct:call(Late, holt_cluster, info, [Reg]),
+            Actor
+        end,
+        Actors = [
+            begin
+                Kill(),
+                _ = Start(Name, Again),
+                Actor()
+            end
+         || Name <- [one, two, two]
+        ],
+        ?assertEqual(3, length(lists:usort(Actors))),
+        Kill(),
+        holt_ct:call(Late, fun() -> ok = net_kernel:stop() end),
+        Again(),
+        await_count([Late], Reg, 1),
+        await_count([A], Reg, 50)
+    end).
+
+%% Node A has fifty names; the late one has one, `lonely', before it is any node.  Start
+%% gives it a name, whatever it had before, and checks that both have all names.
+with_late_node(Config, More, Fun) ->
+    with_nodes(1, no_overlap(), fun([A]) ->
+        Reg = registry(Config),
+        Options = More#{name => Reg},
+        _ = holt_ct:start_registry(A, Options),
+        _ = register_many(A, Reg, 50),
+        Late = holt_ct:start_node(undefined, no_overlap()),
+        try
+            _ = holt_ct:start_registry(Late, Options),
+            Pid = holt_ct:call(Late, fun() -> holt_ct:register(Reg, lonely, 1, []) end),
+            Suffix = peer:random_name("holt_ct"),
+            Check = fun(Node) ->
+                await_count([A, Late], Reg, 51),
+                await_agreement([A, Late], Reg),
+                %% The old pid does not fit any more.
+                Found = holt_ct:call(A, holt_registry, whereis_name, [{Reg, lonely}]),
+                ?assertEqual(Node, node(Found)),
+                ?assertEqual(Node, holt_ct:call(A, fun() -> holt_ct:on(Found) end)),
+                holt_ct:call(Late, fun() ->
+                    [{Found, 1}] = holt_registry:lookup(Reg, lonely),
+                    [lonely] = holt_registry:keys(Reg, Found),
+                    2 = length(holt_cluster:members(Reg)),
+                    ok
+                end),
+                ?assert(is_pid(Pid))
+            end,
+            AName = holt_ct:node_of(A),
+            Fun(Reg, A, Late, fun(Name, Then) ->
+                Node = start_distribution(Late, lists:concat([Name, Suffix]), AName, Then),
+                Check(Node),
+                Node
+            end)
+        after
+            holt_ct:stop_nodes([Late])
+        end
+    end).
+
+start_distribution(Late, Name, Other, Then) ->
+    Node = holt_ct:call(Late, fun() ->
+        _ = is_alive() andalso (ok = net_kernel:stop()),
+        {ok, _} = net_kernel:start(list_to_atom(Name), #{name_domain => shortnames}),
+        node()
+    end),
+    Then(),
+    holt_ct:call(Late, fun() ->
+        holt_ct:wait_until(fun() -> net_kernel:connect_node(Other) end)
+    end),
+    Node.
+
 hidden_node_takes_part(Config) ->
     with_nodes(1, no_overlap(), fun([A]) ->
         Reg = registry(Config),
@@ -914,6 +1109,20 @@ agreed_list(Nodes, Reg) ->
     ],
     [List] = lists:usort(Lists),
     List.
+
+%% Looks for all names that there are now, over and over, until it is asked: which of them
+%% were not there once?
+start_reader(Reg) ->
+    List = lists:sort(holt_registry:to_list(Reg)),
+    spawn(fun() -> read(Reg, List, []) end).
+
+read(Reg, List, Missed) ->
+    receive
+        {From, stop} -> From ! {self(), Missed}
+    after 0 ->
+        Misses = [Key || {Key, Pid, _} <- List, holt_registry:whereis_name({Reg, Key}) =/= Pid],
+        read(Reg, List, lists:usort(Misses ++ Missed))
+    end.
 
 %% Two processes with the name `key' on two connected nodes: B's instance does not hear
 %% of A's before it has registered, because the replica process of A is held.
