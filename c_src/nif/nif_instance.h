@@ -94,8 +94,7 @@ ERL_NIF_TERM nif_invalid(ErlNifEnv *env, ERL_NIF_TERM reason);
 ERL_NIF_TERM nif_open(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM nif_renode(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM nif_close(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
-ERL_NIF_TERM nif_instances(ErlNifEnv *env, int argc,
-                           const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM nif_instances(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM nif_sweep(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 
 #endif /* HOLT_NIF_INSTANCE_H */
