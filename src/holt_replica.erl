@@ -23,7 +23,7 @@
 -include_lib("kernel/include/logger.hrl").
 
 %% API
--export([start_link/1, process_name/1, close/1, await/5, unregister_at/4]).
+-export([start_link/1, process_name/1, pause/1, resume/1, close/1, await/5, unregister_at/4]).
 %% gen_server callbacks
 -export([
     init/1,
@@ -39,6 +39,9 @@
 
 %% Nodes named in a hello.
 -define(NODES_MAX, 256).
+
+%% Polls at the end: as many as there may be peers, and some more.
+-define(GOODBYES_MAX, 2048).
 
 %% Polls in a row before the mailbox has its turn.
 -define(POLLS_MAX, 16).
@@ -98,6 +101,25 @@ start_link(#{name := Name} = Config) ->
 -spec process_name(Name :: atom()) -> atom().
 process_name(Name) ->
     list_to_atom("holt." ++ atom_to_list(Name)).
+
+%% @doc Have the other nodes hide the names of an instance of this node until it resumes.
+-spec pause(Name :: atom()) -> ok.
+pause(Name) ->
+    %% The native code wakes the replica process.
+    _ = holt_nif:goodbye(Name, paused),
+    ok.
+
+%% @doc Greet the other nodes again, if the instance was paused.
+-spec resume(Name :: atom()) -> ok.
+resume(Name) ->
+    case {holt_nif:resume(Name), whereis(process_name(Name))} of
+        {ok, Replica} when is_pid(Replica) ->
+            _ = Replica ! holt_resume,
+            ok;
+        %% The next one greets everybody in any case.
+        _ ->
+            ok
+    end.
 
 %% @doc End an instance of this node; its rows are freed soon.
 -spec close(Name :: atom()) -> ok.
@@ -181,6 +203,8 @@ handle_info(Message, #data{identity = Identity} = Data) ->
 -spec handle_message(term(), #data{}) -> {noreply, #data{}}.
 handle_message(holt_wake, Data) ->
     {noreply, work(Data)};
+handle_message(holt_resume, Data) ->
+    {noreply, work(meet_all(nodes(connected), alone(Data)))};
 handle_message({timeout, Timer, poll}, #data{timer = {Timer, _}} = Data) ->
     {noreply, work(Data#data{timer = undefined})};
 handle_message({timeout, _Earlier, poll}, Data) ->
@@ -225,14 +249,18 @@ handle_message(Message, Data) ->
     {noreply, drop(Message, Data)}.
 
 %% @private
-%% An instance ends when its process ends in order, as its root told it to.  Its peers see
-%% the reason of the exit, and hide its names at once; after a crash they wait for its
-%% successor.
+%% An instance ends when its process ends in order, as its root told it to: its peers are
+%% told.  Those that cannot be see the reason of the exit, and hide its names; after a
+%% crash they wait for its successor.
 -spec terminate(term(), #data{}) -> ok.
-terminate(Reason, #data{name = Name}) ->
+terminate(Reason, #data{name = Name} = Data) ->
     case is_orderly(Reason) of
-        true -> close(Name);
-        false -> ok
+        true ->
+            _ = holt_nif:goodbye(Name, ended),
+            ok = say_goodbye(?GOODBYES_MAX, Data),
+            close(Name);
+        false ->
+            ok
     end.
 
 %% @private
@@ -387,10 +415,14 @@ is_orderly(_) -> false.
 
 %% Distribution was started or stopped: the same names on a node with another name.
 -spec renode(#data{}) -> #data{}.
-renode(#data{name = Name, peers = Peers} = Data) ->
+renode(#data{name = Name} = Data) ->
     _ = holt_nif:renode(Name),
-    Alone = lists:foldl(fun unbind/2, Data, maps:keys(Peers)),
-    meet_all(nodes(connected), Alone#data{identity = identity(), peers = #{}, ids = #{}}).
+    meet_all(nodes(connected), (alone(Data))#data{identity = identity()}).
+
+%% The native code has given up all peers.
+-spec alone(#data{}) -> #data{}.
+alone(#data{peers = Peers} = Data) ->
+    (lists:foldl(fun unbind/2, Data, maps:keys(Peers)))#data{peers = #{}, ids = #{}}.
 
 %% A node that stops distribution and starts it again by the same name is another one: its
 %% processes have other pids.
@@ -451,6 +483,22 @@ poll(Count, #data{name = Name} = Data) ->
             case Next of
                 again -> poll(Count - 1, Data);
                 Ms -> set_timer(Ms, Data)
+            end
+    end.
+
+%% Whoever has no room for it does without.
+-spec say_goodbye(non_neg_integer(), #data{}) -> ok.
+say_goodbye(0, _Data) ->
+    ok;
+say_goodbye(Count, #data{name = Name} = Data) ->
+    case holt_nif:poll(Name) of
+        {invalid, _} ->
+            ok;
+        {Effects, Next} ->
+            lists:foreach(fun(Effect) -> perform(Effect, Data) end, Effects),
+            case Next of
+                again -> say_goodbye(Count - 1, Data);
+                _ -> ok
             end
     end.
 

@@ -31,6 +31,8 @@ groups() ->
             three_nodes_orphan_is_adopted,
             three_nodes_orphan_is_given_up,
             three_nodes_tree_is_shut_down,
+            three_nodes_application_is_stopped,
+            three_nodes_know_how_far_they_are,
             three_nodes_race_for_names,
             three_nodes_loser_that_stays_is_killed,
             three_nodes_large_values,
@@ -412,7 +414,143 @@ three_nodes_tree_is_shut_down(Config) ->
     everywhere(Others, fun() ->
         holt_ct:wait_until(fun() -> holt_registry:count(Reg) =:= 200 end, 1000)
     end),
-    ?assertEqual({invalid, no_instance}, holt_ct:call(A, holt_nif, count, [Reg])).
+    ?assertEqual({invalid, no_instance}, holt_ct:call(A, holt_nif, count, [Reg])),
+    %% It has said so itself: nothing of it is kept for its return.
+    AName = holt_ct:node_of(A),
+    everywhere(Others, fun() ->
+        holt_ct:wait_until(fun() ->
+            [] =:= [M || #{member := {_, N} = M} <- holt_cluster:members(Reg, all), N =:= AName]
+        end)
+    end).
+
+%% Hidden until it is back, whatever it is asked to do meanwhile.
+three_nodes_application_is_stopped(Config) ->
+    Reg = registry(Config),
+    [A, B, C] = Nodes = nodes_of(Config),
+    Options = #{name => Reg, replica_restart_ms => 600000, orphan_ms => 600000},
+    _ = [holt_ct:start_registry(Node, Options) || Node <- Nodes],
+    _ = [register_many(Node, Reg, 100) || Node <- Nodes],
+    Pid = holt_ct:call(B, fun() -> holt_ct:register(Reg, mortal, 0, []) end),
+    await_count(Nodes, Reg, 301),
+    BName = holt_ct:node_of(B),
+    #{actor := Actor} = holt_ct:call(B, holt_cluster, info, [Reg]),
+    State = fun() ->
+        [S] = [S || #{member := {_, N}, state := S} <- holt_cluster:members(Reg, all), N =:= BName],
+        S
+    end,
+    Round = fun(N) ->
+        ok = holt_ct:call(B, application, stop, [holt]),
+        everywhere([A, C], fun() ->
+            holt_ct:wait_until(fun() -> holt_registry:count(Reg) =:= 200 + N - 1 end, 1000),
+            paused = State(),
+            undefined = holt_registry:whereis_name({Reg, mortal}),
+            2 = length(holt_cluster:members(Reg)),
+            ok
+        end),
+        holt_ct:call(B, fun() ->
+            Pid = holt_registry:whereis_name({Reg, mortal}),
+            yes = holt_registry:register_name({Reg, {meanwhile, N}}, Pid)
+        end),
+        %% Its replica process may crash; it stays hidden.
+        holt_ct:call(B, fun() -> holt_ct:kill(whereis(holt_replica:process_name(Reg))) end),
+        _ = register_many(A, Reg, 100 + N),
+        await_count([C], Reg, 200 + N),
+        everywhere([A, C], fun() -> paused = State() end),
+        holt_ct:call(B, fun() -> ok = application:start(holt) end),
+        await_count(Nodes, Reg, 301 + 2 * N),
+        await_agreement(Nodes, Reg),
+        everywhere(Nodes, fun() -> present = State() end)
+    end,
+    ok = lists:foreach(Round, [1, 2, 3]),
+    ?assertMatch(#{actor := Actor}, holt_ct:call(B, holt_cluster, info, [Reg])),
+    holt_ct:call(B, fun() -> holt_ct:kill(Pid) end),
+    await_name(Nodes, Reg, mortal, undefined),
+    %% Its root is watched again.
+    holt_ct:call(B, fun() -> holt_ct:kill(whereis(Reg)) end),
+    _ = holt_ct:start_registry(B, Options),
+    await_agreement(Nodes, Reg),
+    holt_ct:call(B, fun() -> ok = holt_registry:stop(Reg) end),
+    await_agreement([A, C], Reg).
+
+three_nodes_know_how_far_they_are(Config) ->
+    Reg = registry(Config),
+    [A, B, C] = Nodes = nodes_of(Config),
+    Options = #{name => Reg, vector_interval_ms => 50, replica_restart_ms => 600000},
+    _ = [holt_ct:start_registry(Node, Options) || Node <- Nodes],
+    _ = [register_many(Node, Reg, 100) || Node <- Nodes],
+    InSync = fun() ->
+        everywhere(Nodes, fun() ->
+            holt_ct:wait_until(fun() -> holt_cluster:in_sync(Reg) end)
+        end)
+    end,
+    InSync(),
+    await_count(Nodes, Reg, 300),
+    [AName, BName, CName] = [holt_ct:node_of(Node) || Node <- Nodes],
+    Peers = holt_ct:call(A, holt_cluster, peers, [Reg]),
+    ?assertEqual(lists:sort([{Reg, BName}, {Reg, CName}]), [M || #{member := M} <- Peers]),
+    _ = [
+        begin
+            ?assertMatch(
+                #{
+                    state := up,
+                    lag := 0,
+                    acked := 100,
+                    version := 100,
+                    in_flight_bytes := 0,
+                    protocol := 1,
+                    in_sync := true,
+                    refused := Refused
+                } when Refused =:= #{},
+                Peer
+            ),
+            %% The same machine.
+            #{clock_ms := ClockMs} = Peer,
+            ?assert(abs(ClockMs) < 5000),
+            ?assertEqual(10, map_size(Peer))
+        end
+     || Peer <- Peers
+    ],
+    PeerOfA = fun(Node) ->
+        [Peer] = [P || #{member := {_, N}} = P <- holt_cluster:peers(Reg), N =:= Node],
+        Peer
+    end,
+    %% Who does not answer is behind.
+    Replica = holt_replica:process_name(Reg),
+    holt_ct:call(C, fun() -> ok = sys:suspend(Replica) end),
+    _ = register_many(A, Reg, 110),
+    holt_ct:call(A, fun() ->
+        holt_ct:wait_until(fun() -> maps:get(lag, PeerOfA(BName)) =:= 0 end),
+        #{lag := 10, acked := 100, version := 110} = PeerOfA(CName),
+        false = holt_cluster:in_sync(Reg)
+    end),
+    holt_ct:call(C, fun() -> ok = sys:resume(Replica) end),
+    InSync(),
+    %% What it sends in a wrong form is counted as its own.
+    Process = {Replica, AName},
+    holt_ct:call(B, fun() ->
+        Hello = {holt_hello, whereis(Replica), Reg, <<1, 2, 3>>, []},
+        _ = [Process ! Hello || _ <- [1, 2, 3]],
+        ok
+    end),
+    holt_ct:call(A, fun() ->
+        holt_ct:wait_until(fun() -> maps:get(refused, PeerOfA(BName)) =:= #{malformed => 3} end),
+        0 = map_size(maps:get(refused, PeerOfA(CName))),
+        ok
+    end),
+    %% One that is missing may come back with anything.
+    holt_ct:call(C, fun() -> holt_ct:kill(whereis(Reg)) end),
+    holt_ct:call(A, fun() ->
+        holt_ct:wait_until(fun() -> maps:get(state, PeerOfA(CName)) =:= connecting end),
+        false = holt_cluster:in_sync(Reg)
+    end),
+    _ = holt_ct:start_registry(C, Options),
+    InSync(),
+    holt_ct:call(C, fun() -> ok = holt_registry:stop(Reg) end),
+    holt_ct:call(A, fun() ->
+        holt_ct:wait_until(fun() -> length(holt_cluster:peers(Reg)) =:= 1 end),
+        [_, _] = holt_cluster:members(Reg, all),
+        ok
+    end).
 
 %%--------------------------------------------------------------------
 %% Conflicts

@@ -250,7 +250,12 @@ wrong_use_says_what_is_wrong(Config) ->
         {1, NoInstance, fun() -> holt_registry:stop(nowhere, normal) end},
         {1, NoInstance, fun() -> holt_registry:stop(nowhere, normal, 1000) end},
         {1, NoInstance, fun() -> holt_cluster:members(nowhere) end},
+        {1, NoInstance, fun() -> holt_cluster:members(nowhere, all) end},
+        {1, NoInstance, fun() -> holt_cluster:peers(nowhere) end},
+        {1, NoInstance, fun() -> holt_cluster:in_sync(nowhere) end},
         {1, NoInstance, fun() -> holt_cluster:info(nowhere) end},
+        {1, "no registry named \"text\" on this node", fun() -> holt_cluster:peers("text") end},
+        {2, "neither left out nor the atom all", fun() -> holt_cluster:members(Reg, some) end},
         {1, "no registry named \"text\" on this node", fun() ->
             holt_registry:lookup("text", key)
         end},
@@ -877,7 +882,18 @@ status_is_readable(Config) ->
         } when Refused =:= #{},
         holt_cluster:info(Reg)
     ),
-    ?assertEqual([{Reg, node()}], holt_cluster:members(Reg)).
+    ?assertEqual([{Reg, node()}], holt_cluster:members(Reg)),
+    #{actor := Actor} = holt_cluster:info(Reg),
+    Self = #{member => {Reg, node()}, actor => Actor, state => present, names => 1, version => 1},
+    ?assertEqual([Self], holt_cluster:members(Reg, all)),
+    ?assertEqual([], holt_cluster:peers(Reg)),
+    ?assert(holt_cluster:in_sync(Reg)),
+    Counters = [
+        creation, memory_bytes, gaps, duplicates, repairs, repairs_served, stalls, diverged,
+        conflicts, mixed_rules, stamps_refused, stamps_capped
+    ],
+    Info = holt_cluster:info(Reg),
+    _ = [?assertMatch({_, N} when is_integer(N), {C, maps:get(C, Info)}) || C <- Counters].
 
 strange_messages_are_dropped(Config) ->
     Reg = registry(Config),

@@ -473,6 +473,62 @@ nif_renode(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 }
 
 /*--------------------------------------------------------------------
+ * Goodbye */
+
+/* goodbye(Name, ended | paused) -> ok | {invalid, no_instance}.
+ *
+ * What polls hand out from then on is this news for each peer. */
+ERL_NIF_TERM
+nif_goodbye(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  if (argv[1] != nif_atoms.ended && argv[1] != nif_atoms.paused) {
+    return enif_make_badarg(env);
+  }
+  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance == NULL) {
+    return answer;
+  }
+  if (nif_lock(instance)) {
+    const bool ended = argv[1] == nif_atoms.ended;
+    instance->paused = !ended;
+    holt_replica_goodbye(instance->replica,
+                         ended ? HOLT_GOODBYE_ENDED : HOLT_GOODBYE_PAUSED);
+    nif_unlock_wake(env, instance);
+    answer = nif_atoms.ok;
+  }
+  nif_instance_put(instance);
+  return answer;
+}
+
+/* resume(Name) -> ok | running | {invalid, no_instance}.
+ *
+ * ok: it was paused, and knows no peers now. */
+ERL_NIF_TERM
+nif_resume(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance == NULL) {
+    return answer;
+  }
+  if (nif_lock(instance)) {
+    answer = nif_atoms.running;
+    if (instance->paused) {
+      const struct holt_time now = nif_now(env);
+      holt_replica_resume(instance->replica, &now);
+      instance->paused = false;
+      answer = nif_atoms.ok;
+    }
+    nif_unlock(instance);
+  }
+  nif_instance_put(instance);
+  return answer;
+}
+
+/*--------------------------------------------------------------------
  * Close */
 
 /* close(Name) -> ok | {invalid, no_instance}. */

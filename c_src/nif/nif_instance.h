@@ -51,6 +51,7 @@ struct nif_instance {
   struct holt_replica *replica;
   ErlNifPid process; /* The replica process. */
   bool closed;
+  bool paused; /* Its peers have been told so. */
 
   struct holt_mem message_mem;  /* Process. */
   struct holt_message *message; /* Process: half applied, or NULL. */
@@ -93,6 +94,8 @@ ERL_NIF_TERM nif_invalid(ErlNifEnv *env, ERL_NIF_TERM reason);
 /* Functions of holt_nif. */
 ERL_NIF_TERM nif_open(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM nif_renode(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM nif_goodbye(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM nif_resume(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM nif_close(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM nif_instances(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM nif_sweep(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);

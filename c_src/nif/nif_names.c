@@ -162,14 +162,20 @@ claim(struct call *call, const struct holt_process *process, ErlNifPid *pid,
 {
   struct holt_replica *const replica = call->instance->replica;
   const struct holt_time now = nif_now(call->env);
+  const struct holt_registration registration = { .key =
+                                                    holt_key_bytes(&call->key),
+                                                  .key_size =
+                                                    holt_key_size(&call->key),
+                                                  .value = value->data,
+                                                  .value_size = value->size,
+                                                  .id = process->id,
+                                                  .serial = process->serial };
   int rv = claim_owner(call->env, call->instance, process, pid);
   for (;;) {
     if (rv != 0) {
       return rv;
     }
-    rv = holt_replica_register(replica, &now, holt_key_bytes(&call->key),
-                               holt_key_size(&call->key), value->data,
-                               value->size, process->id, process->serial);
+    rv = holt_replica_register(replica, &now, &registration, NULL);
     if (rv != HOLT_ERR_EXISTS || !call_find(call, holder) ||
         is_alive(call->env, holder)) {
       return rv;
@@ -249,9 +255,8 @@ nif_unregister(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
                : nif_invalid(env, nif_atoms.no_memory);
   } else if (!is_alive(env, &view)) {
     holt_replica_owner_dead(call.instance->replica, view.id, view.serial);
-  } else if (holt_replica_unregister(call.instance->replica,
-                                     holt_key_bytes(&call.key),
-                                     holt_key_size(&call.key), &seq) == 0) {
+  } else if (holt_replica_unregister(call.instance->replica, view.birth,
+                                     &seq) == 0) {
     answer =
       enif_make_tuple3(env, nif_atoms.ok, enif_make_uint64(env, view.actor),
                        enif_make_uint64(env, seq));
@@ -373,13 +378,12 @@ nif_update(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (!nif_lock(call.instance)) {
     return call_closed(&call);
   }
-  const struct holt_time now = nif_now(env);
   struct holt_view view;
   int rv = HOLT_ERR_NOT_FOUND;
   if (find_own(&call, &pid, &view)) {
-    rv = holt_replica_update(
-      call.instance->replica, &now, holt_key_bytes(&call.key),
-      holt_key_size(&call.key), seq, value.data, value.size);
+    uint64_t at = seq;
+    rv = holt_replica_update(call.instance->replica, view.birth, &at,
+                             value.data, value.size);
   }
   nif_unlock_wake(env, call.instance);
   const size_t value_max = call.instance->tuning.value_bytes_max;
