@@ -970,9 +970,8 @@ with_late_node(Config, More, Fun) ->
                 end),
                 ?assert(is_pid(Pid))
             end,
-            AName = holt_ct:node_of(A),
             Fun(Reg, A, Late, fun(Name, Then) ->
-                Node = start_distribution(Late, lists:concat([Name, Suffix]), AName, Then),
+                Node = start_distribution(Late, lists:concat([Name, Suffix]), A, Then),
                 Check(Node),
                 Node
             end)
@@ -982,15 +981,27 @@ with_late_node(Config, More, Fun) ->
     end).
 
 start_distribution(Late, Name, Other, Then) ->
-    Node = holt_ct:call(Late, fun() ->
+    Stop = fun() ->
+        Node = node(),
         _ = is_alive() andalso (ok = net_kernel:stop()),
-        {ok, _} = net_kernel:start(list_to_atom(Name), #{name_domain => shortnames}),
+        Node
+    end,
+    Before = holt_ct:call(Late, Stop),
+    holt_ct:await(Other, fun() -> not lists:member(Before, nodes(connected)) end),
+    Start = fun() ->
+        %% The name is free when epmd has seen the node's end, too.
+        holt_ct:wait_until(fun() ->
+            case net_kernel:start(list_to_atom(Name), #{name_domain => shortnames}) of
+                {ok, _} -> true;
+                {error, Reason} -> Reason
+            end
+        end),
         node()
-    end),
+    end,
+    Node = holt_ct:call(Late, Start),
     Then(),
-    holt_ct:call(Late, fun() ->
-        holt_ct:wait_until(fun() -> net_kernel:connect_node(Other) end)
-    end),
+    OtherNode = holt_ct:node_of(Other),
+    holt_ct:await(Late, fun() -> net_kernel:connect_node(OtherNode) end),
     Node.
 
 hidden_node_takes_part(Config) ->
