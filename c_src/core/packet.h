@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packets: what two replicas say to each other, byte by byte.
  *
- * Four messages carry the whole protocol:
- *
  *     hello    who I am, which session this is, what I hold of you
  *     delta    changes of the sender's own rows, in order of seq
  *     ack      how far the receiver has come, and whether something is missing
- *     vector   how far the sender is; what was lost is noticed by it
+ *     vector   what the sender holds of everybody; what was lost is noticed
+ *     request  asks for a repair, and for its next pieces
+ *     repair   a piece of one
+ *     lost     the stream cannot go on from the receiver's cursor
+ *     goodbye  the sender is gone, or hidden until it is back
  *
  * A hello travels alone.  The others are a header, made for one receiver, and
  * a body that names actors by id and stands by itself, so that it is encoded
@@ -15,7 +17,10 @@
  *     header   version:8  to_session:64  from_session:64
  *     body     kind:8 ...
  *     delta    kind  actor:64  after  item*  0x00  flags:8  (to - after)
- *              (as_of - to)?  anew?
+ *              (as_of - to)?
+ *     repair   kind  actor:64  token:64  base  after  notes  flags:8
+ *              identity?  live set?  item*  0x00  flags:8  (to - after)
+ *              (as_of - to)
  *     item     0x80|flags  row...     a row, written after its predecessor
  *              0x01  birth            a death
  *              0x02  birth  count     a run of deaths
@@ -43,22 +48,29 @@
 #include <holt/replica.h>
 
 #include "buf.h"
+#include "liveset.h"
 #include "rows.h"
 #include "varint.h"
 
-/* The protocol spoken here; a hello names the range its sender can speak. */
-#define HOLT_PROTOCOL_VERSION 1u
+/* The protocols spoken here; a hello names the range its sender can speak, and
+ * the highest common one is used. */
+#define HOLT_PROTOCOL_MIN 1u
+#define HOLT_PROTOCOL_MAX 1u
 
 /* The most deaths one delta may name: what bounds a run of ten bytes. */
 #define HOLT_DELTA_DEATHS_MAX 65536u
 
 /* The most actors one vector may name. */
-#define HOLT_VECTOR_ITEMS_MAX 4096u
+#define HOLT_VECTOR_ITEMS_MAX 2048u
 
 enum holt_packet_kind {
   HOLT_PACKET_DELTA = 1,
   HOLT_PACKET_ACK = 2,
   HOLT_PACKET_VECTOR = 3,
+  HOLT_PACKET_REQUEST = 4,
+  HOLT_PACKET_REPAIR = 5,
+  HOLT_PACKET_LOST = 6,
+  HOLT_PACKET_GOODBYE = 7
 };
 
 struct holt_hello {
@@ -69,13 +81,16 @@ struct holt_hello {
   uint32_t creation;
   uint64_t session;       /* The sender's, for this link. */
   uint64_t known_session; /* The receiver's, as known; 0 when it is not. */
-  uint64_t policy;        /* Hash of what members must agree on. */
+  uint64_t policy;        /* HOLT_POLICY_ */
+  uint64_t wall_ms;       /* The sender's clock. */
   uint64_t version;       /* Of the sender's own rows. */
   uint64_t have_actor;    /* The receiver's actor as known; 0 when not. */
   uint64_t have_cursor;   /* How far the sender holds it. */
+  bool have_torn;         /* It cannot be streamed to: it needs a repair. */
 };
 
 struct holt_header {
+  uint8_t version;
   uint64_t to_session;
   uint64_t from_session;
 };
@@ -88,8 +103,37 @@ struct holt_ack {
 
 struct holt_vector_item {
   uint64_t actor;
-  uint64_t version; /* The sender's rows of that actor. */
-  uint64_t sent;    /* How far the stream to this receiver has been sent. */
+  bool connected;   /* To the sender. */
+  uint64_t version; /* The sender's copy of it, a clean one. */
+  uint64_t fingerprint;
+};
+
+struct holt_vector {
+  uint64_t wall_ms; /* The sender's clock. */
+  uint64_t digest;  /* Of what it holds of all connected; 0: in between. */
+  uint64_t sent;    /* How far its stream to this receiver has been sent. */
+  size_t count;     /* The items follow; the sender's own is the first. */
+};
+
+struct holt_request {
+  uint64_t actor;
+  uint64_t token; /* Names the repair; drawn by who asks. */
+  uint64_t base;  /* The version that the asker has. */
+  uint64_t after; /* How far it has come. */
+  uint64_t notes; /* How many deaths it has been told. */
+  bool start;
+  bool gap;  /* Go on from there. */
+  bool done; /* Complete, or not wanted any more. */
+};
+
+struct holt_lost {
+  uint64_t actor; /* The sender's. */
+  uint64_t base;  /* The least cursor that the stream can go on from. */
+};
+
+struct holt_bye {
+  uint64_t actor; /* The sender's. */
+  enum holt_goodbye goodbye;
 };
 
 int holt_hello_encode(struct holt_buf *out, const struct holt_hello *hello);
@@ -104,8 +148,15 @@ int holt_header_decode(const uint8_t *bytes, size_t size,
                        struct holt_header *header);
 
 int holt_ack_encode(struct holt_buf *out, const struct holt_ack *ack);
-int holt_vector_encode(struct holt_buf *out,
-                       const struct holt_vector_item *items, size_t count);
+int holt_request_encode(struct holt_buf *out,
+                        const struct holt_request *request);
+int holt_lost_encode(struct holt_buf *out, const struct holt_lost *lost);
+int holt_bye_encode(struct holt_buf *out, const struct holt_bye *bye);
+
+/* The head of a vector, then each of its items. */
+int holt_vector_encode(struct holt_buf *out, const struct holt_vector *vector);
+int holt_vector_item_encode(struct holt_buf *out,
+                            const struct holt_vector_item *item);
 
 /*--------------------------------------------------------------------
  * Writing a delta: begin, rows and deaths in order of seq, end. */
@@ -132,13 +183,44 @@ void holt_delta_row(struct holt_delta_writer *writer,
                     const struct holt_row_spec *row);
 void holt_delta_death(struct holt_delta_writer *writer, uint64_t birth);
 
-/* as_of is our version now; a delta to there is clean.  anew is 0, or names the
- * copy made anew that this delta is a piece of, by our version when it began:
- * such a delta fits no other copy.
+/* as_of is our version now; a delta to there is clean.
  *
  * Errors of the buffer surface here: HOLT_ERR_NOMEM, HOLT_ERR_TOO_LARGE. */
 int holt_delta_end(struct holt_delta_writer *writer, uint64_t to,
-                   uint64_t as_of, uint64_t anew);
+                   uint64_t as_of);
+
+/*--------------------------------------------------------------------
+ * Writing a piece of a repair: begin; the live set, if after < base; deaths
+ * that were noted; rows in order of seq; end. */
+
+/* Who an actor is, for those who have not met it. */
+struct holt_identity {
+  struct holt_member member; /* Decoded: points into the message. */
+  uint32_t creation;
+  uint8_t rule;
+};
+
+struct holt_piece {
+  uint64_t actor;
+  uint64_t token;
+  uint64_t base;  /* As asked for. */
+  uint64_t after; /* All up to there has been covered. */
+  uint64_t notes; /* And so many deaths told. */
+  bool refused;   /* Nothing follows: not held, not clean, or too many. */
+  bool live;      /* A live set follows, to live_to. */
+  const struct holt_identity *identity; /* Or NULL. */
+};
+
+void holt_repair_begin(struct holt_delta_writer *writer, struct holt_buf *out,
+                       const struct holt_piece *piece);
+
+/* The live set, made by the liveset writer on a buffer of its own. */
+void holt_repair_live(struct holt_delta_writer *writer, uint64_t live_to,
+                      const uint8_t *bytes, size_t size);
+
+/* last: the copy is complete, and then as_of, its version, is to. */
+int holt_repair_end(struct holt_delta_writer *writer, uint64_t to,
+                    uint64_t as_of, bool last);
 
 /* The most bytes a row can take in a delta besides its key and value. */
 #define HOLT_DELTA_ROW_BYTES_MAX 96u
@@ -178,16 +260,35 @@ struct holt_message {
   enum holt_packet_kind kind;
   const uint8_t *body; /* Borrowed. */
   size_t body_size;
-  struct holt_ack ack;
+  union {
+    struct holt_ack ack;
+    struct holt_vector vector;
+    struct holt_request request;
+    struct holt_lost lost;
+    struct holt_bye bye;
+  } u;
   size_t vector_offset; /* The first item of a vector. */
-  size_t vector_count;
-  uint64_t actor; /* The rest is a delta's. */
+
+  /* The rest is a delta's or a repair's. */
+  uint64_t actor;
   uint64_t after;
   uint64_t to;
   uint64_t as_of; /* See holt_delta_end(). */
-  uint64_t anew;
-  bool clean; /* The rows are those of version `to`. */
-  bool begun; /* A replica has taken it up. */
+  bool clean;     /* The rows are those of version `to`. */
+  uint64_t token; /* From here on only a repair's. */
+  uint64_t base;
+  uint64_t notes;
+  bool refused;
+  bool last;
+  bool has_identity;
+  struct holt_identity identity;
+  size_t live_offset; /* The live set, if live_size > 0. */
+  size_t live_size;
+  uint64_t live_to; /* after, when there is none. */
+  struct holt_liveset_reader live;
+
+  bool begun;  /* A replica has taken it up. */
+  uint64_t at; /* How far it has come with it. */
   struct holt_mem *mem;
   struct holt_delta_state state;
   struct holt_buf key;
@@ -198,8 +299,19 @@ struct holt_message {
 int holt_message_next(struct holt_message *message,
                       struct holt_delta_item *item);
 
-/* The items of a vector: calls with index 0 .. vector_count - 1, in order. */
+/* The items of a vector, in order: offset is vector_offset at first. */
 void holt_message_vector(const struct holt_message *message, size_t *offset,
                          struct holt_vector_item *item);
+
+/*--------------------------------------------------------------------
+ * Between packet.c and delta.c */
+
+int holt__delta_open(struct holt_message *message, struct holt_reader *reader,
+                     const struct holt_tuning *tuning);
+int holt__repair_open(struct holt_message *message, struct holt_reader *reader,
+                      const struct holt_tuning *tuning);
+void holt__put_atom(struct holt_buf *out, const uint8_t *bytes, size_t size);
+void holt__read_atom(struct holt_reader *reader, const uint8_t **bytes,
+                     uint16_t *size);
 
 #endif /* HOLT_CORE_PACKET_H */

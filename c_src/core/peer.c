@@ -28,9 +28,9 @@ holt__peer_by_id(const struct holt_replica *replica, uint32_t id)
   return peer;
 }
 
-static struct holt_peer *
-peer_by_member(const struct holt_replica *replica,
-               const struct holt_member *member)
+struct holt_peer *
+holt__peer_by_member(const struct holt_replica *replica,
+                     const struct holt_member *member)
 {
   struct holt_peer *peer = replica->peers;
   while (peer != NULL && !holt_member_equal(&peer->member, member)) {
@@ -63,20 +63,37 @@ peer_add(struct holt_replica *replica, const struct holt_member *member,
   return 0;
 }
 
-/* The actor behind a peer is not reached any more: its names are gone from the
- * view at once, at a cost that does not depend on how many. */
+struct holt_peer *
+holt__peer_of_actor(const struct holt_replica *replica,
+                    const struct holt_actor *actor)
+{
+  struct holt_peer *peer = replica->peers;
+  while (peer != NULL && !(peer->up && peer->actor == actor->id)) {
+    peer = peer->next;
+  }
+  return peer;
+}
+
+void
+holt__peers_changed(struct holt_replica *replica, uint64_t now_ms)
+{
+  const uint64_t soon_ms = now_ms + HOLT_VECTOR_SOON_MS;
+  for (struct holt_peer *peer = replica->peers; peer != NULL;
+       peer = peer->next) {
+    if (peer->up && peer->vector_at_ms > soon_ms) {
+      peer->vector_at_ms = soon_ms;
+    }
+  }
+}
+
+/* The actor behind a peer is not reached any more. */
 static void
 actor_lost(struct holt_replica *replica, uint64_t id, uint64_t now_ms)
 {
   struct holt_actor *const actor = holt_rows_actor(&replica->rows, id);
-  if (actor == NULL || !actor->connected) {
-    return;
-  }
-  actor->connected = false;
-  actor->absent_since_ms = now_ms;
-  if (actor->shown) {
-    actor->shown = false;
-    holt__view_changed(replica);
+  if (actor != NULL && actor != replica->self && actor->connected) {
+    holt__actor_lost(replica, actor, now_ms);
+    holt__peers_changed(replica, now_ms);
   }
 }
 
@@ -84,6 +101,8 @@ void
 holt__peer_drop(struct holt_replica *replica, struct holt_peer *peer,
                 uint64_t now_ms)
 {
+  holt__serves_end(replica, peer, NULL);
+  holt__repairs_end(replica, peer, NULL);
   if (peer->actor != 0) {
     actor_lost(replica, peer->actor, now_ms);
   }
@@ -114,15 +133,74 @@ void
 holt__peer_rewind(struct holt_replica *replica, struct holt_peer *peer,
                   uint64_t cursor)
 {
-  const uint64_t base = replica->deaths.base;
-  const bool known = cursor <= replica->self->version &&
-                     (cursor >= base || peer->anew_at >= base);
+  const bool known =
+    cursor <= replica->self->version && cursor >= replica->deaths.base;
+  if (!known && !peer->lost) {
+    peer->lost_at_ms = replica->mono_ms;
+  }
+  peer->lost = !known;
   peer->cursor = known ? cursor : 0;
   peer->acked = peer->cursor;
-  peer->inflight_count = 0;
-  peer->inflight_bytes = 0;
+  peer->window.count = 0;
+  peer->window.bytes = 0;
   peer->seeking = false;
   holt_walk_stop(&replica->rows, &peer->walk);
+}
+
+void
+holt__peer_clock(struct holt_replica *replica, struct holt_peer *peer,
+                 uint64_t wall_ms, const struct holt_time *now)
+{
+  peer->clock_known = true;
+  peer->clock_ms = holt_clock_offset(now->wall_ms, wall_ms);
+  peer->clock_offset_ms = holt_clock_offset(now->mono_ms, wall_ms);
+  int64_t offsets_ms[HOLT_PEERS_MAX];
+  size_t count = 0;
+  for (const struct holt_peer *other = replica->peers; other != NULL;
+       other = other->next) {
+    if (other->up && other->clock_known) {
+      offsets_ms[count++] = other->clock_offset_ms;
+    }
+  }
+  holt_clock_median(&replica->clock, offsets_ms, count, now->mono_ms,
+                    now->wall_ms);
+}
+
+int
+holt__apply_bye(struct holt_replica *replica, const struct holt_bye *bye,
+                struct holt_peer *peer, uint64_t now_ms)
+{
+  struct holt_actor *const actor = holt_rows_actor(&replica->rows, peer->actor);
+  if (actor == NULL || bye->actor != peer->actor) {
+    return HOLT_ERR_STALE;
+  }
+  if (bye->goodbye == HOLT_GOODBYE_ENDED) {
+    holt__actor_end(replica, actor);
+    holt__peers_changed(replica, now_ms);
+  } else {
+    actor->paused = true;
+  }
+  holt__peer_drop(replica, peer, now_ms);
+  return 0;
+}
+
+void
+holt_replica_goodbye(struct holt_replica *replica, enum holt_goodbye goodbye)
+{
+  replica->goodbye = (int)goodbye;
+  for (struct holt_peer *peer = replica->peers; peer != NULL;
+       peer = peer->next) {
+    peer->goodbye_due = peer->up;
+  }
+}
+
+void
+holt_replica_resume(struct holt_replica *replica, const struct holt_time *now)
+{
+  replica->goodbye = 0;
+  while (replica->peers != NULL) {
+    holt__peer_drop(replica, replica->peers, now->mono_ms);
+  }
 }
 
 /* A new session of ours on this link: whatever is under way is void. */
@@ -136,13 +214,18 @@ session_begin(struct holt_replica *replica, struct holt_peer *peer,
   peer->missing = false;
   peer->ended = false;
   peer->remote_session = 0;
+  peer->clock_known = false;
+  peer->digest = 0;
   peer->hello_due = true;
   peer->hello_count = 0;
   peer->hello_at_ms = now_ms;
   peer->ack_due = false;
-  peer->vector_due = false;
+  peer->goodbye_due = false;
+  peer->refusal_due = false;
   peer->busy_until_ms = now_ms;
   peer->last = LAST_NOTHING;
+  holt__serves_end(replica, peer, NULL);
+  holt__repairs_end(replica, peer, NULL);
   holt__peer_rewind(replica, peer, 0);
 }
 
@@ -151,7 +234,8 @@ holt_replica_peer_up(struct holt_replica *replica,
                      const struct holt_member *member,
                      const struct holt_time *now, uint32_t *out)
 {
-  struct holt_peer *peer = peer_by_member(replica, member);
+  replica->mono_ms = now->mono_ms;
+  struct holt_peer *peer = holt__peer_by_member(replica, member);
   if (peer == NULL) {
     const int rv = peer_add(replica, member, &peer);
     if (rv != 0) {
@@ -172,6 +256,7 @@ void
 holt_replica_peer_down(struct holt_replica *replica, uint32_t id,
                        enum holt_down down, const struct holt_time *now)
 {
+  replica->mono_ms = now->mono_ms;
   struct holt_peer *const peer = holt__peer_by_id(replica, id);
   if (peer == NULL) {
     return;
@@ -226,25 +311,30 @@ hello_actor(struct holt_replica *replica, const struct holt_hello *hello,
   return 0;
 }
 
-/* The actor is connected.  It is shown when what we hold of it is nothing yet
- * (its rows come in as they come) or all that it had when it greeted us (so no
- * ghosts come back with it); else sync.c shows it when that is so. */
 static void
-actor_connected(struct holt_replica *replica, struct holt_actor *actor,
-                const struct holt_hello *hello)
+actor_connected(struct holt_replica *replica, struct holt_peer *peer,
+                struct holt_actor *actor, const struct holt_hello *hello,
+                const struct holt_time *now)
 {
   if (hello->version < actor->cursor) {
     /* It knows less of itself than we do: not a past of ours to build on. */
-    holt__actor_restart(replica, actor);
-    replica->counters.repairs++;
+    actor->torn = true;
+    actor->dirty = true;
+    actor->version = 0;
+    actor->as_of = 0;
   }
-  actor->connected = true;
+  if (!actor->connected) {
+    holt__repairs_end(replica, NULL, actor); /* From others: it can itself. */
+    actor->connected = true;
+    holt__peers_changed(replica, now->mono_ms);
+  }
+  actor->paused = false;
+  actor->relayed = false;
+  actor->rule = (enum holt_rule)(hello->policy >> 8 & 0xffu);
   actor->hello_version = hello->version;
-  const bool fresh = actor->cursor == 0 && actor->row_count == 0;
-  const bool caught_up = !actor->dirty && actor->version >= hello->version;
-  if (!actor->shown && (fresh || caught_up)) {
-    actor->shown = true;
-    holt__view_changed(replica);
+  holt__actor_show(replica, actor, now);
+  if (actor->torn) {
+    holt__repair_ask(replica, peer, actor->id, hello->version, now->mono_ms);
   }
 }
 
@@ -257,6 +347,8 @@ session_remote(struct holt_replica *replica, struct holt_peer *peer,
     actor_lost(replica, peer->actor, now_ms);
   }
   peer->actor = hello->actor;
+  peer->protocol = hello->version_max < HOLT_PROTOCOL_MAX ? hello->version_max
+                                                          : HOLT_PROTOCOL_MAX;
   if (!peer->up || peer->remote_session != hello->session) {
     peer->remote_session = hello->session;
     peer->up = true;
@@ -265,11 +357,16 @@ session_remote(struct holt_replica *replica, struct holt_peer *peer,
     peer->vector_at_ms = now_ms + replica->tuning.vector_interval_ms;
     peer->heard_at_ms = now_ms;
     peer->ack_due = false;
-    /* No older message can come any more, and what a broken peer once claimed
-     * must not keep the new one's out. */
-    actor->as_of = 0;
+    /* What a broken peer once claimed must not keep the new one's out. */
+    if (actor->as_of > hello->version) {
+      actor->as_of = hello->version;
+    }
     const bool ours = hello->have_actor == replica->self->id;
+    holt__serves_end(replica, peer, NULL);
+    holt__repairs_end(replica, peer, NULL);
     holt__peer_rewind(replica, peer, ours ? hello->have_cursor : 0);
+    peer->lost = peer->lost || (ours && hello->have_torn);
+    peer->goodbye_due = replica->goodbye != 0;
   }
   peer->confirmed = hello->known_session == peer->session;
   if (!peer->confirmed) {
@@ -287,18 +384,22 @@ hello_check(const struct holt_replica *replica,
       holt_member_equal(member, &replica->self->member)) {
     return HOLT_ERR_MALFORMED;
   }
-  return hello->policy != replica->policy ? HOLT_ERR_POLICY : 0;
+  const uint64_t kinds = (hello->policy ^ replica->policy) & 0xffu;
+  return kinds != 0 || hello->policy >> 8 > HOLT_RULE_OLDEST ? HOLT_ERR_POLICY
+                                                             : 0;
 }
 
 static int
 hello_accept(struct holt_replica *replica, const struct holt_member *member,
-             const struct holt_hello *hello, uint64_t now_ms, uint32_t *out)
+             const struct holt_hello *hello, const struct holt_time *now,
+             uint32_t *out)
 {
   int rv = hello_check(replica, member, hello);
   if (rv != 0) {
     return rv;
   }
-  struct holt_peer *peer = peer_by_member(replica, member);
+  const uint64_t now_ms = now->mono_ms;
+  struct holt_peer *peer = holt__peer_by_member(replica, member);
   const bool is_new = peer == NULL;
   if (is_new) {
     rv = peer_add(replica, member, &peer);
@@ -316,8 +417,9 @@ hello_accept(struct holt_replica *replica, const struct holt_member *member,
     return rv;
   }
   session_remote(replica, peer, actor, hello, now_ms);
+  holt__peer_clock(replica, peer, hello->wall_ms, now);
   supersede(replica, member, hello->actor);
-  actor_connected(replica, actor, hello);
+  actor_connected(replica, peer, actor, hello, now);
   *out = peer->id;
   return 0;
 }
@@ -328,12 +430,13 @@ holt_replica_hello(struct holt_replica *replica,
                    size_t size, const struct holt_time *now, uint32_t *peer)
 {
   struct holt_hello hello;
+  replica->mono_ms = now->mono_ms;
   int rv = holt_hello_decode(bytes, size, &hello);
   if (rv == 0) {
-    rv = hello_accept(replica, member, &hello, now->mono_ms, peer);
+    rv = hello_accept(replica, member, &hello, now, peer);
   }
   if (rv != 0) {
-    holt__refuse(replica, rv);
+    holt__refuse(replica, holt__peer_by_member(replica, member), rv);
   }
   return rv;
 }
@@ -343,15 +446,24 @@ holt_replica_peers(const struct holt_replica *replica,
                    void (*visit)(void *user, const struct holt_peer_info *peer),
                    void *user)
 {
+  const uint64_t digest = holt__digest(replica);
+  const uint64_t version = replica->self->version;
   for (const struct holt_peer *peer = replica->peers; peer != NULL;
        peer = peer->next) {
-    const struct holt_peer_info info = { .peer = peer->id,
-                                         .member = peer->member,
-                                         .up = peer->up,
-                                         .cursor = peer->cursor,
-                                         .acked = peer->acked,
-                                         .inflight_bytes =
-                                           peer->inflight_bytes };
+    struct holt_peer_info info = { .peer = peer->id,
+                                   .member = peer->member,
+                                   .up = peer->up,
+                                   .busy = peer->busy,
+                                   .protocol = peer->protocol,
+                                   .version = version,
+                                   .cursor = peer->cursor,
+                                   .acked = peer->acked,
+                                   .inflight_bytes = peer->window.bytes,
+                                   .in_sync = peer->up && digest != 0 &&
+                                              peer->digest == digest &&
+                                              peer->acked == version,
+                                   .clock_ms = peer->clock_ms };
+    memcpy(info.refused, peer->refused, sizeof info.refused);
     visit(user, &info);
   }
 }

@@ -33,17 +33,30 @@ holt__random(struct holt_replica *replica)
 }
 
 void
-holt__refuse(struct holt_replica *replica, int error)
+holt__refuse(struct holt_replica *replica, struct holt_peer *peer, int error)
 {
-  holt_assert(error < 0 && error > -16);
+  holt_assert(error < 0 && error > -HOLT_ERRORS_MAX);
 
   replica->counters.refused[-error]++;
+  if (peer != NULL) {
+    peer->refused[-error]++;
+  }
 }
 
 void
-holt_replica_refused(struct holt_replica *replica, int error)
+holt_replica_refused(struct holt_replica *replica,
+                     const struct holt_member *member, int error)
 {
-  holt__refuse(replica, error);
+  struct holt_peer *const peer =
+    member == NULL ? NULL : holt__peer_by_member(replica, member);
+  holt__refuse(replica, peer, error);
+}
+
+static enum holt_kind
+kind_of(uint64_t policy)
+{
+  return (policy & 0xffu) == HOLT_KIND_DUPLICATE ? HOLT_KIND_DUPLICATE
+                                                 : HOLT_KIND_UNIQUE;
 }
 
 int
@@ -51,7 +64,6 @@ holt_replica_new(struct holt_replica **out, const struct holt_config *config,
                  const struct holt_time *now)
 {
   holt_assert(config->actor != 0);
-  (void)now;
 
   struct holt_replica *const replica =
     holt_mem_zalloc(config->mem, sizeof *replica);
@@ -62,15 +74,20 @@ holt_replica_new(struct holt_replica **out, const struct holt_config *config,
   replica->tuning = config->tuning;
   replica->policy = config->policy;
   replica->entropy = config->entropy;
+  replica->mono_ms = now->mono_ms;
   replica->next_peer = 1;
   replica->quiet = true;
+  replica->memory_at_ms = UINT64_MAX;
   replica->conflicts_end = &replica->conflicts;
   holt_clock_init(&replica->clock, config->tuning.clock_bound_ms);
   holt_deaths_init(&replica->deaths, config->mem);
   holt_buf_init(&replica->out, config->mem, 0);
+  holt_buf_init(&replica->live, config->mem, 0);
   const struct holt_hash_seed seed = { .k0 = config->hash_seed[0],
                                        .k1 = config->hash_seed[1] };
-  holt_rows_init(&replica->rows, config->mem, seed);
+  holt_rows_init(&replica->rows, config->mem, seed, kind_of(config->policy));
+  replica->rows.on_death = holt__serve_death;
+  replica->rows.user = replica;
 
   const int rv =
     holt_rows_actor_add(&replica->rows, config->actor, &config->member,
@@ -79,8 +96,10 @@ holt_replica_new(struct holt_replica **out, const struct holt_config *config,
     holt_replica_delete(replica);
     return rv;
   }
+  replica->self->local = true;
+  replica->self->rule = (enum holt_rule)(config->policy >> 8 & 0xffu);
   replica->self->connected = true;
-  replica->self->shown = true;
+  holt_rows_show(&replica->rows, replica->self, true);
   *out = replica;
   return 0;
 }
@@ -93,33 +112,18 @@ peers_drop_all(struct holt_replica *replica, uint64_t now_ms)
   }
 }
 
-static void
-conflict_free(struct holt_replica *replica, struct holt_conflict *conflict)
-{
-  if (conflict != NULL) {
-    holt_mem_free(replica->mem, conflict,
-                  sizeof *conflict + conflict->bytes_size);
-  }
-}
-
 bool
 holt_replica_drain(struct holt_replica *replica, size_t budget)
 {
-  peers_drop_all(replica, 0);
+  peers_drop_all(replica, replica->mono_ms);
   for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
        actor = actor->next) {
-    while (actor->rows_head != NULL) {
+    while (actor->rows_head != 0) {
       if (budget == 0) {
         return false;
       }
       budget--;
-      struct holt_owner *const owner = actor->rows_head->owner;
       holt_rows_remove(&replica->rows, actor->rows_head);
-      if (actor == replica->self && owner->rows_head == NULL) {
-        /* Owners with a host word wait for their process to end; this replica
-         * will not see that. */
-        holt_rows_owner_remove(&replica->rows, owner);
-      }
     }
   }
   return true;
@@ -132,12 +136,13 @@ holt_replica_delete(struct holt_replica *replica)
   while (replica->conflicts != NULL) {
     struct holt_conflict *const conflict = replica->conflicts;
     replica->conflicts = conflict->next;
-    conflict_free(replica, conflict);
+    holt__conflict_free(replica, conflict);
   }
-  conflict_free(replica, replica->conflict_out);
+  holt__conflict_free(replica, replica->conflict_out);
   holt_rows_deinit(&replica->rows);
   holt_deaths_deinit(&replica->deaths);
   holt_buf_deinit(&replica->out);
+  holt_buf_deinit(&replica->live);
   holt_mem_free(replica->mem, replica, sizeof *replica);
 }
 
@@ -154,126 +159,13 @@ holt_replica_rename(struct holt_replica *replica, uint64_t actor,
   return rv;
 }
 
-/*--------------------------------------------------------------------
- * Reading */
-
-static void
-view_of(const struct holt_replica *replica, const struct holt_row *row,
-        struct holt_view *view)
-{
-  const struct holt_actor *const actor = row->actor;
-  *view = (struct holt_view){ .key = row->entry->key,
-                              .key_size = row->entry->key_size,
-                              .value = row->value,
-                              .value_size = row->value_size,
-                              .actor = actor->id,
-                              .seq = row->seq,
-                              .birth = row->birth,
-                              .stamp = row->stamp,
-                              .local = actor == replica->self,
-                              .host = row->owner->host,
-                              .node = actor->member.node,
-                              .node_size = actor->member.node_size,
-                              .creation = actor->creation,
-                              .id = row->owner->id,
-                              .serial = row->owner->serial };
-}
-
-bool
-holt_replica_find(const struct holt_replica *replica, const uint8_t *key,
-                  size_t key_size, struct holt_view *view)
-{
-  const struct holt_entry *const entry =
-    holt_rows_entry(&replica->rows, key, key_size);
-  const struct holt_row *const row =
-    entry == NULL ? NULL : holt_entry_winner(entry);
-  if (row == NULL) {
-    return false;
-  }
-  view_of(replica, row, view);
-  return true;
-}
-
-size_t
-holt_replica_count(const struct holt_replica *replica)
-{
-  return holt_rows_count(&replica->rows);
-}
-
-uint64_t
-holt_replica_scan(const struct holt_replica *replica, uint64_t cursor,
-                  holt_view_fn visit, void *user)
-{
-  struct holt_table_node *node;
-  const uint64_t next = holt_table_scan(&replica->rows.entries, cursor, &node);
-  bool more = true;
-  for (; node != NULL && more; node = node->next) {
-    if (holt_table_node_position(node) >= cursor) {
-      const struct holt_row *const row =
-        holt_entry_winner(holt_container_of(node, struct holt_entry, by_key));
-      if (row != NULL) {
-        struct holt_view view;
-        view_of(replica, row, &view);
-        more = visit(user, &view);
-      }
-    }
-  }
-  return more && next < HOLT_TABLE_SCAN_END ? next : 0;
-}
-
-struct holt_tour {
-  struct holt_walk walk;
-};
-
-int
-holt_tour_start(struct holt_replica *replica,
-                const struct holt_process *process, struct holt_tour **out)
-{
-  const struct holt_owner *owner = NULL;
-  for (const struct holt_actor *actor = replica->rows.actor_list;
-       actor != NULL && owner == NULL; actor = actor->next) {
-    if (actor->shown && actor->creation == process->creation &&
-        actor->member.node_size == process->node_size &&
-        memcmp(actor->member.node, process->node, process->node_size) == 0) {
-      owner =
-        holt_rows_owner(&replica->rows, actor, process->id, process->serial);
-    }
-  }
-  if (owner == NULL || owner->rows_head == NULL) {
-    return HOLT_ERR_NOT_FOUND;
-  }
-  struct holt_tour *const tour = holt_mem_zalloc(replica->mem, sizeof *tour);
-  if (tour == NULL) {
-    return HOLT_ERR_NOMEM;
-  }
-  holt_walk_start(&replica->rows, &tour->walk, owner->rows_head, true);
-  *out = tour;
-  return 0;
-}
-
-bool
-holt_tour_next(const struct holt_replica *replica, struct holt_tour *tour,
-               size_t budget, holt_view_fn visit, void *user)
-{
-  bool more = true;
-  for (; budget > 0 && tour->walk.at != NULL && more; budget--) {
-    const struct holt_row *const row = tour->walk.at;
-    tour->walk.at = row->owner_next;
-    if (row->actor->shown && !row->owner->dead &&
-        holt_entry_winner(row->entry) == row) {
-      struct holt_view view;
-      view_of(replica, row, &view);
-      more = visit(user, &view);
-    }
-  }
-  return more && tour->walk.at != NULL;
-}
-
 void
-holt_tour_stop(struct holt_replica *replica, struct holt_tour *tour)
+holt_replica_counters(const struct holt_replica *replica,
+                      struct holt_counters *counters)
 {
-  holt_walk_stop(&replica->rows, &tour->walk);
-  holt_mem_free(replica->mem, tour, sizeof *tour);
+  *counters = replica->counters;
+  counters->stamps_refused = replica->clock.refused;
+  counters->stamps_capped = replica->clock.capped;
 }
 
 bool
@@ -287,14 +179,6 @@ holt_replica_reached(const struct holt_replica *replica, uint64_t id,
 }
 
 void
-holt_replica_counters(const struct holt_replica *replica,
-                      struct holt_counters *counters)
-{
-  *counters = replica->counters;
-  counters->stamps_refused = replica->clock.refused;
-}
-
-void
 holt_replica_actors(const struct holt_replica *replica,
                     void (*visit)(void *user,
                                   const struct holt_actor_info *actor),
@@ -303,15 +187,21 @@ holt_replica_actors(const struct holt_replica *replica,
   for (const struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
        actor = actor->next) {
     if (!actor->gone) {
-      const struct holt_actor_info info = { .actor = actor->id,
-                                            .member = actor->member,
-                                            .version = actor->version,
-                                            .cursor = actor->cursor,
-                                            .fingerprint = actor->fingerprint,
-                                            .rows = actor->row_count,
-                                            .self = actor == replica->self,
-                                            .connected = actor->connected,
-                                            .shown = actor->shown };
+      const struct holt_actor_info info = {
+        .actor = actor->id,
+        .member = actor->member,
+        .version = actor->version,
+        .cursor = actor->cursor,
+        .fingerprint = actor->fingerprint,
+        .rows = actor->row_count,
+        .processes = actor->pid_count,
+        .self = actor == replica->self,
+        .connected = actor->connected,
+        .shown = actor->shown,
+        .paused = actor->paused,
+        .dirty = actor->dirty,
+        .repairing = holt__repair_of(replica, actor) != NULL
+      };
       visit(user, &info);
     }
   }
@@ -326,27 +216,24 @@ holt_replica_owner_add(struct holt_replica *replica, uint32_t id,
 {
   holt_assert(host != 0);
 
-  struct holt_owner *owner =
-    holt_rows_owner(&replica->rows, replica->self, id, serial);
-  if (owner != NULL) {
-    return owner->dead ? HOLT_ERR_DEAD : HOLT_ERR_EXISTS;
+  uint32_t local = holt_rows_local(&replica->rows, id, serial);
+  if (local != 0) {
+    return holt_local_at(&replica->rows, local)->dead ? HOLT_ERR_DEAD
+                                                      : HOLT_ERR_EXISTS;
   }
-  const int rv =
-    holt_rows_owner_add(&replica->rows, replica->self, id, serial, &owner);
-  if (rv == 0) {
-    owner->host = host;
-  }
-  return rv;
+  return holt_rows_local_add(&replica->rows, id, serial, host, &local);
 }
 
 void
 holt_replica_owner_forget(struct holt_replica *replica, uint32_t id,
                           uint32_t serial)
 {
-  struct holt_owner *const owner =
-    holt_rows_owner(&replica->rows, replica->self, id, serial);
-  if (owner != NULL && owner->rows_head == NULL && !owner->dead) {
-    holt_rows_owner_remove(&replica->rows, owner);
+  const uint32_t ref = holt_rows_local(&replica->rows, id, serial);
+  if (ref != 0) {
+    const struct holt_local *const local = holt_local_at(&replica->rows, ref);
+    if (local->rows == 0 && !local->dead) {
+      holt_rows_local_remove(&replica->rows, ref);
+    }
   }
 }
 
@@ -354,12 +241,14 @@ void
 holt_replica_owner_dead(struct holt_replica *replica, uint32_t id,
                         uint32_t serial)
 {
-  struct holt_owner *const owner =
-    holt_rows_owner(&replica->rows, replica->self, id, serial);
-  if (owner != NULL && !owner->dead) {
-    owner->dead = true;
-    owner->next_dead = replica->dead_owners;
-    replica->dead_owners = owner;
+  const uint32_t ref = holt_rows_local(&replica->rows, id, serial);
+  if (ref != 0) {
+    struct holt_local *const local = holt_local_at(&replica->rows, ref);
+    if (!local->dead) {
+      local->dead = true;
+      local->next_dead = replica->dead_owners;
+      replica->dead_owners = ref;
+    }
   }
 }
 
@@ -373,239 +262,290 @@ own_moved_to(struct holt_replica *replica, uint64_t seq)
   replica->self->cursor = seq;
 }
 
-/* Remove a row of our own: it takes a seq and is noted in the deaths. */
-static void
-own_remove(struct holt_replica *replica, struct holt_row *row)
+void
+holt__own_remove(struct holt_replica *replica, uint32_t ref)
 {
-  holt_assert(row->actor == replica->self);
+  const struct holt_row *const row = holt_row_at(&replica->rows, ref);
+  holt_assert(holt_row_actor(&replica->rows, row) == replica->self);
 
   const uint64_t seq = replica->self->version + 1;
-  holt_deaths_append(&replica->deaths, seq, row->birth);
-  holt_rows_remove(&replica->rows, row);
+  holt_deaths_append(&replica->deaths, seq, holt_row_birth(row));
+  holt_rows_remove(&replica->rows, ref);
   own_moved_to(replica, seq);
+}
+
+/* The processes of our rows of this key that hold it, or held it, are known to
+ * be dead, or have just been replaced: make an end of those rows now. */
+static void
+own_remove_others(struct holt_replica *replica, const uint8_t *key,
+                  size_t key_size, uint32_t kept, uint64_t replaced)
+{
+  struct holt_walk walk = { .active = false };
+  holt_walk_start(
+    &replica->rows, &walk,
+    holt_rows_first_of(&replica->rows, key, key_size, replica->self),
+    HOLT_WALK_KEY);
+  while (walk.at != 0) {
+    const uint32_t ref = walk.at;
+    const struct holt_row *const row = holt_row_at(&replica->rows, ref);
+    if (holt_row_actor(&replica->rows, row) != replica->self ||
+        (row->birth_flags & HOLT_ROW_STANDBY) != 0) {
+      break;
+    }
+    const bool dead = holt_row_local(&replica->rows, row)->dead;
+    if (ref != kept && (dead || holt_row_birth(row) == replaced)) {
+      holt__own_remove(replica, ref); /* The walk moves on. */
+    } else {
+      holt_walk_next(&replica->rows, &walk);
+    }
+  }
+  holt_walk_stop(&replica->rows, &walk);
+}
+
+/* May this be registered?  For one that replaces another, *stamp becomes that
+ * one's. */
+static int
+register_check(const struct holt_replica *replica,
+               const struct holt_registration *registration, uint64_t *stamp)
+{
+  const uint32_t ref =
+    holt_rows_local(&replica->rows, registration->id, registration->serial);
+  if (ref == 0) {
+    return HOLT_ERR_NOT_FOUND;
+  }
+  if (holt_local_at(&replica->rows, ref)->dead) {
+    return HOLT_ERR_DEAD;
+  }
+  if (registration->value_size > replica->tuning.value_bytes_max) {
+    return HOLT_ERR_TOO_LARGE;
+  }
+  if (replica->rows.kind == HOLT_KIND_DUPLICATE) {
+    return 0;
+  }
+  const uint32_t winner =
+    holt_rows_winner(&replica->rows, registration->key, registration->key_size);
+  if ((registration->flags & HOLT_REGISTER_REPLACES) != 0) {
+    const struct holt_row *const row =
+      winner == 0 ? NULL : holt_row_at(&replica->rows, winner);
+    if (row == NULL ||
+        holt_row_actor(&replica->rows, row)->id !=
+          registration->replaces_actor ||
+        holt_row_birth(row) != registration->replaces_birth) {
+      return row == NULL ? HOLT_ERR_NOT_FOUND : HOLT_ERR_EXISTS;
+    }
+    *stamp = row->stamp;
+    return 0;
+  }
+  const bool standby = (registration->flags & HOLT_REGISTER_STANDBY) != 0;
+  return winner != 0 && !standby ? HOLT_ERR_EXISTS : 0;
+}
+
+/* The stamp of a new row: now; or, for one that takes another's place, one that
+ * outranks it. */
+static uint64_t
+register_stamp(struct holt_replica *replica, const struct holt_time *now,
+               bool replaces, uint64_t replaced)
+{
+  if (replaces && replica->self->rule == HOLT_RULE_OLDEST) {
+    return replaced - (replaced > 0 ? 1 : 0);
+  }
+  const uint64_t stamp =
+    holt_clock_tick(&replica->clock, now->mono_ms, now->wall_ms);
+  return replaces && stamp <= replaced ? replaced + 1 : stamp;
+}
+
+static uint8_t
+register_flags(const struct holt_replica *replica,
+               const struct holt_registration *registration)
+{
+  const bool duplicate = replica->rows.kind == HOLT_KIND_DUPLICATE;
+  uint8_t flags = 0;
+  if (!duplicate && (registration->flags & HOLT_REGISTER_STANDBY) != 0) {
+    flags |= HOLT_ROW_STANDBY;
+  }
+  if (!duplicate && (registration->flags & HOLT_REGISTER_REPLACES) != 0) {
+    flags |= HOLT_ROW_REPLACES;
+  } else if (!duplicate && !replica->met) {
+    flags |= HOLT_ROW_EARLY;
+  }
+  return flags;
 }
 
 int
 holt_replica_register(struct holt_replica *replica, const struct holt_time *now,
-                      const uint8_t *key, size_t key_size, const uint8_t *value,
-                      size_t value_size, uint32_t id, uint32_t serial)
+                      const struct holt_registration *registration,
+                      uint64_t *birth)
 {
-  const struct holt_owner *const owner =
-    holt_rows_owner(&replica->rows, replica->self, id, serial);
-  if (owner == NULL) {
-    return HOLT_ERR_NOT_FOUND;
+  uint64_t replaced = 0;
+  int rv = register_check(replica, registration, &replaced);
+  if (rv != 0) {
+    return rv;
   }
-  if (owner->dead) {
-    return HOLT_ERR_DEAD;
-  }
-  if (value_size > replica->tuning.value_bytes_max) {
-    return HOLT_ERR_TOO_LARGE;
-  }
-  struct holt_entry *const entry =
-    holt_rows_entry(&replica->rows, key, key_size);
-  if (entry != NULL && holt_entry_winner(entry) != NULL) {
-    return HOLT_ERR_EXISTS;
-  }
-  /* What we have under this key ourselves can only be a dead process's. */
-  struct holt_row *const old =
-    entry == NULL ? NULL : holt_entry_row_of(entry, replica->self);
-
+  const uint8_t flags = register_flags(replica, registration);
+  const bool replaces = (flags & HOLT_ROW_REPLACES) != 0;
   const uint64_t seq = replica->self->version + 1;
-  const uint64_t stamp = holt_clock_tick(&replica->clock, now->wall_ms);
-  const struct holt_row_spec spec = { .seq = seq,
-                                      .birth = seq,
-                                      .stamp = stamp,
-                                      .value_stamp = stamp,
-                                      .key = key,
-                                      .key_size = key_size,
-                                      .value = value,
-                                      .value_size = value_size,
-                                      .owner_id = id,
-                                      .owner_serial = serial };
-  struct holt_row *row;
-  const int rv = holt_rows_put(&replica->rows, replica->self, &spec, &row);
+  const struct holt_row_spec spec = {
+    .seq = seq,
+    .birth = seq,
+    .stamp = register_stamp(replica, now, replaces, replaced),
+    .key = registration->key,
+    .key_size = registration->key_size,
+    .value = registration->value,
+    .value_size = registration->value_size,
+    .owner_id = registration->id,
+    .owner_serial = registration->serial,
+    .flags = flags,
+    .replaces_actor = replaces ? registration->replaces_actor : 0,
+    .replaces_birth = replaces ? registration->replaces_birth : 0
+  };
+  uint32_t row;
+  rv = holt_rows_put(&replica->rows, replica->self, &spec, &row);
   if (rv != 0) {
     return rv;
   }
   own_moved_to(replica, seq);
-  if (old != NULL) {
+  if (replica->rows.kind == HOLT_KIND_UNIQUE &&
+      holt_row_shared(&replica->rows, holt_row_at(&replica->rows, row))) {
     /* After the birth, so that nobody ever sees the name without a holder. */
-    own_remove(replica, old);
+    const bool own =
+      replaces && registration->replaces_actor == replica->self->id;
+    own_remove_others(replica, spec.key, spec.key_size, row,
+                      own ? registration->replaces_birth : 0);
+  }
+  if (birth != NULL) {
+    *birth = seq;
   }
   return 0;
 }
 
-/* Our row that has the key in the view, or NULL. */
-static struct holt_row *
-own_winner(const struct holt_replica *replica, const uint8_t *key,
-           size_t key_size)
+/* Our row of this birth, of a process that is not known to be dead, or 0. */
+static uint32_t
+own_born(const struct holt_replica *replica, uint64_t birth)
 {
-  const struct holt_entry *const entry =
-    holt_rows_entry(&replica->rows, key, key_size);
-  struct holt_row *const row = entry == NULL ? NULL : holt_entry_winner(entry);
-  return row != NULL && row->actor == replica->self ? row : NULL;
+  const uint32_t ref = holt_rows_born(&replica->rows, replica->self, birth);
+  const bool alive =
+    ref != 0 &&
+    !holt_row_local(&replica->rows, holt_row_at(&replica->rows, ref))->dead;
+  return alive ? ref : 0;
 }
 
 int
-holt_replica_unregister(struct holt_replica *replica, const uint8_t *key,
-                        size_t key_size, uint64_t *seq)
+holt_replica_unregister(struct holt_replica *replica, uint64_t birth,
+                        uint64_t *seq)
 {
-  struct holt_row *const row = own_winner(replica, key, key_size);
-  if (row == NULL) {
+  const uint32_t row = own_born(replica, birth);
+  if (row == 0) {
     return HOLT_ERR_NOT_FOUND;
   }
-  own_remove(replica, row);
+  holt__own_remove(replica, row);
   *seq = replica->self->version;
   return 0;
 }
 
 int
-holt_replica_update(struct holt_replica *replica, const struct holt_time *now,
-                    const uint8_t *key, size_t key_size, uint64_t seq,
+holt_replica_update(struct holt_replica *replica, uint64_t birth, uint64_t *seq,
                     const uint8_t *value, size_t value_size)
 {
-  struct holt_row *row = own_winner(replica, key, key_size);
-  if (row == NULL) {
+  uint32_t ref = own_born(replica, birth);
+  if (ref == 0) {
     return HOLT_ERR_NOT_FOUND;
   }
-  if (row->seq != seq) {
+  const struct holt_row *const row = holt_row_at(&replica->rows, ref);
+  if (holt_row_seq(row) != *seq) {
     return HOLT_ERR_STALE;
   }
   if (value_size > replica->tuning.value_bytes_max) {
     return HOLT_ERR_TOO_LARGE;
   }
-  const struct holt_row_spec spec = { .seq = replica->self->version + 1,
-                                      .birth = row->birth,
-                                      .stamp = row->stamp,
-                                      .value_stamp = holt_clock_tick(
-                                        &replica->clock, now->wall_ms),
-                                      .key = key,
-                                      .key_size = key_size,
-                                      .value = value,
-                                      .value_size = value_size,
-                                      .owner_id = row->owner->id,
-                                      .owner_serial = row->owner->serial };
-  const int rv = holt_rows_put(&replica->rows, replica->self, &spec, &row);
+  struct holt_row_spec spec;
+  holt_row_spec_of(&replica->rows, row, &spec);
+  spec.seq = replica->self->version + 1;
+  spec.value = value;
+  spec.value_size = value_size;
+  const int rv = holt_rows_put(&replica->rows, replica->self, &spec, &ref);
   if (rv == 0) {
     own_moved_to(replica, spec.seq);
+    *seq = spec.seq;
   }
   return rv;
 }
 
 /*--------------------------------------------------------------------
- * Conflicts */
+ * Actors that are seen, and that are not */
 
-static int
-conflict_new(struct holt_replica *replica, const struct holt_row *loser,
-             const struct holt_row *winner, struct holt_conflict **out)
+/* We have caught up with a first peer: from now on what we register is not
+ * EARLY, and a clock that ran ahead alone falls back. */
+static void
+first_met(struct holt_replica *replica, const struct holt_time *now)
 {
-  const size_t key_size = loser->entry->key_size;
-  const size_t node_size = winner->actor->member.node_size;
-  const size_t size = key_size + loser->value_size + node_size;
-  struct holt_conflict *const conflict =
-    holt_mem_alloc(replica->mem, sizeof *conflict + size);
-  if (conflict == NULL) {
-    return HOLT_ERR_NOMEM;
+  if (!replica->met) {
+    replica->met = true;
+    holt_clock_settle(&replica->clock, now->mono_ms, now->wall_ms);
   }
-  conflict->next = NULL;
-  conflict->bytes_size = size;
-  view_of(replica, loser, &conflict->loser);
-  view_of(replica, winner, &conflict->winner);
-
-  uint8_t *at = conflict->bytes;
-  memcpy(at, loser->entry->key, key_size);
-  conflict->loser.key = at;
-  at += key_size;
-  if (loser->value_size > 0) {
-    memcpy(at, loser->value, loser->value_size);
-  }
-  conflict->loser.value = at;
-  at += loser->value_size;
-  memcpy(at, winner->actor->member.node, node_size);
-  conflict->winner.node = at;
-  conflict->winner.key = NULL;
-  conflict->winner.key_size = 0;
-  conflict->winner.value = NULL;
-  conflict->winner.value_size = 0;
-  /* The loser is local: its host word says who it is. */
-  conflict->loser.node = NULL;
-  conflict->loser.node_size = 0;
-  *out = conflict;
-  return 0;
 }
 
 void
-holt__entry_settle(struct holt_replica *replica, struct holt_entry *entry)
+holt__actor_show(struct holt_replica *replica, struct holt_actor *actor,
+                 const struct holt_time *now)
 {
-  struct holt_row *const own = holt_entry_row_of(entry, replica->self);
-  if (own == NULL || own->owner->dead) {
+  const bool caught_up =
+    !actor->dirty && actor->version >= actor->hello_version;
+  if (!actor->connected || actor->gone) {
     return;
   }
-  const struct holt_row *const winner = holt_entry_winner(entry);
-  if (winner == own) {
-    return;
+  if (caught_up) {
+    first_met(replica, now);
   }
-  struct holt_conflict *conflict;
-  if (conflict_new(replica, own, winner, &conflict) != 0) {
-    /* No memory for the news, so the row has to wait for it. */
-    holt__view_changed(replica);
-    return;
+  /* What we hold of it is all it had when it greeted us, so no ghosts come back
+   * with it; or nothing yet, and its rows come in as they come. */
+  const bool fresh = actor->cursor == 0 && actor->row_count == 0;
+  if (!actor->shown && (fresh || caught_up)) {
+    holt_rows_show(&replica->rows, actor, true);
   }
-  *replica->conflicts_end = conflict;
-  replica->conflicts_end = &conflict->next;
-  replica->counters.conflicts++;
-  own_remove(replica, own);
 }
 
 void
-holt__view_changed(struct holt_replica *replica)
+holt__actor_lost(struct holt_replica *replica, struct holt_actor *actor,
+                 uint64_t now_ms)
 {
-  replica->rows.contested_scan = replica->rows.contested;
+  if (actor->connected) {
+    actor->connected = false;
+    actor->absent_since_ms = now_ms;
+  }
+  if (actor->shown) {
+    holt_rows_show(&replica->rows, actor, false);
+  }
 }
-
-/*--------------------------------------------------------------------
- * What may take long, in slices */
 
 void
 holt__actor_end(struct holt_replica *replica, struct holt_actor *actor)
 {
   holt_assert(actor != replica->self);
 
-  if (actor->shown) {
-    actor->shown = false;
-    holt__view_changed(replica);
-  }
-  actor->connected = false;
+  holt__actor_lost(replica, actor, replica->mono_ms);
+  holt__serves_end(replica, NULL, actor);
+  holt__repairs_end(replica, NULL, actor);
   actor->gone = true;
   replica->gone_actors = true;
 }
 
-void
-holt__actor_restart(struct holt_replica *replica, struct holt_actor *actor)
-{
-  if (replica->applying == actor) {
-    replica->applying = NULL;
-  }
-  actor->epoch++;
-  actor->cursor = 0;
-  actor->as_of = 0;
-  actor->anew_at = 0;
-  actor->dirty = true;
-}
+/*--------------------------------------------------------------------
+ * What may take long, in slices */
 
 /* Each of the three takes from *budget what it does. */
 static void
 free_dead_owners(struct holt_replica *replica, size_t *budget)
 {
-  while (replica->dead_owners != NULL && *budget > 0) {
-    struct holt_owner *const owner = replica->dead_owners;
-    while (owner->rows_head != NULL && *budget > 0) {
-      own_remove(replica, owner->rows_head);
+  while (replica->dead_owners != 0 && *budget > 0) {
+    const uint32_t ref = replica->dead_owners;
+    struct holt_local *const local = holt_local_at(&replica->rows, ref);
+    while (local->rows != 0 && *budget > 0) {
+      holt__own_remove(replica, local->rows);
       (*budget)--;
     }
-    if (owner->rows_head == NULL) {
-      replica->dead_owners = owner->next_dead;
-      holt_rows_owner_remove(&replica->rows, owner);
+    if (local->rows == 0) {
+      replica->dead_owners = local->next_dead;
+      holt_rows_local_remove(&replica->rows, ref);
     }
   }
 }
@@ -622,14 +562,11 @@ free_gone_actors(struct holt_replica *replica, size_t *budget)
     }
     next = actor->next;
     if (actor->gone) {
-      while (actor->rows_head != NULL && *budget > 0) {
+      while (actor->rows_head != 0 && *budget > 0) {
         holt_rows_remove(&replica->rows, actor->rows_head);
         (*budget)--;
       }
-      if (actor->rows_head == NULL) {
-        if (replica->applying == actor) {
-          replica->applying = NULL;
-        }
+      if (actor->rows_head == 0) {
         holt_rows_actor_remove(&replica->rows, actor);
       }
     }
@@ -637,15 +574,9 @@ free_gone_actors(struct holt_replica *replica, size_t *budget)
 }
 
 static void
-scan_contested(struct holt_replica *replica, size_t *budget)
+settle(void *user, uint32_t row)
 {
-  while (replica->rows.contested_scan != NULL && *budget > 0) {
-    struct holt_entry *const entry = replica->rows.contested_scan;
-    replica->rows.contested_scan = entry->contested_next;
-    holt_rows_recount(&replica->rows, entry);
-    holt__entry_settle(replica, entry);
-    (*budget)--;
-  }
+  holt__key_settle(user, row);
 }
 
 static void
@@ -663,17 +594,23 @@ forget_absent(struct holt_replica *replica, uint64_t now_ms)
 bool
 holt__background_waits(const struct holt_replica *replica)
 {
-  return replica->dead_owners != NULL || replica->gone_actors ||
-         replica->rows.contested_scan != NULL;
+  return replica->dead_owners != 0 || replica->gone_actors ||
+         replica->rows.settling > 0;
 }
 
 bool
 holt__background(struct holt_replica *replica, uint64_t now_ms)
 {
   forget_absent(replica, now_ms);
+  if (now_ms >= replica->memory_at_ms) {
+    replica->memory_at_ms = UINT64_MAX;
+    holt_rows_settle_all(&replica->rows, replica->self);
+  }
   size_t budget = HOLT_SLICE_ROWS;
   free_dead_owners(replica, &budget);
-  scan_contested(replica, &budget);
+  (void)holt_rows_settle(&replica->rows, &budget,
+                         replica->rows.kind == HOLT_KIND_UNIQUE ? settle : NULL,
+                         replica);
   free_gone_actors(replica, &budget);
   return holt__background_waits(replica);
 }

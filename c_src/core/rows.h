@@ -11,24 +11,35 @@
  * Who holds a name is not part of the state: it is a view, computed from the
  * rows of the actors that are shown at the moment.
  *
- *     entry "alice" ---> row (actor 7, seq 12) ---> row (actor 9, seq 3)
- *                          |  owner <0.91.0>          |  owner <0.88.0>
- *     actor 7: 3 - 8 - 12 -+      in order of seq     |
- *     actor 9: 3 -------------------------------------+
- *     owner <0.91.0> of actor 7: 8 - 12               in order of birth
- *
  * A row is born with sequence number `birth`; each change gives it a new `seq`
  * and keeps birth and stamp.  (actor, birth) is the identity of a registration:
  * a holder exchanges the old row for the new one under it in one step, and a
  * death names it.
  *
- * Order:   of the rows of one key whose actors are shown, the one with the
- *          greatest (stamp, actor) wins; this is a total order over immutable
+ * A million rows must fit, so a row has no pointer, and a key of one row has
+ * nothing but that row, which carries the key behind it.  Only a key that
+ * several rows share gets an entry, which owns the key, and one cell per actor:
+ *
+ *     index "alice" --> row (actor 7)                        alone
+ *
+ *     index "bob" ----> entry --> cell (actor 7) --> row --> row
+ *                             \-> cell (actor 9) --> row
+ *
+ *     actor 9:  its cells, that is the keys it shares; its rows by seq
+ *
+ * So showing or hiding an actor flips one flag, and looks, in slices, at the
+ * keys in its cells only.
+ *
+ * Order:   of the rows of one key whose actors are shown, the one that ranks
+ *          first wins: see holt_row_outranks(), a total order over immutable
  *          fields, so every replica picks the same row.
- * Cost:    every operation is O(1) but for rows of the same key, which form a
- *          short list.  Hiding or showing an actor flips one flag.
- * Memory:  the store owns all rows, entries, owners and actors and copies every
- *          byte it is given.
+ * Cost:    every operation is O(1) but for the cells of one key, which are at
+ *          most as many as actors, and rows of one actor under one unique key,
+ *          which are kept in order of rank.
+ * Memory:  the store owns everything and copies every byte it is given.  A row
+ *          takes 92 bytes besides its key and value, indices included.
+ *          References (uint32_t, 0: none) stay valid until the row is removed;
+ *          so do pointers got from them.
  * Threads: none; the host locks.
  */
 #ifndef HOLT_CORE_ROWS_H
@@ -43,85 +54,102 @@
 #include <holt/member.h>
 
 #include "hash.h"
-#include "table.h"
+#include "index.h"
+#include "slab.h"
 
 /* The most actors one store lists, those of dead nodes included.  Bounds what
  * peers that keep changing their identity can make us keep. */
 #define HOLT_ACTORS_MAX 4096u
 
-/* The struct that a table's node is embedded in. */
-#define holt_container_of(node, type, member)                                  \
-  ((type *)(void *)((char *)(node)-offsetof(type, member)))
+/* The largest seq: 89 years of 100,000 changes a second. */
+#define HOLT_SEQ_MAX ((UINT64_C(1) << 48) - 1)
 
-struct holt_row;
-struct holt_entry;
+/* What a row says of itself, for ever: part of the wire.  Rows with REPLACES
+ * name the registration whose place they take. */
+#define HOLT_ROW_EARLY 0x01u
+#define HOLT_ROW_STANDBY 0x02u
+#define HOLT_ROW_REPLACES 0x04u
+#define HOLT_ROW_FLAGS 0x07u
+
+/* The two bytes of a policy. */
+enum holt_kind {
+  HOLT_KIND_UNIQUE = 1,
+  HOLT_KIND_DUPLICATE = 2
+};
+enum holt_rule {
+  HOLT_RULE_NEWEST = 0,
+  HOLT_RULE_OLDEST = 1
+};
 
 struct holt_actor {
-  struct holt_table_node by_id;
   uint64_t id;
-  uint64_t version; /* The fixed set that `rows` is, when not dirty. */
-  uint64_t cursor;  /* How far the stream has been applied, >= version unless
-                     * a repair has begun again from 0. */
-  uint64_t
-    hello_version;      /* What its last hello promised; shown from then on. */
   uint64_t fingerprint; /* Sum over the rows, independent of their order. */
+  struct holt_member member; /* Owned: one block, the name, then the node. */
+  uint32_t slot;     /* Small, unique among the actors there are; survives a
+                      * change of identity. */
+  uint32_t creation; /* Of the node: part of its pids. */
+  uint32_t by_id;    /* Chain of the index. */
+  enum holt_rule rule;
+  bool shown;    /* Its rows take part in the view: holt_rows_show(). */
+  bool local;    /* Its processes are the host's: they have records. */
+  uint8_t epoch; /* Rows of another one are stale. */
+  size_t row_count;
+  size_t pid_count;   /* Processes with rows. */
+  uint32_t rows_head; /* By ascending seq, but for stale rows; see repair.c. */
+  uint32_t rows_tail;
+  uint32_t cells; /* The keys it shares. */
+  size_t cell_count;
+  uint32_t settle_at;      /* The cell to be settled next. */
+  uint64_t birth_max;      /* The greatest birth of a row there has been. */
+  struct holt_actor *next; /* In the store's list of actors. */
+
+  /* The rest is for peer.c, sync.c and repair.c; the store sets it to 0. */
+  uint64_t version;       /* The fixed set that the rows are, when not dirty. */
+  uint64_t cursor;        /* How far its stream has been applied, >= version. */
+  uint64_t hello_version; /* What its last hello promised; shown from then. */
   uint64_t absent_since_ms;
   uint64_t nacked_at_ms;
-  uint64_t as_of;            /* What the newest delta in it showed. */
-  uint64_t anew_at;          /* Names the copy made anew last: see state.h. */
-  struct holt_member member; /* Owned: one block, the name, then the node. */
-  uint32_t slot;             /* Never reused; survives a change of identity. */
-  uint32_t creation;         /* Of the node: part of its pids. */
-  uint32_t epoch;            /* Rows of another epoch are stale: see sync.c. */
-  size_t row_count;
-  struct holt_row *rows_head; /* By ascending seq; stale rows stand first. */
-  struct holt_row *rows_tail;
-  struct holt_table births; /* Identity -> row. */
-  struct holt_actor *next;  /* In the store's list of actors. */
-  bool connected;           /* A session with its replica is established. */
-  bool shown;               /* Its rows take part in the view. */
-  bool dirty;               /* Between two fixed sets: not a version. */
-  bool gone;                /* For ever; its rows are freed in slices. */
+  uint64_t as_of;     /* What the newest message in it showed. */
+  bool connected;     /* A session with its replica is established. */
+  bool dirty;         /* Between two fixed sets: not a version. */
+  bool torn;          /* Not to be had by streaming any more: needs a repair. */
+  bool paused;        /* It has said so. */
+  bool gone;          /* For ever; its rows are freed in slices. */
+  bool relayed;       /* Only others have told of it. */
+  bool served;        /* A repair of it is being served: note its deaths. */
+  uint8_t unfinished; /* Epochs begun since a repair was complete. */
+  uint32_t avoid_peer; /* No repair of it from there until then. */
+  uint64_t avoid_until_ms;
 };
 
-struct holt_owner {
-  struct holt_table_node by_pid;
-  struct holt_actor *actor;
-  struct holt_owner *next_dead;
-  struct holt_row *rows_head; /* By ascending birth. */
-  struct holt_row *rows_tail;
-  size_t row_count;
-  uint64_t host; /* The host's word for a local process; 0 for others. */
+/* A local process. */
+struct holt_local {
+  uint64_t host; /* The host's word for it; never 0. */
   uint32_t id;   /* Of the pid on its node. */
   uint32_t serial;
-  bool dead; /* Its process is known to be gone; rows go in slices. */
+  uint32_t rows; /* In order of birth, as a ring: the first. */
+  uint32_t by_pid;
+  uint32_t next_dead; /* For replica.c. */
+  uint32_t row_count;
+  bool dead; /* Known to be gone; its rows go in slices. */
 };
 
+/* Private to rows.c but for the accessors below. */
 struct holt_row {
-  struct holt_table_node by_birth;
-  struct holt_actor *actor;
-  struct holt_owner *owner;
-  struct holt_entry *entry;
-  struct holt_row *sibling; /* Next row of the same key. */
-  struct holt_row *actor_prev, *actor_next;
-  struct holt_row *owner_prev, *owner_next;
-  uint64_t seq;
-  uint64_t birth;
+  uint64_t seq_actor;   /* seq << 16 | slot */
+  uint64_t birth_flags; /* birth << 16 | epoch << 8 | flags */
   uint64_t stamp;       /* Of the registration; never changes. */
-  uint64_t value_stamp; /* Of the value. */
-  uint8_t *value;       /* Owned; NULL when value_size is 0. */
-  uint32_t value_size;
-  uint32_t epoch;
-};
-
-struct holt_entry {
-  struct holt_table_node by_key;
-  struct holt_row *rows;
-  struct holt_entry *contested_prev, *contested_next;
-  uint32_t row_count; /* The entry is in the contested list iff > 1. */
-  uint32_t excess;    /* Shown rows but one, as last counted. */
-  uint32_t key_size;
-  uint8_t key[];
+  uint32_t id;
+  uint32_t serial; /* Of a local row: its holt_local. */
+  uint32_t seq_prev, seq_next;
+  uint32_t pid_prev, pid_next; /* A ring: rows of the same process. */
+  uint32_t by_birth;
+  uint32_t by_pid;    /* Of the first row of a process of another node. */
+  uint32_t by_member; /* Duplicate keys only. */
+  uint32_t value;     /* A block, or 0. */
+  uint32_t link[3];   /* Alone: next in the index, hash, key size.
+                       * Listed: previous and next in the cell, the cell. */
+  uint8_t key[];      /* Alone, or once alone. */
 };
 
 /* Everything a row says, for holt_rows_put(). */
@@ -129,130 +157,288 @@ struct holt_row_spec {
   uint64_t seq;
   uint64_t birth;
   uint64_t stamp;
-  uint64_t value_stamp;
   const uint8_t *key; /* Canonical bytes.  Borrowed, as is value. */
   const uint8_t *value;
   size_t key_size;
   size_t value_size;
   uint32_t owner_id;
   uint32_t owner_serial;
+  uint8_t flags;           /* HOLT_ROW_ */
+  uint64_t replaces_actor; /* With HOLT_ROW_REPLACES. */
+  uint64_t replaces_birth;
 };
 
-/* A place in an actor's or an owner's list that survives removals: a row that
- * goes away moves every walk that stands on it one row on. */
+/* A place in a list of rows that survives removals: a row that goes away moves
+ * every walk that stands on it one row on. */
+enum holt_walk_over {
+  HOLT_WALK_SEQ, /* The rows of an actor, by seq. */
+  HOLT_WALK_PID, /* The rows of a process, by birth. */
+  HOLT_WALK_KEY  /* The rows of a key. */
+};
+
 struct holt_walk {
   struct holt_walk *prev, *next; /* In the store's list; NULL when idle. */
-  struct holt_row *at;           /* NULL at the end. */
-  bool over_owner;               /* Follows owner_next, not actor_next. */
+  uint32_t at;                   /* 0 at the end. */
+  uint32_t first;                /* Where a ring ends, private to rows.c. */
+  enum holt_walk_over over;
   bool active;
 };
 
 struct holt_rows {
   struct holt_mem *mem;
   struct holt_hash_seed seed;
-  struct holt_table entries;
-  struct holt_table actors;
-  struct holt_table owners;
+  enum holt_kind kind;
+  struct holt_slab slab;
+  struct holt_index keys;      /* Rows alone, and entries. */
+  struct holt_index births;    /* Rows. */
+  struct holt_index pids;      /* First rows of processes of other nodes. */
+  struct holt_index members;   /* Rows; duplicate keys only. */
+  struct holt_index cells;     /* By entry and actor. */
+  struct holt_index locals;    /* Local processes. */
+  struct holt_index actor_ids; /* Slots plus 1. */
+  struct holt_actor **slots;   /* Actors by slot. */
+  size_t slot_capacity;
   struct holt_actor *actor_list;
-  struct holt_entry *contested;      /* Entries with several rows. */
-  struct holt_entry *contested_scan; /* Where a scan for conflicts stands. */
-  struct holt_walk *walks;
   size_t actor_count;
-  size_t contested_count;
-  size_t excess; /* Sum over the contested entries. */
-  uint32_t next_slot;
+  struct holt_walk *walks;
+  size_t excess;   /* Rows shown beyond one per key, as last counted. */
+  size_t settling; /* Actors whose cells wait: holt_rows_settle(). */
+
+  /* Called before a row of an actor with `served` set goes away for good. */
+  void (*on_death)(void *user, const struct holt_actor *actor, uint64_t seq,
+                   uint64_t birth);
+  void *user;
 };
 
 /* Prepare an empty store.  seed keys the hashes, so that nobody outside can
  * choose names that share a bucket. */
 void holt_rows_init(struct holt_rows *rows, struct holt_mem *mem,
-                    struct holt_hash_seed seed);
+                    struct holt_hash_seed seed, enum holt_kind kind);
 
-/* Free what is left, all at once.  A host that may not stall removes the
- * actors in slices before. */
+/* Free what is left, all at once.  A host that may not stall removes the rows
+ * in slices before. */
 void holt_rows_deinit(struct holt_rows *rows);
 
-/* The actor with this id, or NULL. */
+/*--------------------------------------------------------------------
+ * Rows: reading */
+
+static inline struct holt_row *
+holt_row_at(const struct holt_rows *rows, uint32_t ref)
+{
+  return holt_slab_at(&rows->slab, ref);
+}
+
+static inline uint64_t
+holt_row_seq(const struct holt_row *row)
+{
+  return row->seq_actor >> 16;
+}
+
+static inline uint64_t
+holt_row_birth(const struct holt_row *row)
+{
+  return row->birth_flags >> 16;
+}
+
+static inline struct holt_actor *
+holt_row_actor(const struct holt_rows *rows, const struct holt_row *row)
+{
+  return rows->slots[row->seq_actor & 0xffffu];
+}
+
+/* The key (canonical bytes) and the value of a row, as long as it lives and is
+ * not changed.  A value of 0 bytes is NULL. */
+const uint8_t *holt_row_key(const struct holt_rows *rows,
+                            const struct holt_row *row, size_t *size);
+const uint8_t *holt_row_value(const struct holt_rows *rows,
+                              const struct holt_row *row, size_t *size);
+
+/* Its local process, or NULL. */
+struct holt_local *holt_row_local(const struct holt_rows *rows,
+                                  const struct holt_row *row);
+
+/* All of it: what holt_rows_put() would take to write it. */
+void holt_row_spec_of(const struct holt_rows *rows, const struct holt_row *row,
+                      struct holt_row_spec *spec);
+
+/* Of another epoch: not confirmed by the repair that runs. */
+bool holt_row_stale(const struct holt_rows *rows, const struct holt_row *row);
+
+/* Say that a stale row is part of the current epoch, too. */
+void holt_row_confirm(const struct holt_rows *rows, struct holt_row *row);
+
+/* In the view: its actor is shown, its process not known to be dead. */
+bool holt_row_visible(const struct holt_rows *rows, const struct holt_row *row);
+
+/* Several rows have its key. */
+bool holt_row_shared(const struct holt_rows *rows, const struct holt_row *row);
+
+/* True when left outranks right, rows of one unique key under this rule: the
+ * one order by which names are won.
+ *
+ *  1. Standbys rank below all others, and among themselves the first in line
+ *     wins.
+ *  2. keep_newest: EARLY rows rank below the others, and among themselves the
+ *     older wins, so that a booting node never evicts an incumbent.
+ *  3. The newer wins (keep_oldest: the older).
+ *
+ * Older is the smaller (stamp, actor id, birth). */
+bool holt_row_outranks(const struct holt_rows *rows, enum holt_rule rule,
+                       const struct holt_row *left,
+                       const struct holt_row *right);
+
+/*--------------------------------------------------------------------
+ * Rows: writing */
+
+/* Write a row of actor: born when its birth is new, exchanged for the row of
+ * the same birth otherwise.  It becomes the last row of its actor, so spec->seq
+ * is greater than that of every row of the actor that is not stale, or it is
+ * the last of these and written again.  Rows of the local actor need a
+ * holt_local for their process.  All or nothing.
+ *
+ * HOLT_ERR_NOMEM      nothing was changed.
+ * HOLT_ERR_MALFORMED  the birth is known under another key, or its flags,
+ *                     stamp or replaced registration have changed. */
+int holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
+                  const struct holt_row_spec *spec, uint32_t *out);
+
+/* A hint that this key will be put or looked up soon.  Whoever has a batch of
+ * them is faster when it says so one or two ahead. */
+void holt_rows_prefetch(const struct holt_rows *rows, const uint8_t *key,
+                        size_t key_size);
+
+/* Take the row out and free it.  Cannot fail. */
+void holt_rows_remove(struct holt_rows *rows, uint32_t row);
+
+/* The actor's row of this birth, or 0. */
+uint32_t holt_rows_born(const struct holt_rows *rows,
+                        const struct holt_actor *actor, uint64_t birth);
+
+/*--------------------------------------------------------------------
+ * Keys */
+
+/* Unique keys: the row that has this key in the view, or 0. */
+uint32_t holt_rows_winner(const struct holt_rows *rows, const uint8_t *key,
+                          size_t key_size);
+
+/* The same for the key that a row has. */
+uint32_t holt_rows_winner_beside(const struct holt_rows *rows, uint32_t row);
+
+/* The first row of this key (any key kind), visible or not, or 0; all of them
+ * with a HOLT_WALK_KEY from there. */
+uint32_t holt_rows_first(const struct holt_rows *rows, const uint8_t *key,
+                         size_t key_size);
+
+/* The first of the rows this actor has under the key (unique: the one that
+ * ranks first), or 0.  Its others follow it in a HOLT_WALK_KEY. */
+uint32_t holt_rows_first_of(const struct holt_rows *rows, const uint8_t *key,
+                            size_t key_size, const struct holt_actor *actor);
+
+/* Duplicate keys: a row of this process under this key, or 0; the youngest when
+ * there are several. */
+uint32_t holt_rows_member(const struct holt_rows *rows, const uint8_t *key,
+                          size_t key_size, const struct holt_actor *actor,
+                          uint32_t id, uint32_t serial);
+
+/* Rows of the key whose actors are shown; with an actor: its rows, if shown.
+ * O(actors that have the key).  Rows of processes that have just died count
+ * until they are removed. */
+size_t holt_rows_count_key(const struct holt_rows *rows, const uint8_t *key,
+                           size_t key_size, const struct holt_actor *actor);
+
+/* Keys in the view: exact once nothing waits to be settled.  O(actors). */
+size_t holt_rows_count(const struct holt_rows *rows);
+
+/* Some keys: cursor is 0 at first, then what was returned; 0 again means the
+ * end.  visit gets the first row of each key, visible or not (unique keys: the
+ * winner, and only keys that have one); false ends it.  As for
+ * holt_index_scan(), a key that is there all the time comes once, if a chain of
+ * the index is taken as a whole. */
+uint64_t holt_rows_scan(const struct holt_rows *rows, uint64_t cursor,
+                        bool (*visit)(void *user, uint32_t row), void *user);
+
+/*--------------------------------------------------------------------
+ * Actors */
+
 struct holt_actor *holt_rows_actor(const struct holt_rows *rows, uint64_t id);
 
-/* Add an actor, hidden, at version 0.  member is copied.
- * HOLT_ERR_NOMEM, HOLT_ERR_LIMIT (HOLT_ACTORS_MAX). */
+/* HOLT_ERR_LIMIT (HOLT_ACTORS_MAX), HOLT_ERR_NOMEM. */
 int holt_rows_actor_add(struct holt_rows *rows, uint64_t id,
                         const struct holt_member *member, uint32_t creation,
                         struct holt_actor **out);
 
-/* Take an actor without rows out of the store and free it. */
+/* Free an actor without rows. */
 void holt_rows_actor_remove(struct holt_rows *rows, struct holt_actor *actor);
 
-/* Give the actor another identity in place: a node that was not alive yet is
- * alive now.  All or nothing.  HOLT_ERR_NOMEM. */
+/* Another identity for the same rows.  HOLT_ERR_NOMEM: nothing was changed. */
 int holt_rows_actor_rename(struct holt_rows *rows, struct holt_actor *actor,
                            uint64_t id, const struct holt_member *member,
                            uint32_t creation);
 
-/* A member with bytes of its own.  HOLT_ERR_NOMEM. */
+/* Show or hide the rows of an actor: O(1).  The keys it shares are left to
+ * holt_rows_settle(). */
+void holt_rows_show(struct holt_rows *rows, struct holt_actor *actor,
+                    bool shown);
+
+/* Look through the keys of actors that have been shown or hidden, at most
+ * *budget of them, which is lowered by those done: count them anew, and call
+ * settle, if not NULL, with the first row of each; it may remove rows of that
+ * key.  True when some are left. */
+bool holt_rows_settle(struct holt_rows *rows, size_t *budget,
+                      void (*settle)(void *user, uint32_t row), void *user);
+
+/* Have the keys that this actor shares settled (again). */
+void holt_rows_settle_all(struct holt_rows *rows, struct holt_actor *actor);
+
+/* A new epoch: all rows of the actor are stale until they are put again or
+ * confirmed.  The caller sees to it that rows of 256 epochs ago are gone. */
+void holt_rows_epoch(struct holt_actor *actor);
+
+/*--------------------------------------------------------------------
+ * Local processes */
+
+/* The local process (id, serial): its reference, or 0. */
+uint32_t holt_rows_local(const struct holt_rows *rows, uint32_t id,
+                         uint32_t serial);
+
+static inline struct holt_local *
+holt_local_at(const struct holt_rows *rows, uint32_t ref)
+{
+  return holt_slab_at(&rows->slab, ref);
+}
+
+/* Make one known that is not.  HOLT_ERR_NOMEM. */
+int holt_rows_local_add(struct holt_rows *rows, uint32_t id, uint32_t serial,
+                        uint64_t host, uint32_t *out);
+
+/* Forget one without rows. */
+void holt_rows_local_remove(struct holt_rows *rows, uint32_t local);
+
+/* The first row, by birth, of a process of any actor, or 0; all of them with a
+ * HOLT_WALK_PID from there. */
+uint32_t holt_rows_first_of_pid(const struct holt_rows *rows,
+                                const struct holt_actor *actor, uint32_t id,
+                                uint32_t serial);
+
+/*--------------------------------------------------------------------
+ * Walks */
+
+/* Stand on this row (or at the end, with 0). */
+void holt_walk_start(struct holt_rows *rows, struct holt_walk *walk,
+                     uint32_t at, enum holt_walk_over over);
+void holt_walk_stop(struct holt_rows *rows, struct holt_walk *walk);
+
+/* Go to the next row. */
+void holt_walk_next(const struct holt_rows *rows, struct holt_walk *walk);
+
+/*--------------------------------------------------------------------
+ * Members */
+
+/* A copy in one block.  HOLT_ERR_NOMEM. */
 int holt__member_copy(struct holt_mem *mem, const struct holt_member *source,
                       struct holt_member *target);
 void holt__member_free(struct holt_mem *mem, struct holt_member *member);
-
 bool holt_member_equal(const struct holt_member *left,
                        const struct holt_member *right);
-
-/* Write a row of actor: born when its birth is new, exchanged for the row of
- * the same birth otherwise.  spec->seq must be greater than the seq of every
- * row of the actor that is not stale (the row becomes the last).  All or
- * nothing.
- *
- * HOLT_ERR_NOMEM      nothing was changed.
- * HOLT_ERR_MALFORMED  the birth is known under another key. */
-int holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
-                  const struct holt_row_spec *spec, struct holt_row **out);
-
-/* Take the row out and free it.  Cannot fail. */
-void holt_rows_remove(struct holt_rows *rows, struct holt_row *row);
-
-/* The actor's row of this birth, or NULL. */
-struct holt_row *holt_rows_born(const struct holt_rows *rows,
-                                const struct holt_actor *actor, uint64_t birth);
-
-/* The entry of a key (canonical bytes), or NULL. */
-struct holt_entry *holt_rows_entry(const struct holt_rows *rows,
-                                   const uint8_t *key, size_t key_size);
-
-/* The row that has the key in the view, or NULL.  Rows of actors that are not
- * shown and of owners known to be dead do not count. */
-struct holt_row *holt_entry_winner(const struct holt_entry *entry);
-
-/* The row of this actor in the entry, or NULL; with several, the newest. */
-struct holt_row *holt_entry_row_of(const struct holt_entry *entry,
-                                   const struct holt_actor *actor);
-
-/* True when left outranks right: the one order by which names are won. */
-bool holt_row_outranks(const struct holt_row *left,
-                       const struct holt_row *right);
-
-/* The process (id, serial) of the actor's node, or NULL. */
-struct holt_owner *holt_rows_owner(const struct holt_rows *rows,
-                                   const struct holt_actor *actor, uint32_t id,
-                                   uint32_t serial);
-
-/* The same, added without rows when it is not there.  HOLT_ERR_NOMEM. */
-int holt_rows_owner_add(struct holt_rows *rows, struct holt_actor *actor,
-                        uint32_t id, uint32_t serial, struct holt_owner **out);
-
-/* Take an owner without rows out of the store and free it.  Owners without a
- * host word go by themselves with their last row. */
-void holt_rows_owner_remove(struct holt_rows *rows, struct holt_owner *owner);
-
-/* How many names are in the view: exact once holt_rows_recount() has seen the
- * contested entries since an actor was last shown or hidden.  O(actors). */
-size_t holt_rows_count(const struct holt_rows *rows);
-
-/* Count the shown rows of a contested entry again. */
-void holt_rows_recount(struct holt_rows *rows, struct holt_entry *entry);
-
-void holt_walk_start(struct holt_rows *rows, struct holt_walk *walk,
-                     struct holt_row *at, bool over_owner);
-void holt_walk_stop(struct holt_rows *rows, struct holt_walk *walk);
 
 #endif /* HOLT_CORE_ROWS_H */

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* State: what a replica is made of, for the files that make it work.
  *
- *     replica.c   names: register, unregister, find; own rows and their deaths
- *     peer.c      links and sessions: up, down, hello
- *     sync.c      what arrives: deltas, acks, vectors
+ *     replica.c   names: register, unregister, update; deaths of processes
+ *     view.c      what is seen: find, lists, counts; conflicts
+ *     peer.c      links and sessions: up, down, hello, goodbye
+ *     sync.c      what arrives: deltas, acks, and to whom the rest goes
  *     stream.c    what leaves: poll, and the deltas of our own rows
+ *     vector.c    who holds what: vectors, the digest, in_sync
+ *     serve.c     a repair, on the side of who holds the rows
+ *     repair.c    a repair, on the side of who asks for them
  *
  * One actor is streamed to each peer: our own.  The stream is a sequence of
  * deltas, each of which takes the receiver from `after` to `to`:
@@ -18,20 +22,19 @@
  * whatever came and went in between costs nothing.  While more is to come the
  * receiver stands between two fixed sets (a row it was sent may have moved on,
  * beyond `to`), so only a clean delta, one with nothing behind it, makes `to`
- * its version.  A delta that starts from 0 is a repair: the receiver keeps what
- * it has in sight, takes the rows anew, and drops what was not sent again when
- * a clean delta ends it.  The receiver takes a delta only when its own cursor
- * is `after`; anything else is answered with its cursor, and the sender goes on
- * from there.  So the sender keeps little more than a cursor per peer.
+ * its version.  The receiver takes a delta only when its own cursor is `after`;
+ * anything else is answered with its cursor, and the sender goes on from there.
+ * So the sender keeps little more than a cursor per peer.  The cursor moves
+ * with each row: a message that ends half way has only been a shorter one.
  *
  * Each delta shows the rows as of the version at which it was encoded, and may
  * go on from an older one, never from a newer one, which lacks what has moved
  * on since: so it says as of when it is.
  *
- * The deltas of a repair need the deaths since the repair began, not those
- * since the cursor, which the log may have lost.  They would be wrong for a
- * copy that stands at the same cursor by another way, so they name the repair
- * by the version at which it began, and fit no other copy.
+ * Where the log of deaths does not reach back to a receiver's cursor, and for
+ * the rows of those who are not there to stream them, there are repairs:
+ * serve.c and repair.c.  A copy is streamed or repaired, never both: one that a
+ * repair has begun on is `torn` until a repair has ended on it.
  */
 #ifndef HOLT_CORE_STATE_H
 #define HOLT_CORE_STATE_H
@@ -53,6 +56,9 @@
 /* A gap is reported again after so long. */
 #define HOLT_NACK_MS 100u
 
+/* Vectors that a change of connectivity calls for leave so soon. */
+#define HOLT_VECTOR_SOON_MS 20u
+
 /* Hellos that nobody answers are repeated at a doubling interval, at most
  * 2^5 times vector_interval_ms. */
 #define HOLT_HELLO_DOUBLINGS 5u
@@ -61,19 +67,34 @@
  * our session for another one, or we take theirs: greet again. */
 #define HOLT_SILENT_INTERVALS 4u
 
+/* A repair that does not move for so many intervals is given up, by both. */
+#define HOLT_STALL_INTERVALS 4u
+
+/* Repairs at a time: asked for, and served. */
+#define HOLT_REPAIRS_MAX 16u
+#define HOLT_SERVES_MAX 16u
+
 /* While a delta is under way to a peer, fewer changes than this wait for its
  * acknowledgement and leave together: at once when idle, in batches under
  * load. */
 #define HOLT_HOLD_CHANGES 256u
 
 /* How much one poll does of what may take long: rows freed, entries looked
- * through; rows walked back over to find a cursor; deaths and rows encoded. */
+ * through; rows walked over to find a cursor; deaths and rows encoded. */
 #define HOLT_SLICE_ROWS 128u
 #define HOLT_SLICE_STEPS 4096u
 #define HOLT_SLICE_ITEMS 2048u
 
+/* What is under way to a peer, of one stream.  A mark grows with each message;
+ * acknowledging one acknowledges all before it. */
 struct holt_inflight {
-  uint64_t to;
+  uint64_t mark;
+  size_t bytes;
+};
+
+struct holt_window {
+  struct holt_inflight messages[HOLT_INFLIGHT_MAX];
+  uint32_t count;
   size_t bytes;
 };
 
@@ -84,45 +105,103 @@ struct holt_peer {
   uint64_t session;          /* Ours, for this link. */
   uint64_t remote_session;   /* Theirs; 0 until their hello. */
   uint64_t actor;            /* Theirs; 0 until their hello. */
+  uint8_t protocol;          /* Spoken in this session. */
   bool up;                   /* Their hello has come. */
   bool confirmed;            /* They know our session. */
   bool missing;              /* The replica behind the link has not shown up. */
   bool ended;                /* It is known to be gone: nobody to greet. */
   bool busy; /* Its link took nothing: wait for busy_until_ms. */
+  bool clock_known;
+  int64_t clock_offset_ms; /* Its wall clock less our monotonic one. */
+  int64_t clock_ms;        /* Its wall clock less ours, at its last word. */
+  uint64_t digest;         /* At its last word. */
+  uint64_t refused[HOLT_ERRORS_MAX];
 
   /* What is due. */
   bool hello_due;
   bool ack_due;
   bool ack_gap;
-  bool vector_due;
+  bool lost_due;
+  bool goodbye_due;
+  bool refusal_due; /* Of a repair: refused_actor and refused_token. */
+  uint64_t refused_actor;
+  uint64_t refused_token;
   uint32_t hello_count; /* Unanswered. */
   uint64_t hello_at_ms;
   uint64_t vector_at_ms;
+  uint32_t vector_slot; /* Where the next vector begins, if one is not enough */
+  uint64_t lost_at_ms;
   uint64_t busy_until_ms;
   uint64_t heard_at_ms; /* The last message of this session. */
   uint64_t missing_since_ms;
 
   /* Our stream to it. */
+  bool lost;       /* It needs a repair before it can be streamed to. */
   uint64_t cursor; /* Sent so far. */
   uint64_t acked;
-  uint64_t anew_at;      /* Our version when its copy began from 0; else 0. */
   struct holt_walk walk; /* The first row beyond the cursor, when active. */
   bool seeking;          /* The walk is still on its way back to the cursor. */
-  struct holt_inflight inflight[HOLT_INFLIGHT_MAX];
-  uint32_t inflight_count;
-  size_t inflight_bytes;
+  struct holt_window window;
 
   /* The last effect for it, to be undone when the link was busy. */
   enum {
     LAST_NOTHING,
     LAST_HELLO,
     LAST_ACK,
+    LAST_LOST,
+    LAST_GOODBYE,
+    LAST_REFUSAL,
+    LAST_REQUEST,
     LAST_VECTOR,
-    LAST_DELTA
+    LAST_DELTA,
+    LAST_PIECE
   } last;
   uint64_t last_cursor;
   size_t last_bytes;
   bool last_gap;
+  uint64_t last_token; /* Of a request or a piece. */
+};
+
+/* A repair that is being served: serve.c. */
+struct holt_serve {
+  struct holt_serve *next;
+  struct holt_peer *peer;
+  struct holt_actor *actor;
+  uint64_t token;
+  uint64_t base;
+  uint64_t cursor;   /* All rows up to there have been covered. */
+  uint64_t notes_to; /* And so many deaths told. */
+  uint64_t marks;    /* Messages sent. */
+  uint64_t moved_at_ms;
+  uint8_t epoch; /* Of the actor; another one ends this. */
+  bool last;     /* Its last piece has been sent. */
+  bool seeking;  /* The walk is on its way back to the cursor. */
+  struct holt_walk walk;
+  struct holt_deaths notes; /* Births, by the order of their deaths. */
+  uint64_t note_count;
+  struct holt_window window;
+  uint64_t before_cursor; /* To undo the last piece. */
+  uint64_t before_notes;
+  size_t before_bytes;
+};
+
+/* A repair that has been asked for: repair.c. */
+struct holt_repair {
+  struct holt_repair *next;
+  struct holt_peer *peer;
+  uint64_t actor_id;
+  struct holt_actor *actor; /* NULL until it is known. */
+  uint64_t token;
+  uint64_t base;
+  uint64_t after; /* All rows up to there are in. */
+  uint64_t notes; /* And so many deaths. */
+  bool begun;     /* The first piece has come. */
+  bool done;      /* The last one has: say so. */
+  bool due;       /* A request is to be sent. */
+  bool gap;       /* It asks to go on from here. */
+  uint64_t asked_at_ms;
+  uint64_t moved_at_ms;
+  struct holt_walk walk; /* Our first row that is not yet confirmed. */
 };
 
 /* A name lost by a local process, waiting for the host to tell it. */
@@ -130,6 +209,7 @@ struct holt_conflict {
   struct holt_conflict *next;
   struct holt_view loser; /* Key and value point into bytes. */
   struct holt_view winner;
+  bool replaced;
   size_t bytes_size;
   uint8_t bytes[]; /* key, value, winner's node. */
 };
@@ -143,64 +223,196 @@ struct holt_replica {
   struct holt_clock clock;
   uint64_t policy;
   uint64_t entropy;
+  uint64_t mono_ms; /* At the last call that said so. */
+  bool met;         /* It has caught up with a first peer. */
 
   struct holt_peer *peers;
   size_t peer_count;
   uint32_t next_peer;
   uint32_t turn; /* The peer served last, so that the next one is served. */
 
-  struct holt_owner *dead_owners; /* Their rows go in slices. */
+  struct holt_serve *serves;
+  size_t serve_count;
+  struct holt_repair *repairs;
+  size_t repair_count;
+
+  uint32_t dead_owners; /* Their rows go in slices. */
   struct holt_conflict *conflicts;
   struct holt_conflict **conflicts_end;
   struct holt_conflict *conflict_out; /* Handed out by the last poll. */
-  struct holt_actor *applying;        /* A delta of it is half applied. */
-  bool gone_actors;                   /* Some wait to be freed. */
-  bool quiet;                         /* poll has said NONE. */
+  uint64_t memory_at_ms; /* There was none for a conflict: try again then. */
+  bool gone_actors;      /* Some wait to be freed. */
+  bool quiet;            /* poll has said NONE. */
+  int goodbye;           /* 0, or what all are to be told. */
 
   struct holt_buf out;
+  struct holt_buf live; /* A live set in the making. */
   struct holt_target targets[HOLT_PEERS_MAX];
   struct holt_counters counters;
 };
 
 /* replica.c */
 
-/* If our row of this entry has been outranked by a row in view: remove it and
- * queue the news for its process. */
-void holt__entry_settle(struct holt_replica *replica, struct holt_entry *entry);
-
-/* An actor was shown or hidden: look through the contested entries anew. */
-void holt__view_changed(struct holt_replica *replica);
+/* Remove a row of our own: it takes a seq and is noted in the deaths. */
+void holt__own_remove(struct holt_replica *replica, uint32_t row);
 
 /* The actor will not be back: hide it, free its rows in slices. */
 void holt__actor_end(struct holt_replica *replica, struct holt_actor *actor);
 
-/* Begin the copy of an actor again from 0; what is in view stays until then.  A
- * message that is half applied to it is void. */
-void holt__actor_restart(struct holt_replica *replica,
-                         struct holt_actor *actor);
+/* Show the actor if it is connected and its copy has come to what its hello
+ * promised. */
+void holt__actor_show(struct holt_replica *replica, struct holt_actor *actor,
+                      const struct holt_time *now);
 
-/* Do a slice of what waits: dead owners, gone actors, contested entries.
+/* The actor is not to be seen for now: gone from the view at once, at a cost
+ * that does not depend on how many rows it has. */
+void holt__actor_lost(struct holt_replica *replica, struct holt_actor *actor,
+                      uint64_t now_ms);
+
+/* Do a slice of what waits: dead owners, gone actors, shared keys.
  * True when more is left. */
 bool holt__background(struct holt_replica *replica, uint64_t now_ms);
 bool holt__background_waits(const struct holt_replica *replica);
 
-void holt__refuse(struct holt_replica *replica, int error);
+/* Count what was refused; peer may be NULL. */
+void holt__refuse(struct holt_replica *replica, struct holt_peer *peer,
+                  int error);
 uint64_t holt__random(struct holt_replica *replica);
+
+/* view.c */
+
+/* If our rows of this row's key have been outranked by a row in view: remove
+ * them and queue the news for their processes. */
+void holt__key_settle(struct holt_replica *replica, uint32_t row);
+void holt__conflict_free(struct holt_replica *replica,
+                         struct holt_conflict *conflict);
+void holt__view_of(const struct holt_replica *replica,
+                   const struct holt_row *row, struct holt_view *view);
 
 /* peer.c */
 struct holt_peer *holt__peer_by_id(const struct holt_replica *replica,
                                    uint32_t id);
+struct holt_peer *holt__peer_by_member(const struct holt_replica *replica,
+                                       const struct holt_member *member);
 void holt__peer_drop(struct holt_replica *replica, struct holt_peer *peer,
                      uint64_t now_ms);
+
+/* The peer that streams this actor to us, or NULL. */
+struct holt_peer *holt__peer_of_actor(const struct holt_replica *replica,
+                                      const struct holt_actor *actor);
 
 /* Nothing has come from the peer for too long: hide its actor.  A link that is
  * there is kept, and greeted until it answers. */
 void holt__peer_give_up(struct holt_replica *replica, struct holt_peer *peer,
                         uint64_t now_ms);
 
-/* Begin our stream to the peer at this cursor, or at 0 when it is not one that
- * we can go on from. */
+/* Begin our stream to the peer at this cursor; when the log of deaths does not
+ * reach back so far, it is lost instead. */
 void holt__peer_rewind(struct holt_replica *replica, struct holt_peer *peer,
                        uint64_t cursor);
+
+/* Have a vector sent to all before long. */
+void holt__peers_changed(struct holt_replica *replica, uint64_t now_ms);
+
+/* What the peer says of its clock. */
+void holt__peer_clock(struct holt_replica *replica, struct holt_peer *peer,
+                      uint64_t wall_ms, const struct holt_time *now);
+int holt__apply_bye(struct holt_replica *replica, const struct holt_bye *bye,
+                    struct holt_peer *peer, uint64_t now_ms);
+
+/* stream.c */
+bool holt__window_has_room(const struct holt_replica *replica,
+                           const struct holt_window *window);
+void holt__window_sent(struct holt_window *window, uint64_t mark, size_t bytes);
+void holt__window_acked(struct holt_window *window, uint64_t mark);
+
+/* The last message is taken back; the one before had this mark. */
+void holt__window_undo(struct holt_window *window, uint64_t mark, size_t bytes);
+
+/* Aim an effect at one more peer. */
+void holt__target(struct holt_replica *replica, struct holt_effect *effect,
+                  const struct holt_peer *peer);
+
+/* It is what replica->out holds. */
+void holt__effect_bytes(struct holt_replica *replica,
+                        struct holt_effect *effect, enum holt_effect_type type);
+
+/* Leave the peer alone for a while. */
+void holt__peer_wait(struct holt_peer *peer, uint64_t now_ms);
+
+/* sync.c */
+
+/* Say that something is missing, but not once for each message behind it. */
+void holt__report_gap(struct holt_replica *replica, struct holt_peer *peer,
+                      struct holt_actor *actor, uint64_t now_ms);
+
+/* Put a row that has come; what it does to the view follows. */
+int holt__row_put(struct holt_replica *replica, struct holt_actor *actor,
+                  const struct holt_row_spec *spec,
+                  const struct holt_time *now);
+
+/* vector.c */
+bool holt__vector_send(struct holt_replica *replica, struct holt_peer *peer,
+                       struct holt_effect *effect, const struct holt_time *now);
+int holt__vector_apply(struct holt_replica *replica,
+                       const struct holt_message *message,
+                       struct holt_peer *peer, const struct holt_time *now);
+uint64_t holt__digest(const struct holt_replica *replica);
+
+/* serve.c */
+int holt__serve_request(struct holt_replica *replica, struct holt_peer *peer,
+                        const struct holt_request *request, uint64_t now_ms);
+
+/* The next piece for this peer, or the refusal of one.  False: nothing. */
+bool holt__serve_send(struct holt_replica *replica, struct holt_peer *peer,
+                      struct holt_effect *effect, uint64_t now_ms);
+bool holt__serve_wants(const struct holt_replica *replica,
+                       const struct holt_peer *peer);
+void holt__serve_busy(struct holt_replica *replica,
+                      const struct holt_peer *peer);
+
+/* A repair of this actor is being served to this peer. */
+bool holt__serves(const struct holt_replica *replica,
+                  const struct holt_peer *peer, const struct holt_actor *actor);
+
+/* End those of a peer, of an actor, or of both; NULL: any. */
+void holt__serves_end(struct holt_replica *replica,
+                      const struct holt_peer *peer,
+                      const struct holt_actor *actor);
+
+/* End those that do not move; when the next of them will be due. */
+void holt__serves_expire(struct holt_replica *replica, uint64_t now_ms);
+uint64_t holt__serves_due_ms(const struct holt_replica *replica);
+
+/* For struct holt_rows. */
+void holt__serve_death(void *user, const struct holt_actor *actor, uint64_t seq,
+                       uint64_t birth);
+
+/* repair.c */
+
+/* Ask this peer, which holds the actor at this version, for a repair, unless
+ * one runs already or there are too many.  actor may be unknown: NULL. */
+void holt__repair_ask(struct holt_replica *replica, struct holt_peer *peer,
+                      uint64_t actor_id, uint64_t version, uint64_t now_ms);
+int holt__repair_apply(struct holt_replica *replica,
+                       struct holt_message *message, struct holt_peer *peer,
+                       const struct holt_time *now, size_t *budget);
+bool holt__repair_send(struct holt_replica *replica, struct holt_peer *peer,
+                       struct holt_effect *effect, uint64_t now_ms);
+bool holt__repair_wants(const struct holt_replica *replica,
+                        const struct holt_peer *peer);
+void holt__repair_busy(struct holt_replica *replica,
+                       const struct holt_peer *peer);
+
+/* Let go of the repair from a peer, of an actor, or both; NULL: any. */
+void holt__repairs_end(struct holt_replica *replica,
+                       const struct holt_peer *peer,
+                       const struct holt_actor *actor);
+
+/* Ask again, or let go, where nothing comes; when that is due next. */
+void holt__repairs_expire(struct holt_replica *replica, uint64_t now_ms);
+uint64_t holt__repairs_due_ms(const struct holt_replica *replica);
+const struct holt_repair *holt__repair_of(const struct holt_replica *replica,
+                                          const struct holt_actor *actor);
 
 #endif /* HOLT_CORE_STATE_H */

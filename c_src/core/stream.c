@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What leaves: the effects, one a call. */
+#include <string.h>
+
 #include "invariant.h"
 #include "state.h"
 
@@ -11,73 +13,59 @@
 static bool
 seek(struct holt_replica *replica, struct holt_peer *peer)
 {
-  if (peer->walk.active && !peer->seeking && peer->walk.at != NULL) {
+  const struct holt_rows *const rows = &replica->rows;
+  if (peer->walk.active && !peer->seeking && peer->walk.at != 0) {
     return true;
   }
-  struct holt_row *at = peer->seeking ? peer->walk.at : NULL;
+  uint32_t at = peer->seeking ? peer->walk.at : 0;
   holt_walk_stop(&replica->rows, &peer->walk);
-  if (peer->cursor == 0) {
-    holt_walk_start(&replica->rows, &peer->walk, replica->self->rows_head,
-                    false);
-    return true;
-  }
-  for (size_t steps = 0; steps < HOLT_SLICE_STEPS; steps++) {
-    struct holt_row *const before =
-      at != NULL ? at->actor_prev : replica->self->rows_tail;
-    if (before == NULL || before->seq <= peer->cursor) {
-      peer->seeking = false;
-      holt_walk_start(&replica->rows, &peer->walk, at, false);
-      return true;
+  for (size_t steps = 0; peer->cursor > 0; steps++) {
+    const uint32_t before =
+      at != 0 ? holt_row_at(rows, at)->seq_prev : replica->self->rows_tail;
+    if (before == 0 ||
+        holt_row_seq(holt_row_at(rows, before)) <= peer->cursor) {
+      break;
+    }
+    if (steps == HOLT_SLICE_STEPS) {
+      peer->seeking = true;
+      holt_walk_start(&replica->rows, &peer->walk, at, HOLT_WALK_SEQ);
+      return false;
     }
     at = before;
   }
-  peer->seeking = true;
-  holt_walk_start(&replica->rows, &peer->walk, at, false);
-  return false;
-}
-
-static void
-spec_of(const struct holt_row *row, struct holt_row_spec *spec)
-{
-  *spec = (struct holt_row_spec){ .seq = row->seq,
-                                  .birth = row->birth,
-                                  .stamp = row->stamp,
-                                  .value_stamp = row->value_stamp,
-                                  .key = row->entry->key,
-                                  .key_size = row->entry->key_size,
-                                  .value = row->value,
-                                  .value_size = row->value_size,
-                                  .owner_id = row->owner->id,
-                                  .owner_serial = row->owner->serial };
+  peer->seeking = false;
+  holt_walk_start(&replica->rows, &peer->walk,
+                  peer->cursor == 0 ? replica->self->rows_head : at,
+                  HOLT_WALK_SEQ);
+  return true;
 }
 
 /* Encode rows and deaths after cursor, by seq, until there are no more or the
- * message is full.  *row is the first row beyond the cursor and becomes the
+ * message is full.  *at is the first row beyond the cursor and becomes the
  * first that did not fit.  Returns the end of the range; *clean: nothing is
  * behind it. */
 static uint64_t
 encode_range(struct holt_replica *replica, struct holt_delta_writer *writer,
-             struct holt_row **row, bool *clean)
+             uint32_t *at, bool *clean)
 {
   const struct holt_deaths *const deaths = &replica->deaths;
+  const size_t bytes_max = replica->tuning.message_bytes_max;
   const uint64_t after = writer->after;
   size_t death = holt_deaths_after(deaths, after);
   uint64_t to = after;
   for (size_t items = 0;; items++) {
-    const uint64_t row_seq = *row != NULL ? (*row)->seq : UINT64_MAX;
+    const struct holt_row *const row =
+      *at != 0 ? holt_row_at(&replica->rows, *at) : NULL;
+    const uint64_t row_seq = row != NULL ? holt_row_seq(row) : UINT64_MAX;
     const uint64_t death_seq =
       death < deaths->count ? holt_deaths_get(deaths, death)->at : UINT64_MAX;
-    if (row_seq == UINT64_MAX && death_seq == UINT64_MAX) {
-      *clean = true;
+    *clean = row_seq == UINT64_MAX && death_seq == UINT64_MAX;
+    if (*clean) {
       return replica->self->version;
     }
-    *clean = false;
-    if (items >= HOLT_SLICE_ITEMS) {
-      return to;
-    }
-    if (writer->out->size + HOLT_DELTA_ROW_BYTES_MAX >
-          replica->tuning.message_bytes_max &&
-        to > after) {
+    if (items >= HOLT_SLICE_ITEMS ||
+        (writer->out->size + HOLT_DELTA_ROW_BYTES_MAX > bytes_max &&
+         to > after)) {
       return to;
     }
     if (death_seq < row_seq) {
@@ -90,35 +78,85 @@ encode_range(struct holt_replica *replica, struct holt_delta_writer *writer,
       continue;
     }
     struct holt_row_spec spec;
-    spec_of(*row, &spec);
+    holt_row_spec_of(&replica->rows, row, &spec);
     const size_t size = writer->out->size + spec.key_size + spec.value_size +
                         HOLT_DELTA_ROW_BYTES_MAX;
-    if (size > replica->tuning.message_bytes_max && to > after) {
+    if (size > bytes_max && to > after) {
       return to;
     }
     holt_delta_row(writer, &spec);
     to = row_seq;
-    *row = (*row)->actor_next;
+    *at = row->seq_next;
+  }
+}
+
+/*--------------------------------------------------------------------
+ * Windows */
+
+bool
+holt__window_has_room(const struct holt_replica *replica,
+                      const struct holt_window *window)
+{
+  return window->bytes < replica->tuning.window_bytes;
+}
+
+void
+holt__window_sent(struct holt_window *window, uint64_t mark, size_t bytes)
+{
+  window->bytes += bytes;
+  if (window->count == HOLT_INFLIGHT_MAX) {
+    bytes += window->messages[--window->count].bytes;
+  }
+  window->messages[window->count++] =
+    (struct holt_inflight){ .mark = mark, .bytes = bytes };
+}
+
+void
+holt__window_acked(struct holt_window *window, uint64_t mark)
+{
+  uint32_t acked = 0;
+  while (acked < window->count && window->messages[acked].mark <= mark) {
+    window->bytes -= window->messages[acked].bytes;
+    acked++;
+  }
+  window->count -= acked;
+  memmove(window->messages, window->messages + acked,
+          window->count * sizeof *window->messages);
+}
+
+void
+holt__window_undo(struct holt_window *window, uint64_t mark, size_t bytes)
+{
+  holt_assert(window->count > 0);
+  struct holt_inflight *const newest = &window->messages[window->count - 1];
+  holt_assert(newest->bytes >= bytes);
+
+  newest->bytes -= bytes;
+  newest->mark = mark;
+  window->bytes -= bytes;
+  if (newest->bytes == 0) {
+    window->count--;
   }
 }
 
 /*--------------------------------------------------------------------
  * One effect for one peer */
 
-static void
-target(struct holt_replica *replica, struct holt_effect *effect,
-       const struct holt_peer *peer)
+void
+holt__target(struct holt_replica *replica, struct holt_effect *effect,
+             const struct holt_peer *peer)
 {
   struct holt_target *const into = &replica->targets[effect->target_count++];
-  const struct holt_header header = { .to_session = peer->remote_session,
+  const struct holt_header header = { .version = peer->protocol,
+                                      .to_session = peer->remote_session,
                                       .from_session = peer->session };
   into->peer = peer->id;
   holt_header_encode(into->header, &header);
 }
 
-static void
-effect_bytes(struct holt_replica *replica, struct holt_effect *effect,
-             enum holt_effect_type type)
+void
+holt__effect_bytes(struct holt_replica *replica, struct holt_effect *effect,
+                   enum holt_effect_type type)
 {
   effect->type = type;
   effect->targets = replica->targets;
@@ -144,22 +182,24 @@ actor_of(const struct holt_replica *replica, const struct holt_peer *peer)
 
 static bool
 send_hello(struct holt_replica *replica, struct holt_peer *peer,
-           struct holt_effect *effect, uint64_t now_ms)
+           struct holt_effect *effect, const struct holt_time *now)
 {
   const struct holt_actor *const theirs = actor_of(replica, peer);
-  const struct holt_hello hello = { .version_min = HOLT_PROTOCOL_VERSION,
-                                    .version_max = HOLT_PROTOCOL_VERSION,
-                                    .member = replica->self->member,
-                                    .actor = replica->self->id,
-                                    .creation = replica->self->creation,
-                                    .session = peer->session,
-                                    .known_session = peer->remote_session,
-                                    .policy = replica->policy,
-                                    .version = replica->self->version,
-                                    .have_actor =
-                                      theirs != NULL ? theirs->id : 0,
-                                    .have_cursor =
-                                      theirs != NULL ? theirs->cursor : 0 };
+  const struct holt_hello hello = {
+    .version_min = HOLT_PROTOCOL_MIN,
+    .version_max = HOLT_PROTOCOL_MAX,
+    .member = replica->self->member,
+    .actor = replica->self->id,
+    .creation = replica->self->creation,
+    .session = peer->session,
+    .known_session = peer->remote_session,
+    .policy = replica->policy,
+    .wall_ms = now->wall_ms,
+    .version = replica->self->version,
+    .have_actor = theirs != NULL ? theirs->id : 0,
+    .have_cursor = theirs != NULL ? theirs->cursor : 0,
+    .have_torn = theirs != NULL && theirs->torn
+  };
   holt_buf_clear(&replica->out);
   if (holt_hello_encode(&replica->out, &hello) != 0) {
     return false;
@@ -170,10 +210,10 @@ send_hello(struct holt_replica *replica, struct holt_peer *peer,
   peer->hello_due = false;
   peer->hello_count++;
   peer->hello_at_ms =
-    now_ms + (replica->tuning.vector_interval_ms << doublings);
+    now->mono_ms + (replica->tuning.vector_interval_ms << doublings);
   peer->last = LAST_HELLO;
-  target(replica, effect, peer);
-  effect_bytes(replica, effect, HOLT_EFFECT_HELLO);
+  holt__target(replica, effect, peer);
+  holt__effect_bytes(replica, effect, HOLT_EFFECT_HELLO);
   return true;
 }
 
@@ -197,33 +237,50 @@ send_ack(struct holt_replica *replica, struct holt_peer *peer,
   peer->last = LAST_ACK;
   peer->last_gap = peer->ack_gap;
   peer->ack_gap = false;
-  target(replica, effect, peer);
-  effect_bytes(replica, effect, HOLT_EFFECT_SEND);
+  holt__target(replica, effect, peer);
+  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
+  return true;
+}
+
+/* The stream cannot go on from where the peer stands. */
+static bool
+send_lost(struct holt_replica *replica, struct holt_peer *peer,
+          struct holt_effect *effect, uint64_t now_ms)
+{
+  const struct holt_lost lost = { .actor = replica->self->id,
+                                  .base = replica->deaths.base };
+  holt_buf_clear(&replica->out);
+  if (holt_lost_encode(&replica->out, &lost) != 0) {
+    return false;
+  }
+  peer->lost_at_ms = now_ms + replica->tuning.vector_interval_ms;
+  peer->last = LAST_LOST;
+  holt__target(replica, effect, peer);
+  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
   return true;
 }
 
 static bool
-send_vector(struct holt_replica *replica, struct holt_peer *peer,
-            struct holt_effect *effect, uint64_t now_ms)
+send_goodbye(struct holt_replica *replica, struct holt_peer *peer,
+             struct holt_effect *effect)
 {
-  const struct holt_vector_item item = { .actor = replica->self->id,
-                                         .version = replica->self->version,
-                                         .sent = peer->cursor };
+  const struct holt_bye bye = { .actor = replica->self->id,
+                                .goodbye =
+                                  (enum holt_goodbye)replica->goodbye };
   holt_buf_clear(&replica->out);
-  if (holt_vector_encode(&replica->out, &item, 1) != 0) {
+  if (holt_bye_encode(&replica->out, &bye) != 0) {
     return false;
   }
-  peer->vector_due = false;
-  peer->vector_at_ms = now_ms + replica->tuning.vector_interval_ms;
-  peer->last = LAST_VECTOR;
-  target(replica, effect, peer);
-  effect_bytes(replica, effect, HOLT_EFFECT_SEND);
+  peer->goodbye_due = false;
+  peer->last = LAST_GOODBYE;
+  holt__target(replica, effect, peer);
+  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
   return true;
 }
 
 /* Leave the peer alone for a while. */
-static void
-wait(struct holt_peer *peer, uint64_t now_ms)
+void
+holt__peer_wait(struct holt_peer *peer, uint64_t now_ms)
 {
   peer->busy = true;
   peer->busy_until_ms = now_ms + HOLT_BUSY_MS;
@@ -233,8 +290,9 @@ wait(struct holt_peer *peer, uint64_t now_ms)
 static bool
 takes_delta(const struct holt_replica *replica, const struct holt_peer *peer)
 {
-  return peer->up && !peer->busy && peer->cursor < replica->self->version &&
-         peer->inflight_bytes < replica->tuning.window_bytes;
+  return peer->up && !peer->busy && !peer->lost &&
+         peer->cursor < replica->self->version &&
+         holt__window_has_room(replica, &peer->window);
 }
 
 /* And should be: see HOLT_HOLD_CHANGES. */
@@ -242,45 +300,24 @@ static bool
 wants_delta(const struct holt_replica *replica, const struct holt_peer *peer)
 {
   return takes_delta(replica, peer) &&
-         (peer->inflight_count == 0 ||
+         (peer->window.count == 0 ||
           replica->self->version - peer->cursor >= HOLT_HOLD_CHANGES);
 }
 
 static void
 delta_sent(struct holt_replica *replica, struct holt_peer *peer, uint64_t to,
-           size_t bytes, struct holt_row *row, bool clean)
+           size_t bytes, uint32_t row, bool clean)
 {
   peer->last = LAST_DELTA;
   peer->last_cursor = peer->cursor;
   peer->last_bytes = bytes;
-  if (peer->cursor == 0) {
-    peer->anew_at = replica->self->version;
-  }
   peer->cursor = to;
-  if (peer->inflight_count == HOLT_INFLIGHT_MAX) {
-    peer->inflight_count--;
-    bytes += peer->inflight[peer->inflight_count].bytes;
-    peer->inflight_bytes -= peer->inflight[peer->inflight_count].bytes;
-  }
-  peer->inflight[peer->inflight_count++] =
-    (struct holt_inflight){ .to = to, .bytes = bytes };
-  peer->inflight_bytes += bytes;
+  holt__window_sent(&peer->window, to, bytes);
   peer->seeking = false;
   holt_walk_stop(&replica->rows, &peer->walk);
   if (!clean) {
-    holt_walk_start(&replica->rows, &peer->walk, row, false);
+    holt_walk_start(&replica->rows, &peer->walk, row, HOLT_WALK_SEQ);
   }
-}
-
-/* Whether the log still has every death that this peer has to hear of: those
- * after its cursor, or, while its copy is made anew, those of rows sent since
- * that began.  Without the second a copy that takes more than one message would
- * begin again with each. */
-static bool
-log_reaches(const struct holt_replica *replica, const struct holt_peer *peer)
-{
-  const uint64_t base = replica->deaths.base;
-  return peer->cursor == 0 || peer->cursor >= base || peer->anew_at >= base;
 }
 
 /* One delta for this peer, and for all others that stand at the same place:
@@ -289,35 +326,43 @@ static bool
 send_delta(struct holt_replica *replica, struct holt_peer *peer,
            struct holt_effect *effect, uint64_t now_ms)
 {
-  if (!log_reaches(replica, peer)) {
-    holt__peer_rewind(replica, peer, 0);
+  if (peer->cursor < replica->deaths.base) {
+    /* The log has forgotten deaths that this peer has to hear of. */
+    holt__peer_rewind(replica, peer, peer->cursor);
+    return false;
   }
   if (!seek(replica, peer)) {
     return false;
   }
-  struct holt_row *row = peer->walk.at;
+  uint32_t row = peer->walk.at;
   struct holt_delta_writer writer;
   bool clean;
   holt_buf_clear(&replica->out);
   holt_delta_begin(&writer, &replica->out, replica->self->id, peer->cursor);
   const uint64_t after = peer->cursor;
-  const uint64_t anew =
-    after != 0 && after < replica->deaths.base ? peer->anew_at : 0;
   const uint64_t to = encode_range(replica, &writer, &row, &clean);
-  if (holt_delta_end(&writer, to, replica->self->version, anew) != 0) {
-    wait(peer, now_ms); /* No memory: perhaps later. */
+  if (holt_delta_end(&writer, to, replica->self->version) != 0) {
+    holt__peer_wait(peer, now_ms); /* No memory: perhaps later. */
     return false;
   }
   for (struct holt_peer *other = replica->peers; other != NULL;
        other = other->next) {
-    if (other->cursor == after && takes_delta(replica, other) &&
-        (anew == 0 || other->anew_at == anew)) {
-      target(replica, effect, other);
+    if (other->cursor == after && takes_delta(replica, other)) {
+      holt__target(replica, effect, other);
       delta_sent(replica, other, to, replica->out.size, row, clean);
     }
   }
-  effect_bytes(replica, effect, HOLT_EFFECT_SEND);
+  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
   return true;
+}
+
+/* A lost peer is told so until it asks for the repair that it needs. */
+static uint64_t
+lost_at(const struct holt_replica *replica, const struct holt_peer *peer)
+{
+  return !peer->lost || holt__serves(replica, peer, replica->self)
+           ? UINT64_MAX
+           : peer->lost_at_ms;
 }
 
 static uint64_t
@@ -327,15 +372,10 @@ silent_at(const struct holt_replica *replica, const struct holt_peer *peer)
          HOLT_SILENT_INTERVALS * replica->tuning.vector_interval_ms;
 }
 
-/* What this peer needs first: presence before data. */
-static bool
-serve(struct holt_replica *replica, struct holt_peer *peer,
-      struct holt_effect *effect, uint64_t now_ms)
+/* Who has heard nothing for too long is greeted again. */
+static void
+greet(struct holt_replica *replica, struct holt_peer *peer, uint64_t now_ms)
 {
-  peer->busy = peer->busy && now_ms < peer->busy_until_ms;
-  if (peer->busy) {
-    return false;
-  }
   if (peer->up && peer->confirmed && now_ms >= silent_at(replica, peer)) {
     peer->confirmed = false;
     peer->hello_count = 0;
@@ -344,20 +384,38 @@ serve(struct holt_replica *replica, struct holt_peer *peer,
   if (!peer->confirmed && now_ms >= peer->hello_at_ms) {
     peer->hello_due = true;
   }
+}
+
+/* What this peer needs first: presence before data. */
+static bool
+serve(struct holt_replica *replica, struct holt_peer *peer,
+      struct holt_effect *effect, const struct holt_time *now)
+{
+  const uint64_t now_ms = now->mono_ms;
+  peer->busy = peer->busy && now_ms < peer->busy_until_ms;
+  if (peer->busy) {
+    return false;
+  }
+  if (replica->goodbye != 0) {
+    return peer->goodbye_due && send_goodbye(replica, peer, effect);
+  }
+  greet(replica, peer, now_ms);
   if (peer->hello_due && now_ms >= peer->hello_at_ms &&
-      send_hello(replica, peer, effect, now_ms)) {
+      send_hello(replica, peer, effect, now)) {
     return true;
   }
   if (!peer->up) {
     return false;
   }
-  if (now_ms >= peer->vector_at_ms) {
-    peer->vector_due = true;
-  }
   return (peer->ack_due && send_ack(replica, peer, effect)) ||
-         (peer->vector_due && send_vector(replica, peer, effect, now_ms)) ||
+         (now_ms >= peer->vector_at_ms &&
+          holt__vector_send(replica, peer, effect, now)) ||
+         (now_ms >= lost_at(replica, peer) &&
+          send_lost(replica, peer, effect, now_ms)) ||
+         holt__repair_send(replica, peer, effect, now_ms) ||
          (wants_delta(replica, peer) &&
-          send_delta(replica, peer, effect, now_ms));
+          send_delta(replica, peer, effect, now_ms)) ||
+         holt__serve_send(replica, peer, effect, now_ms);
 }
 
 /*--------------------------------------------------------------------
@@ -368,8 +426,7 @@ hand_out_conflict(struct holt_replica *replica, struct holt_effect *effect)
 {
   struct holt_conflict *const conflict = replica->conflicts;
   if (replica->conflict_out != NULL) {
-    holt_mem_free(replica->mem, replica->conflict_out,
-                  sizeof *conflict + replica->conflict_out->bytes_size);
+    holt__conflict_free(replica, replica->conflict_out);
     replica->conflict_out = NULL;
   }
   if (conflict == NULL) {
@@ -383,6 +440,7 @@ hand_out_conflict(struct holt_replica *replica, struct holt_effect *effect)
   effect->type = HOLT_EFFECT_CONFLICT;
   effect->loser = conflict->loser;
   effect->winner = conflict->winner;
+  effect->replaced = conflict->replaced;
   return true;
 }
 
@@ -402,14 +460,14 @@ give_up_missing(struct holt_replica *replica, uint64_t now_ms)
 
 static bool
 serve_peers(struct holt_replica *replica, struct holt_effect *effect,
-            uint64_t now_ms)
+            const struct holt_time *now)
 {
   /* The list is by descending id: those below the last turn first. */
   for (int round = 0; round < 2; round++) {
     for (struct holt_peer *peer = replica->peers; peer != NULL;
          peer = peer->next) {
-      const bool now = (peer->id < replica->turn) == (round == 0);
-      if (now && serve(replica, peer, effect, now_ms)) {
+      const bool turn = (peer->id < replica->turn) == (round == 0);
+      if (turn && serve(replica, peer, effect, now)) {
         replica->turn = peer->id;
         return true;
       }
@@ -430,36 +488,56 @@ earlier(uint64_t left, uint64_t right)
   return left < right ? left : right;
 }
 
+/* Something for this peer waits for nothing but a poll. */
+static bool
+wants_now(const struct holt_replica *replica, const struct holt_peer *peer)
+{
+  return peer->ack_due || wants_delta(replica, peer) ||
+         holt__repair_wants(replica, peer) || holt__serve_wants(replica, peer);
+}
+
+static uint64_t
+peer_timeout_ms(const struct holt_replica *replica,
+                const struct holt_peer *peer, uint64_t now_ms)
+{
+  uint64_t due = UINT64_MAX;
+  if (replica->goodbye != 0) {
+    due = peer->goodbye_due ? 0 : UINT64_MAX;
+  } else {
+    if (!peer->confirmed || peer->hello_due) {
+      due = earlier(due, until(peer->hello_at_ms, now_ms));
+    }
+    if (peer->up) {
+      due = earlier(due, until(peer->vector_at_ms, now_ms));
+      due = earlier(due, until(lost_at(replica, peer), now_ms));
+      if (peer->confirmed) {
+        due = earlier(due, until(silent_at(replica, peer), now_ms));
+      }
+      due = wants_now(replica, peer) ? 0 : due;
+    }
+  }
+  if (peer->busy) {
+    due = until(peer->busy_until_ms, now_ms);
+  }
+  if (peer->missing) {
+    due = earlier(
+      due, until(peer->missing_since_ms + replica->tuning.replica_restart_ms,
+                 now_ms));
+  }
+  return due;
+}
+
 static uint64_t
 timeout_ms(const struct holt_replica *replica, uint64_t now_ms)
 {
   uint64_t timeout = replica->tuning.forget_after_ms;
   for (const struct holt_peer *peer = replica->peers; peer != NULL;
        peer = peer->next) {
-    uint64_t due = UINT64_MAX;
-    if (!peer->confirmed || peer->hello_due) {
-      due = earlier(due, until(peer->hello_at_ms, now_ms));
-    }
-    if (peer->up) {
-      due = earlier(due, until(peer->vector_at_ms, now_ms));
-      if (peer->confirmed) {
-        due = earlier(due, until(silent_at(replica, peer), now_ms));
-      }
-      if (peer->ack_due || peer->vector_due || wants_delta(replica, peer)) {
-        due = 0;
-      }
-    }
-    if (peer->busy) {
-      due = until(peer->busy_until_ms, now_ms);
-    }
-    if (peer->missing) {
-      due = earlier(
-        due, until(peer->missing_since_ms + replica->tuning.replica_restart_ms,
-                   now_ms));
-    }
-    timeout = earlier(timeout, due);
+    timeout = earlier(timeout, peer_timeout_ms(replica, peer, now_ms));
   }
-  return timeout;
+  timeout = earlier(timeout, until(holt__serves_due_ms(replica), now_ms));
+  timeout = earlier(timeout, until(holt__repairs_due_ms(replica), now_ms));
+  return earlier(timeout, until(replica->memory_at_ms, now_ms));
 }
 
 void
@@ -469,11 +547,13 @@ holt_replica_poll(struct holt_replica *replica, const struct holt_time *now,
   const uint64_t now_ms = now->mono_ms;
   *effect = (struct holt_effect){ .type = HOLT_EFFECT_NONE };
   replica->quiet = false;
+  replica->mono_ms = now_ms;
 
   give_up_missing(replica, now_ms);
+  holt__serves_expire(replica, now_ms);
+  holt__repairs_expire(replica, now_ms);
   const bool more = holt__background(replica, now_ms);
-  if (hand_out_conflict(replica, effect) ||
-      serve_peers(replica, effect, now_ms)) {
+  if (hand_out_conflict(replica, effect) || serve_peers(replica, effect, now)) {
     return;
   }
   effect->timeout_ms = more ? 0 : timeout_ms(replica, now_ms);
@@ -489,8 +569,10 @@ holt_replica_wake(struct holt_replica *replica)
   bool work = replica->conflicts != NULL || holt__background_waits(replica);
   for (const struct holt_peer *peer = replica->peers; peer != NULL && !work;
        peer = peer->next) {
-    work = wants_delta(replica, peer) ||
-           (!peer->busy && (peer->hello_due || peer->ack_due));
+    work = !peer->busy &&
+           (replica->goodbye != 0
+              ? peer->goodbye_due
+              : peer->hello_due || (peer->up && wants_now(replica, peer)));
   }
   replica->quiet = !work;
   return work;
@@ -499,17 +581,10 @@ holt_replica_wake(struct holt_replica *replica)
 static void
 delta_undo(struct holt_replica *replica, struct holt_peer *peer)
 {
-  if (peer->inflight_count == 0) {
+  if (peer->window.count == 0) {
     return; /* It has been acknowledged, or the stream has begun anew. */
   }
-  struct holt_inflight *const newest =
-    &peer->inflight[peer->inflight_count - 1];
-  newest->bytes -= peer->last_bytes;
-  newest->to = peer->last_cursor;
-  if (newest->bytes == 0) {
-    peer->inflight_count--;
-  }
-  peer->inflight_bytes -= peer->last_bytes;
+  holt__window_undo(&peer->window, peer->last_cursor, peer->last_bytes);
   peer->cursor = peer->last_cursor;
   peer->seeking = false;
   holt_walk_stop(&replica->rows, &peer->walk);
@@ -524,7 +599,7 @@ holt_replica_peer_busy(struct holt_replica *replica, uint32_t id,
   if (peer == NULL) {
     return;
   }
-  wait(peer, now->mono_ms);
+  holt__peer_wait(peer, now->mono_ms);
   switch (peer->last) {
   case LAST_NOTHING:
     break;
@@ -537,7 +612,22 @@ holt_replica_peer_busy(struct holt_replica *replica, uint32_t id,
     peer->ack_gap = peer->last_gap;
     break;
   case LAST_VECTOR:
-    peer->vector_due = true;
+    peer->vector_at_ms = now->mono_ms;
+    break;
+  case LAST_LOST:
+    peer->lost_at_ms = now->mono_ms;
+    break;
+  case LAST_GOODBYE:
+    peer->goodbye_due = true;
+    break;
+  case LAST_REQUEST:
+    holt__repair_busy(replica, peer);
+    break;
+  case LAST_REFUSAL:
+    peer->refusal_due = true;
+    break;
+  case LAST_PIECE:
+    holt__serve_busy(replica, peer);
     break;
   case LAST_DELTA:
     delta_undo(replica, peer);

@@ -22,10 +22,9 @@ ack_due(struct holt_peer *peer, bool gap)
   peer->ack_gap = peer->ack_gap || gap;
 }
 
-/* Say that something is missing, but not once for each message behind it. */
-static void
-report_gap(struct holt_replica *replica, struct holt_peer *peer,
-           struct holt_actor *actor, uint64_t now_ms)
+void
+holt__report_gap(struct holt_replica *replica, struct holt_peer *peer,
+                 struct holt_actor *actor, uint64_t now_ms)
 {
   replica->counters.gaps++;
   if (actor->nacked_at_ms == 0 ||
@@ -38,17 +37,6 @@ report_gap(struct holt_replica *replica, struct holt_peer *peer,
 /*--------------------------------------------------------------------
  * Deltas */
 
-/* A message that was taken up and never finished leaves rows behind that its
- * cursor does not account for: that copy begins again. */
-static void
-abandon(struct holt_replica *replica)
-{
-  if (replica->applying != NULL) {
-    holt__actor_restart(replica, replica->applying);
-    replica->counters.repairs++;
-  }
-}
-
 /* The message brings nothing that is not in already, but perhaps shows that the
  * sender goes by a cursor that we have passed, and will not send the rest by
  * itself. */
@@ -58,7 +46,7 @@ delta_known(struct holt_replica *replica, const struct holt_message *message,
 {
   replica->counters.duplicates++;
   if (message->to > actor->cursor) {
-    report_gap(replica, peer, actor, now_ms);
+    holt__report_gap(replica, peer, actor, now_ms);
   } else {
     ack_due(peer, false);
   }
@@ -69,90 +57,51 @@ static int
 delta_begin(struct holt_replica *replica, struct holt_message *message,
             struct holt_peer *peer, struct holt_actor *actor, uint64_t now_ms)
 {
-  /* For now an actor is streamed by itself only. */
+  /* Only an actor itself serves its intervals. */
   if (actor == NULL || actor->gone || message->actor != peer->actor) {
     return HOLT_ERR_STALE;
   }
-  const bool first = message->after == 0;
-  if (message->as_of < actor->as_of ||
-      (first ? message->as_of == actor->anew_at && message->to <= actor->cursor
-             : message->after < actor->cursor)) {
-    /* As of before what is in its rows may have moved on since; the same
-     * beginning of the same copy is in, too. */
+  if (actor->torn) {
+    /* Streamed or repaired, never both. */
+    holt__repair_ask(replica, peer, actor->id, message->as_of, now_ms);
+    return HOLT_ERR_BUSY;
+  }
+  if (message->as_of < actor->as_of || message->after < actor->cursor) {
+    /* As of before what is in its rows may have moved on since. */
     delta_known(replica, message, peer, actor, now_ms);
     return HOLT_ERR_BUSY;
   }
-  const bool misfit =
-    !first && message->anew != 0 && message->anew != actor->anew_at;
-  if ((first && actor->cursor != 0) || misfit) {
-    holt__actor_restart(replica, actor);
-    replica->counters.repairs++;
-  }
   if (message->after > actor->cursor) {
-    report_gap(replica, peer, actor, now_ms);
+    holt__report_gap(replica, peer, actor, now_ms);
     return HOLT_ERR_BUSY;
-  }
-  if (first) {
-    actor->anew_at = message->as_of;
   }
   actor->as_of = message->as_of;
   actor->dirty = true;
-  replica->applying = actor;
+  message->at = actor->cursor;
   return 0;
 }
 
-static int
-delta_row(struct holt_replica *replica, struct holt_actor *actor,
-          const struct holt_row_spec *spec, uint64_t wall_ms)
+int
+holt__row_put(struct holt_replica *replica, struct holt_actor *actor,
+              const struct holt_row_spec *spec, const struct holt_time *now)
 {
-  struct holt_row *row;
-  const int rv = holt_rows_put(&replica->rows, actor, spec, &row);
+  uint32_t ref;
+  const int rv = holt_rows_put(&replica->rows, actor, spec, &ref);
   if (rv != 0) {
     return rv;
   }
-  holt_clock_observe(&replica->clock, spec->stamp, wall_ms);
-  if (actor->shown && row->entry->row_count > 1) {
-    holt__entry_settle(replica, row->entry);
+  holt_clock_observe(&replica->clock, spec->stamp, now->mono_ms, now->wall_ms);
+  if (actor->shown && replica->rows.kind == HOLT_KIND_UNIQUE &&
+      holt_row_shared(&replica->rows, holt_row_at(&replica->rows, ref))) {
+    holt__key_settle(replica, ref);
   }
   return 0;
-}
-
-/* The rows that a repair did not send again have died unseen. */
-static bool
-sweep_stale(struct holt_replica *replica, struct holt_actor *actor,
-            size_t *budget)
-{
-  while (actor->rows_head != NULL && actor->rows_head->epoch != actor->epoch) {
-    if (*budget == 0) {
-      return false;
-    }
-    (*budget)--;
-    holt_rows_remove(&replica->rows, actor->rows_head);
-  }
-  return true;
-}
-
-static void
-delta_end(struct holt_replica *replica, struct holt_peer *peer,
-          const struct holt_message *message, struct holt_actor *actor)
-{
-  actor->cursor = message->to;
-  if (message->clean) {
-    actor->version = message->to;
-    actor->dirty = false;
-    if (!actor->shown && actor->connected &&
-        actor->version >= actor->hello_version) {
-      actor->shown = true;
-      holt__view_changed(replica);
-    }
-  }
-  replica->applying = NULL;
-  ack_due(peer, false);
 }
 
 static int
 delta_items(struct holt_replica *replica, struct holt_message *message,
-            struct holt_actor *actor, uint64_t wall_ms, size_t *budget)
+            struct holt_actor *actor, const struct holt_time *now,
+            size_t *budget)
 {
   struct holt_delta_item item;
   for (;;) {
@@ -164,14 +113,15 @@ delta_items(struct holt_replica *replica, struct holt_message *message,
       return rv;
     }
     if (item.type == HOLT_ITEM_ROW) {
-      rv = delta_row(replica, actor, &item.row, wall_ms);
+      rv = holt__row_put(replica, actor, &item.row, now);
       if (rv != 0) {
         return rv;
       }
+      actor->cursor = item.row.seq;
+      message->at = item.row.seq;
     } else {
-      struct holt_row *const row =
-        holt_rows_born(&replica->rows, actor, item.birth);
-      if (row != NULL) {
+      const uint32_t row = holt_rows_born(&replica->rows, actor, item.birth);
+      if (row != 0) {
         holt_rows_remove(&replica->rows, row);
       }
     }
@@ -179,39 +129,61 @@ delta_items(struct holt_replica *replica, struct holt_message *message,
   }
 }
 
+static void
+delta_end(struct holt_replica *replica, struct holt_peer *peer,
+          const struct holt_message *message, struct holt_actor *actor,
+          const struct holt_time *now)
+{
+  actor->cursor = message->to;
+  if (message->clean) {
+    actor->version = message->to;
+    actor->dirty = false;
+    holt__actor_show(replica, actor, now);
+  }
+  ack_due(peer, false);
+}
+
+/* The rows of this peer contradict each other: nothing of it is to be trusted
+ * before it has been had anew. */
+static void
+tear(struct holt_replica *replica, struct holt_peer *peer,
+     struct holt_actor *actor, uint64_t now_ms)
+{
+  actor->torn = true;
+  actor->version = 0;
+  holt__repair_ask(replica, peer, actor->id, 0, now_ms);
+}
+
 static int
 apply_delta(struct holt_replica *replica, struct holt_message *message,
-            struct holt_peer *peer, const struct holt_time *now, size_t budget)
+            struct holt_peer *peer, const struct holt_time *now, size_t *budget)
 {
   struct holt_actor *const actor =
     holt_rows_actor(&replica->rows, message->actor);
   if (!message->begun) {
-    abandon(replica);
     const int rv = delta_begin(replica, message, peer, actor, now->mono_ms);
     if (rv != 0) {
       return rv == HOLT_ERR_BUSY ? 0 : rv;
     }
     message->begun = true;
-  } else if (actor == NULL || replica->applying != actor || actor->gone) {
+  } else if (actor == NULL || actor->gone || actor->torn ||
+             actor->cursor != message->at) {
     return HOLT_ERR_STALE;
   }
 
-  int rv = delta_items(replica, message, actor, now->wall_ms, &budget);
-  if (rv == 0 && message->clean && !sweep_stale(replica, actor, &budget)) {
-    rv = HOLT_MORE;
-  }
+  const int rv = delta_items(replica, message, actor, now, budget);
   if (rv == 0) {
-    delta_end(replica, peer, message, actor);
+    delta_end(replica, peer, message, actor, now);
+  } else if (rv == HOLT_ERR_MALFORMED) {
+    tear(replica, peer, actor, now->mono_ms);
   } else if (rv < 0) {
-    /* Half of it is in: the copy cannot go on from its cursor. */
-    abandon(replica);
-    report_gap(replica, peer, actor, now->mono_ms);
+    holt__report_gap(replica, peer, actor, now->mono_ms);
   }
   return rv;
 }
 
 /*--------------------------------------------------------------------
- * Acks and vectors */
+ * The rest */
 
 static int
 apply_ack(struct holt_replica *replica, const struct holt_ack *ack,
@@ -223,73 +195,80 @@ apply_ack(struct holt_replica *replica, const struct holt_ack *ack,
   if (ack->cursor > replica->self->version) {
     return HOLT_ERR_MALFORMED;
   }
-  if (ack->gap && ack->cursor < peer->cursor) {
-    holt__peer_rewind(replica, peer, ack->cursor);
+  if (peer->lost && !ack->gap) {
     return 0;
   }
-  if (ack->cursor > peer->acked) {
+  if (peer->lost || ack->cursor > peer->cursor ||
+      (ack->gap && ack->cursor < peer->cursor)) {
+    /* It is elsewhere than we think: go on from there. */
+    holt__serves_end(replica, peer, replica->self);
+    holt__peer_rewind(replica, peer, ack->cursor);
+  } else if (ack->cursor >= peer->acked) {
     peer->acked = ack->cursor;
+    holt__window_acked(&peer->window, ack->cursor);
   }
-  uint32_t done = 0;
-  while (done < peer->inflight_count &&
-         peer->inflight[done].to <= ack->cursor) {
-    peer->inflight_bytes -= peer->inflight[done].bytes;
-    done++;
-  }
-  for (uint32_t i = done; i < peer->inflight_count; i++) {
-    peer->inflight[i - done] = peer->inflight[i];
-  }
-  peer->inflight_count -= done;
   return 0;
 }
 
-/* The vector follows everything that was sent before it: what has not come by
- * now is missing. */
+/* The actor cannot stream to us: from where we are it can, after all; or we ask
+ * it for a repair. */
 static int
-apply_vector(struct holt_replica *replica, const struct holt_message *message,
-             struct holt_peer *peer, uint64_t now_ms)
+apply_lost(struct holt_replica *replica, const struct holt_lost *lost,
+           struct holt_peer *peer, uint64_t now_ms)
 {
-  size_t offset = message->vector_offset;
-  for (size_t i = 0; i < message->vector_count; i++) {
-    struct holt_vector_item item;
-    holt_message_vector(message, &offset, &item);
-    struct holt_actor *const actor =
-      holt_rows_actor(&replica->rows, item.actor);
-    if (item.actor != peer->actor || actor == NULL) {
-      continue; /* News of third parties is of no use yet. */
-    }
-    if (item.sent > actor->cursor) {
-      report_gap(replica, peer, actor, now_ms);
-    } else {
-      ack_due(peer, false);
-    }
+  struct holt_actor *const actor = holt_rows_actor(&replica->rows, lost->actor);
+  if (actor == NULL || actor->gone || lost->actor != peer->actor) {
+    return HOLT_ERR_STALE;
+  }
+  if (!actor->torn && actor->cursor >= lost->base) {
+    ack_due(peer, true);
+  } else {
+    holt__repair_ask(replica, peer, actor->id, HOLT_SEQ_MAX, now_ms);
   }
   return 0;
+}
+
+static int
+apply_one(struct holt_replica *replica, struct holt_message *message,
+          struct holt_peer *peer, const struct holt_time *now, size_t budget)
+{
+  switch (message->kind) {
+  case HOLT_PACKET_DELTA:
+    return apply_delta(replica, message, peer, now, &budget);
+  case HOLT_PACKET_REPAIR:
+    return holt__repair_apply(replica, message, peer, now, &budget);
+  case HOLT_PACKET_ACK:
+    return apply_ack(replica, &message->u.ack, peer);
+  case HOLT_PACKET_VECTOR:
+    ack_due(peer, false);
+    return holt__vector_apply(replica, message, peer, now);
+  case HOLT_PACKET_REQUEST:
+    return holt__serve_request(replica, peer, &message->u.request,
+                               now->mono_ms);
+  case HOLT_PACKET_LOST:
+    return apply_lost(replica, &message->u.lost, peer, now->mono_ms);
+  case HOLT_PACKET_GOODBYE:
+    return holt__apply_bye(replica, &message->u.bye, peer, now->mono_ms);
+  }
+  return HOLT_ERR_UNSUPPORTED;
 }
 
 int
 holt_replica_apply(struct holt_replica *replica, struct holt_message *message,
                    const struct holt_time *now, size_t budget)
 {
+  replica->mono_ms = now->mono_ms;
   struct holt_peer *const peer = peer_of(replica, &message->header);
+  const uint32_t id = peer != NULL ? peer->id : 0;
   int rv = HOLT_ERR_STALE;
   if (peer != NULL) {
     peer->confirmed = true; /* It knows our session, or could not name it. */
     peer->heard_at_ms = now->mono_ms;
-    switch (message->kind) {
-    case HOLT_PACKET_DELTA:
-      rv = apply_delta(replica, message, peer, now, budget);
-      break;
-    case HOLT_PACKET_ACK:
-      rv = apply_ack(replica, &message->ack, peer);
-      break;
-    case HOLT_PACKET_VECTOR:
-      rv = apply_vector(replica, message, peer, now->mono_ms);
-      break;
-    }
+    rv = apply_one(replica, message, peer, now, budget);
   }
   if (rv < 0) {
-    holt__refuse(replica, rv);
+    /* It may have gone meanwhile. */
+    holt__refuse(replica, holt__peer_by_id(replica, id), rv);
   }
   return rv;
 }

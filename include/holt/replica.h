@@ -56,9 +56,12 @@ extern "C" {
 /* The most links one replica keeps at a time. */
 #define HOLT_PEERS_MAX 1024u
 
-/* What members of an instance must agree on, as hellos compare it.  So far
- * there is one kind: unique keys, the newest registration wins. */
-#define HOLT_POLICY_UNIQUE_KEEP_NEWEST UINT64_C(1)
+/* What members of an instance agree on, as hellos compare it.  Members of
+ * another kind (the low byte) are refused; where only the rule differs, a
+ * conflict between their rows goes by keep_newest. */
+#define HOLT_POLICY_UNIQUE_KEEP_NEWEST UINT64_C(0x0001)
+#define HOLT_POLICY_UNIQUE_KEEP_OLDEST UINT64_C(0x0101)
+#define HOLT_POLICY_DUPLICATE UINT64_C(0x0002)
 
 struct holt_replica;
 struct holt_message;
@@ -74,7 +77,8 @@ struct holt_tuning {
   uint64_t vector_interval_ms; /* 1,000: what was lost is noticed by then. */
   uint64_t replica_restart_ms; /* 2,000: a missing replica still counts. */
   uint64_t forget_after_ms;    /* 86,400,000: then an absent actor is freed. */
-  uint64_t clock_bound_ms;     /* 5,000: how far ahead a stamp is believed. */
+  uint64_t clock_bound_ms;     /* 5,000: how far a stamp may run ahead of the
+                                * median clock of the members. */
   size_t window_bytes;         /* 262,144: unacknowledged per peer. */
   size_t message_bytes_max;    /* 65,536: a message with more than one row. */
   size_t key_bytes_max;        /* 8,192 */
@@ -90,7 +94,7 @@ struct holt_config {
   uint32_t creation;     /* Of the node. */
   uint64_t hash_seed[2]; /* Random and secret: keys the index. */
   uint64_t entropy;      /* Random: sessions are drawn from it. */
-  uint64_t policy;       /* Hash of what members must agree on. */
+  uint64_t policy;       /* HOLT_POLICY_ */
   struct holt_tuning tuning;
 };
 
@@ -124,6 +128,8 @@ struct holt_view {
   uint64_t seq;   /* Changes with each update. */
   uint64_t birth; /* Stays. */
   uint64_t stamp;
+  bool standby;        /* It waits for the name, or has it as the first. */
+  bool early;          /* Registered before its node had met another. */
   bool local;          /* The process is the host's. */
   uint64_t host;       /* Its host word, if local. */
   const uint8_t *node; /* The rest makes the pid, if it is not. */
@@ -158,33 +164,65 @@ HOLT_API void holt_replica_owner_forget(struct holt_replica *replica,
 HOLT_API void holt_replica_owner_dead(struct holt_replica *replica, uint32_t id,
                                       uint32_t serial);
 
-/* Register key for a local process made known before.  The key of a dead local
- * process is taken over in the same step: one death, one birth.
+/* A registration waits behind all others of its key that do not, for ever. */
+#define HOLT_REGISTER_STANDBY 0x02u
+
+/* It takes the place of another registration, named by actor and birth, whose
+ * node then removes it without a conflict. */
+#define HOLT_REGISTER_REPLACES 0x04u
+
+struct holt_registration {
+  const uint8_t *key; /* Canonical bytes.  Borrowed, as is value. */
+  const uint8_t *value;
+  size_t key_size;
+  size_t value_size;
+  uint32_t id; /* A local process made known before. */
+  uint32_t serial;
+  uint8_t flags;
+  uint64_t replaces_actor; /* With HOLT_REGISTER_REPLACES. */
+  uint64_t replaces_birth;
+};
+
+/* Register a key for a local process.  Unique keys: the key of a dead local
+ * process is taken over in the same step, one death, one birth; a standby may
+ * be registered beside a holder.  Duplicate keys: one more row.  *birth, if not
+ * NULL, becomes the birth of the new row, which is also its seq.
  *
  * HOLT_ERR_EXISTS     somebody has it: see holt_replica_find().
- * HOLT_ERR_NOT_FOUND  the process is not known.   HOLT_ERR_DEAD  it is dead.
+ * HOLT_ERR_NOT_FOUND  the process is not known; or the registration to replace
+ *                     is not there.
+ * HOLT_ERR_DEAD       the process is dead.
  * HOLT_ERR_TOO_LARGE  value_size is over value_bytes_max.
  * HOLT_ERR_NOMEM      nothing was changed. */
 HOLT_API int holt_replica_register(struct holt_replica *replica,
                                    const struct holt_time *now,
-                                   const uint8_t *key, size_t key_size,
-                                   const uint8_t *value, size_t value_size,
-                                   uint32_t id, uint32_t serial);
+                                   const struct holt_registration *registration,
+                                   uint64_t *birth);
 
-/* Take a local process's name away.  *seq becomes the version at which it is
- * gone.  HOLT_ERR_NOT_FOUND: no local process has it. */
+/* Take a registration of a local process away.  *seq becomes the version at
+ * which it is gone.  HOLT_ERR_NOT_FOUND: there is none of this birth. */
 HOLT_API int holt_replica_unregister(struct holt_replica *replica,
-                                     const uint8_t *key, size_t key_size,
-                                     uint64_t *seq);
+                                     uint64_t birth, uint64_t *seq);
 
-/* Change the value of a local process's name, if it is still as seen at seq.
- * HOLT_ERR_NOT_FOUND, HOLT_ERR_STALE (seq is another now), HOLT_ERR_TOO_LARGE,
- * HOLT_ERR_NOMEM. */
-HOLT_API int holt_replica_update(struct holt_replica *replica,
-                                 const struct holt_time *now,
-                                 const uint8_t *key, size_t key_size,
-                                 uint64_t seq, const uint8_t *value,
+/* Change the value of a registration of a local process, if it is still as seen
+ * at seq; *seq becomes the new one.  HOLT_ERR_NOT_FOUND, HOLT_ERR_STALE (it is
+ * another now), HOLT_ERR_TOO_LARGE, HOLT_ERR_NOMEM. */
+HOLT_API int holt_replica_update(struct holt_replica *replica, uint64_t birth,
+                                 uint64_t *seq, const uint8_t *value,
                                  size_t value_size);
+
+/* Duplicate keys: the row of a local process under this key, the youngest if it
+ * has several; O(1) in lists of any size.  False: none. */
+HOLT_API bool holt_replica_member(const struct holt_replica *replica,
+                                  const uint8_t *key, size_t key_size,
+                                  uint32_t id, uint32_t serial,
+                                  struct holt_view *view);
+
+/* How many rows are shown under this key; on one node only, if node is not
+ * NULL.  O(members of the instance that have the key). */
+HOLT_API size_t holt_replica_count_key(const struct holt_replica *replica,
+                                       const uint8_t *key, size_t key_size,
+                                       const uint8_t *node, size_t node_size);
 
 /* Names in the view.  Exact, but for what poll does in slices: the names of
  * local processes that have just ended count until they are removed, and names
@@ -207,14 +245,17 @@ struct holt_process {
   uint32_t serial;
 };
 
-/* Visit the names of a process in the order of registration, in pieces: start,
- * then next until it returns false, then stop.  start and stop change the
- * replica; between calls it may change in every way.
- * HOLT_ERR_NOT_FOUND (has no names; nothing to stop), HOLT_ERR_NOMEM. */
+/* Visit the names of a process in the order of registration, or the rows of a
+ * key, in pieces: start, then next until it returns false, then stop.  start
+ * and stop change the replica; between calls it may change in every way.
+ * HOLT_ERR_NOT_FOUND (there are none; nothing to stop), HOLT_ERR_NOMEM. */
 struct holt_tour;
 HOLT_API int holt_tour_start(struct holt_replica *replica,
                              const struct holt_process *process,
                              struct holt_tour **out);
+HOLT_API int holt_tour_start_key(struct holt_replica *replica,
+                                 const uint8_t *key, size_t key_size,
+                                 struct holt_tour **out);
 HOLT_API bool holt_tour_next(const struct holt_replica *replica,
                              struct holt_tour *tour, size_t budget,
                              holt_view_fn visit, void *user);
@@ -256,6 +297,18 @@ HOLT_API int holt_replica_hello(struct holt_replica *replica,
                                 const uint8_t *bytes, size_t size,
                                 const struct holt_time *now, uint32_t *peer);
 
+/* Say to all peers that this member is gone for good, or is hidden until it
+ * says otherwise.  poll hands the news out; once it says NONE all have been
+ * told.  holt_replica_resume() takes a pause back. */
+enum holt_goodbye {
+  HOLT_GOODBYE_ENDED = 1,
+  HOLT_GOODBYE_PAUSED = 2
+};
+HOLT_API void holt_replica_goodbye(struct holt_replica *replica,
+                                   enum holt_goodbye goodbye);
+HOLT_API void holt_replica_resume(struct holt_replica *replica,
+                                  const struct holt_time *now);
+
 /* Read and check a message, without a replica.  The limits are those of
  * tuning.  Refusals as values, for holt_replica_refused():
  * HOLT_ERR_MALFORMED, HOLT_ERR_TOO_LARGE, HOLT_ERR_LIMIT, HOLT_ERR_VERSION,
@@ -281,8 +334,10 @@ HOLT_API int holt_replica_apply(struct holt_replica *replica,
                                 struct holt_message *message,
                                 const struct holt_time *now, size_t budget);
 
-/* Count a refusal that happened before the replica saw the message. */
-HOLT_API void holt_replica_refused(struct holt_replica *replica, int error);
+/* Count a refusal that happened before the replica saw the message; member is
+ * who sent it, or NULL. */
+HOLT_API void holt_replica_refused(struct holt_replica *replica,
+                                   const struct holt_member *member, int error);
 
 /*--------------------------------------------------------------------
  * Effects */
@@ -311,6 +366,7 @@ struct holt_effect {
   size_t size;
   struct holt_view loser;  /* Of CONFLICT: the row as it was. */
   struct holt_view winner; /* Who has the name now; key and value are empty. */
+  bool replaced; /* The winner was registered to take the loser's place. */
 };
 
 HOLT_API void holt_replica_poll(struct holt_replica *replica,
@@ -331,27 +387,44 @@ struct holt_actor_info {
   uint64_t cursor;      /* How far the stream has come. */
   uint64_t fingerprint; /* Equal versions, equal fingerprints. */
   size_t rows;
+  size_t processes; /* With rows. */
   bool self;
   bool connected;
   bool shown;
+  bool paused;    /* It has said that it will be back. */
+  bool dirty;     /* Between two versions. */
+  bool repairing; /* A repair of it runs here. */
 };
+
+#define HOLT_ERRORS_MAX 16
 
 struct holt_peer_info {
   uint32_t peer;
   struct holt_member member;
-  bool up;         /* A session is established. */
-  uint64_t cursor; /* How far our stream has been sent. */
+  bool up;          /* A session is established. */
+  bool busy;        /* Its link took nothing lately. */
+  uint8_t protocol; /* Spoken with it; 0 before its hello. */
+  uint64_t version; /* Ours: what it is to get. */
+  uint64_t cursor;  /* How far our stream has been sent. */
   uint64_t acked;
   size_t inflight_bytes;
+  bool in_sync;     /* At its last word it held what we hold now. */
+  int64_t clock_ms; /* Its clock less ours, at its last word. */
+  uint64_t refused[HOLT_ERRORS_MAX]; /* Of what it sent, by -error. */
 };
 
 struct holt_counters {
-  uint64_t refused[16]; /* By -error. */
-  uint64_t gaps;        /* Messages that came before their time. */
+  uint64_t refused[HOLT_ERRORS_MAX]; /* By -error. */
+  uint64_t gaps;                     /* Messages that came before their time. */
   uint64_t duplicates;
-  uint64_t repairs;   /* Whole actors asked for again. */
-  uint64_t conflicts; /* Names that local processes lost. */
-  uint64_t stamps_refused;
+  uint64_t repairs; /* Whole actors asked for again. */
+  uint64_t repairs_served;
+  uint64_t stalls;         /* Repairs given up and begun elsewhere. */
+  uint64_t diverged;       /* Equal versions with unequal rows. */
+  uint64_t conflicts;      /* Names that local processes lost. */
+  uint64_t mixed_rules;    /* Conflicts between members with other rules. */
+  uint64_t stamps_refused; /* Seen beyond the bound of the clock. */
+  uint64_t stamps_capped;  /* Own ones held back to it. */
 };
 
 HOLT_API void holt_replica_counters(const struct holt_replica *replica,
@@ -364,6 +437,11 @@ HOLT_API void holt_replica_actors(
 HOLT_API void holt_replica_peers(
   const struct holt_replica *replica,
   void (*visit)(void *user, const struct holt_peer_info *peer), void *user);
+
+/* All peers that are up have what we have, of every member that is connected,
+ * at their last word: see the digest in docs/wire.md.  False while a peer is
+ * missing. */
+HOLT_API bool holt_replica_in_sync(const struct holt_replica *replica);
 
 /* Whether the copy of this actor has come to seq and takes part in the view:
  * what was written at seq is seen here. */

@@ -6,21 +6,30 @@
  * lines that do what the real host does; the network, the clocks, the deaths
  * and the memory are ours, and every choice is drawn from one seed.
  *
- *     node 0                     links                       node 1
+ *     seed -> script: options, and a list of steps     sim_script.c
+ *                |
+ *             play: step, pause, step, pause, rest     sim_play.c
+ *                |
+ *     node 0     v               links                       node 1
  *     replica  <- inbox <-- [ message, message ] <-- effects -- replica
  *        ^                                                       ^
- *        +--------------- sim_check() after every event ---------+
- *                         against the log of each actor
+ *        +---------------- checks after every event -------------+
+ *                          against the log of each actor
  *
  * The log of an actor is the naive model: what was written, at which seq, and
  * the seq at which it ended.  The rows of the actor at version v are then the
  * entries with seq <= v < end, and every copy anywhere must be exactly that.
  *
+ * The steps are drawn before anything is played, each with a seed of its own,
+ * and the network draws from another generator.  So a step can be left out, and
+ * the rest does the same as before, as far as it can: a run that fails is cut
+ * down to the few steps that it takes, see sim_shrink.c.
+ *
  * Two networks: the faithful one does what Erlang distribution does (in order,
  * nothing lost but at the end of a connection); the other one loses,
  * duplicates and reorders.
  *
- * A run that fails prints its seed and its last events; SEED=n runs it again.
+ * What looks into a replica is in sim_core.c alone.
  */
 #ifndef HOLT_TEST_SIM_H
 #define HOLT_TEST_SIM_H
@@ -33,31 +42,46 @@
 
 #include "heap.h"
 #include "prng.h"
-#include "state.h"
 
-#define SIM_NODES_MAX 5u
-#define SIM_KEYS_MAX 12u
-#define SIM_KEY_BYTES_MAX 64u
+#define SIM_NODES_MAX 7u
+#define SIM_KEYS_MAX 12000u
+#define SIM_KEY_BYTES_MAX 48u
 #define SIM_PROCESSES 5u
-#define SIM_STEPS_NOW_MAX 20000u
-#define SIM_TRACE_LINES 200u
+#define SIM_STEPS_MIN 100u
+#define SIM_STEPS_MAX 400u
+#define SIM_EVENTS_NOW_MAX 20000u
+#define SIM_TRACE_LINES 120u
 #define SIM_TRACE_COLUMNS 110u
+#define SIM_FAILURE_BYTES 160u
+
+/* Sentences about a whole state are checked after so many events of a run; with
+ * many names they cost more, and come less often. */
+#define SIM_WHOLE_EVENTS 50u
+#define SIM_WHOLE_EVENTS_BIG 2000u
+
+/* How many names the cheap checks look at. */
+#define SIM_CHEAP_NAMES 16u
+
+/*--------------------------------------------------------------------
+ * The model */
 
 /* Something that an actor wrote.  A seq at which nothing was written but
  * something ended has an entry without birth. */
 struct sim_entry {
   uint64_t birth; /* 0: a death. */
   uint64_t end;   /* UINT64_MAX while it stands. */
-  uint64_t stamp;
+  uint64_t stamp; /* 0 until it is seen. */
+  uint8_t flags;  /* HOLT_ROW_ */
   unsigned key;
   uint32_t owner_id;
   uint32_t owner_serial;
   uint8_t *value;
   size_t value_size;
+  size_t live_at;       /* In the log's list, while it stands. */
   uint64_t fingerprint; /* Of the whole actor at this version, once seen. */
+  size_t rows;          /* Of the whole actor at this version. */
   bool fingerprinted;
-  bool told; /* Ended by a conflict that its process was told of. */
-  bool untold;
+  bool untold; /* Ended by a conflict, and its process does not know yet. */
 };
 
 struct sim_log {
@@ -68,7 +92,19 @@ struct sim_log {
   uint64_t version;
   struct sim_entry *entries; /* By seq. */
   size_t capacity;
+  uint64_t *live; /* The seqs of what stands, in no order. */
+  size_t live_count;
+  size_t live_capacity;
+  size_t untold_count;
 };
+
+struct sim_key {
+  size_t size;
+  uint8_t bytes[SIM_KEY_BYTES_MAX];
+};
+
+/*--------------------------------------------------------------------
+ * The world */
 
 enum sim_message_kind {
   SIM_HELLO,
@@ -102,11 +138,18 @@ struct sim_node {
   struct heap heap;
   struct holt_replica *replica; /* NULL: the node is down. */
   bool running;                 /* The process around the replica. */
+  bool joined;                  /* It has been up. */
+  bool left;                    /* It will not be up again. */
   uint64_t incarnation;         /* Of that process. */
   struct sim_log *log;
   uint32_t creation;
   uint64_t mono_base_ms;
   uint64_t wall_base_ms;
+  uint8_t speaks_min; /* The versions of the protocol that it says it speaks. */
+  uint8_t speaks_max;
+  uint64_t slow_ms; /* Between two looks into its mailbox; 0: at once. */
+  uint64_t slow_until_ms;
+  uint64_t short_until_ms; /* No more memory than it has. */
   uint32_t peers[SIM_NODES_MAX];
   /* Of the process that greeted last, and beyond those known to be dead. */
   uint64_t peer_incarnation[SIM_NODES_MAX];
@@ -122,12 +165,15 @@ struct sim_node {
   bool slice_planned;
   struct sim_process processes[SIM_PROCESSES];
   uint32_t next_process;
+  size_t look_at; /* Where the cheap checks go on. */
 };
 
 /* A connection of two nodes; [low][high]. */
 struct sim_link {
   uint64_t connection;
   bool cut;
+  bool mute[2]; /* From the lower end, from the higher one: nothing arrives. */
+  bool torn;    /* What is mute ends with the connection. */
   /* Of the lower and the higher end, when it began. */
   uint64_t actors[2];
   uint64_t versions[2];
@@ -137,7 +183,9 @@ enum sim_event_kind {
   SIM_EVENT_DELIVER,
   SIM_EVENT_POLL,
   SIM_EVENT_SLICE,
-  SIM_EVENT_START_PROCESS
+  SIM_EVENT_START_PROCESS,
+  SIM_EVENT_MUTE_ENDS, /* Of the link to `other`, if it is that connection. */
+  SIM_EVENT_FLAP       /* Of the link to `other`, so many times more. */
 };
 
 struct sim_event {
@@ -145,14 +193,17 @@ struct sim_event {
   uint64_t order;
   enum sim_event_kind kind;
   unsigned node;
+  unsigned other;
   uint64_t number;
   struct sim_message *message;
 };
 
 struct sim_options {
-  unsigned nodes;
+  unsigned nodes;   /* That there ever are. */
+  unsigned members; /* That are up at the beginning. */
   unsigned keys;
   bool faithful;
+  bool big; /* Thousands of names at a time. */
   unsigned loss_percent;
   unsigned duplicate_percent;
   unsigned busy_percent;
@@ -160,12 +211,91 @@ struct sim_options {
   uint64_t delay_max_ms;
   size_t value_bytes_max;
   size_t budget_max;
+  /* What each node says it speaks. */
+  uint8_t speaks_min[SIM_NODES_MAX];
+  uint8_t speaks_max[SIM_NODES_MAX];
   struct holt_tuning tuning;
 };
 
+/*--------------------------------------------------------------------
+ * Scripts */
+
+enum sim_op {
+  SIM_OP_REGISTER,
+  SIM_OP_UNREGISTER,
+  SIM_OP_UPDATE,
+  SIM_OP_EXIT,
+  SIM_OP_BULK,
+  SIM_OP_CUT,
+  SIM_OP_HEAL,
+  SIM_OP_HEAL_ALL,
+  SIM_OP_PARTITION,
+  SIM_OP_MUTE,
+  SIM_OP_FLAP,
+  SIM_OP_CRASH,
+  SIM_OP_INSTANCE,
+  SIM_OP_KILL,
+  SIM_OP_START,
+  SIM_OP_LEAVE,
+  SIM_OP_SLOW,
+  SIM_OP_CLOCK,
+  SIM_OP_CLOCK_FAR,
+  SIM_OP_SHORT,
+  SIM_OP_TRIM,
+  SIM_OP_COUNT
+};
+
+/* One step.  What an argument means depends on the operation; all are drawn for
+ * all of them. */
+struct sim_step {
+  enum sim_op op;
+  bool skip; /* Left out by the shrinker. */
+  unsigned at;
+  unsigned other; /* Another node. */
+  unsigned process;
+  unsigned key;
+  uint64_t number; /* 0 .. 2^16 - 1 */
+  uint64_t pause_ms;
+  uint64_t seed;
+};
+
+struct sim_script {
+  uint64_t seed;
+  uint64_t net_seed;
+  struct sim_options options;
+  unsigned count;
+  struct sim_step steps[SIM_STEPS_MAX];
+};
+
+/* What has happened, so that a run in which nothing does is seen. */
+struct sim_total {
+  uint64_t runs;
+  uint64_t big_runs;
+  uint64_t events;
+  uint64_t events_min; /* In one run. */
+  uint64_t messages;
+  uint64_t bytes;
+  uint64_t lost; /* By the network. */
+  uint64_t doubled;
+  uint64_t muted;
+  uint64_t names; /* Registered. */
+  uint64_t conflicts;
+  uint64_t wholes; /* Checks of everything. */
+  uint64_t gaps;
+  uint64_t duplicates;
+  uint64_t repairs;
+  uint64_t stamps_refused;
+  uint64_t refused[16];       /* By -error. */
+  uint64_t ops[SIM_OP_COUNT]; /* Steps that had an effect. */
+};
+
+/*--------------------------------------------------------------------
+ * The simulator */
+
 struct sim {
   uint64_t seed;
-  struct prng prng;
+  struct prng net;    /* The network and the hosts. */
+  struct prng choice; /* The step that is played. */
   struct sim_options options;
   uint64_t now_ms;
   uint64_t order;
@@ -176,14 +306,14 @@ struct sim {
   size_t event_count;
   size_t event_capacity;
   struct sim_log *logs;
-  uint8_t keys[SIM_KEYS_MAX][SIM_KEY_BYTES_MAX];
-  size_t key_sizes[SIM_KEYS_MAX];
-  uint64_t messages; /* Sent. */
-  uint64_t bytes;
-  uint64_t steps;
-  uint64_t steps_now; /* Since time went on. */
-  uint64_t conflicts; /* Told. */
+  const struct sim_key *keys;
+  bool resting;
+  uint64_t events_done;
+  uint64_t events_now; /* Since time went on. */
+  struct sim_total total;
   bool failed;
+  char failure[SIM_FAILURE_BYTES];
+  bool tracing;
   char trace[SIM_TRACE_LINES][SIM_TRACE_COLUMNS];
   uint64_t trace_count;
 };
@@ -193,114 +323,175 @@ struct sim {
 /* Options that a scenario begins with: faithful, immediate, large limits. */
 void sim_options_init(struct sim_options *options);
 
-/* All nodes are up and all links are about to come up. */
-void sim_init(struct sim *sim, uint64_t seed,
-              const struct sim_options *options);
+/* All members are up and all links are about to come up. */
+void sim_init(struct sim *sim, uint64_t seed, const struct sim_options *options,
+              bool tracing);
 
 /* Free everything; a heap that is not empty is a failure. */
 void sim_deinit(struct sim *sim);
 
 /* Do the next event.  False: it would be after this time (which it is now), or
  * the run has failed. */
-bool sim_step(struct sim *sim, uint64_t until_ms);
+bool sim_event(struct sim *sim, uint64_t until_ms);
 
 /* Let time pass. */
 void sim_run(struct sim *sim, uint64_t duration_ms);
 
 /* Let time pass until the cluster has converged; a failure when it has not
- * within a bound that depends on the tuning alone. */
+ * within a bound that depends on the tuning and on how much there is to tell. */
 void sim_settle(struct sim *sim);
 
-bool sim_converged(struct sim *sim, char *why, size_t why_size);
-
-__attribute__((format(printf, 2, 3))) void sim_trace(struct sim *sim,
-                                                     const char *format, ...);
+/* Nothing is printed, nor even put together, unless the run is traced. */
+#define sim_trace(sim, ...)                                                    \
+  ((sim)->tracing ? sim_trace_line((sim), __VA_ARGS__) : (void)0)
+__attribute__((format(printf, 2, 3))) void sim_trace_line(struct sim *sim,
+                                                          const char *format,
+                                                          ...);
 __attribute__((format(printf, 2, 3))) void sim_fail(struct sim *sim,
                                                     const char *format, ...);
-void sim_print(const struct sim *sim);
-void sim_plan(struct sim *sim, uint64_t at_ms, enum sim_event_kind kind,
-              unsigned node, uint64_t number, struct sim_message *message);
+void sim_print_trace(const struct sim *sim);
+void sim_print_options(const struct sim_options *options);
+
+void sim_plan(struct sim *sim, const struct sim_event *event);
 
 /* At random, below bound. */
 uint64_t sim_below(struct sim *sim, uint64_t bound);
 bool sim_percent(struct sim *sim, unsigned percent);
 
+/* The run that an assertion has ended. */
+extern struct sim *sim_current;
+
 /* sim_net.c: links and what travels on them. */
 struct sim_link *sim_link_of(struct sim *sim, unsigned left, unsigned right);
-void sim_link_heal(struct sim *sim, unsigned left, unsigned right);
-void sim_link_cut(struct sim *sim, unsigned left, unsigned right);
-bool sim_link_is_up(const struct sim *sim, unsigned left, unsigned right);
+
+/* False: there was nothing to do, or it cannot be done. */
+bool sim_link_heal(struct sim *sim, unsigned left, unsigned right);
+bool sim_link_cut(struct sim *sim, unsigned left, unsigned right);
+void sim_heal_all(struct sim *sim);
+
+/* Nothing from here gets there any more, and nobody is told: after a while the
+ * link is torn down, or was only out of breath. */
+bool sim_link_mute(struct sim *sim, unsigned from, unsigned to, uint64_t for_ms,
+                   bool torn);
+void sim_mute_ends(struct sim *sim, const struct sim_event *event);
+
+/* Cut or heal the link, and again in a moment. */
+void sim_flap(struct sim *sim, const struct sim_event *event);
+
+/* A version of the protocol is spoken by both. */
+bool sim_can_talk(const struct sim *sim, unsigned left, unsigned right);
 
 /* Send bytes; false: the link took nothing. */
 bool sim_send(struct sim *sim, unsigned from, unsigned to,
               enum sim_message_kind kind, const uint8_t *header,
               const uint8_t *bytes, size_t size);
-void sim_deliver(struct sim *sim, unsigned to, struct sim_message *message);
 
-/* sim_host.c: what holds a replica. */
-void sim_node_start(struct sim *sim, unsigned at);
+/* sim_node.c: what comes and goes. */
+bool sim_node_start(struct sim *sim, unsigned at);
 
 /* The node is gone at once, its links break. */
 void sim_node_kill(struct sim *sim, unsigned at);
 
 /* The process around the replica ends and is started again: a new process with
  * the same replica. */
-void sim_process_crash(struct sim *sim, unsigned at);
+bool sim_process_crash(struct sim *sim, unsigned at);
 void sim_process_start(struct sim *sim, unsigned at);
 
 /* The instance ends and is started again: a new actor on the same node. */
-void sim_instance_restart(struct sim *sim, unsigned at);
+bool sim_instance_restart(struct sim *sim, unsigned at);
 
-void sim_slice(struct sim *sim, unsigned at);
-void sim_poll(struct sim *sim, unsigned at, uint64_t number);
-void sim_inbox_put(struct sim *sim, unsigned at, struct sim_message *message);
+/* What the node, not the process, does with news of its links. */
+void sim_kernel_link(struct sim *sim, unsigned at,
+                     const struct sim_message *message);
 struct holt_time sim_time(const struct sim *sim, unsigned at);
 
-/* Operations of local processes.  They return what the replica says. */
+/* Refuse one of the next requests for memory, now and then; or none. */
+void sim_memory_arm(struct sim *sim, unsigned at);
+void sim_memory_disarm(struct sim *sim, unsigned at);
+
+/* The node gets no more memory for a while; or as much as it wants. */
+void sim_memory_short(struct sim *sim, unsigned at, uint64_t for_ms);
+bool sim_memory_is_short(const struct sim *sim, unsigned at);
+
+/* sim_host.c: what holds a replica. */
+void sim_inbox_put(struct sim *sim, unsigned at, struct sim_message *message);
+void sim_inbox_drop(struct sim_node *node);
+void sim_slice(struct sim *sim, unsigned at);
+void sim_poll(struct sim *sim, unsigned at, uint64_t number);
+void sim_plan_poll(struct sim *sim, unsigned at, uint64_t at_ms);
+
+/* After every call of the replica. */
+void sim_touched(struct sim *sim, unsigned at);
+
+/* sim_work.c: operations of local processes.  They return what the replica
+ * says. */
 int sim_register(struct sim *sim, unsigned at, unsigned process, unsigned key);
 int sim_unregister(struct sim *sim, unsigned at, unsigned key);
 int sim_update(struct sim *sim, unsigned at, unsigned key);
-void sim_process_kill(struct sim *sim, unsigned at, unsigned process);
+void sim_process_exit(struct sim *sim, unsigned at, unsigned process);
+
+/* Register many keys in one go, from this one on; how many were free. */
+unsigned sim_register_many(struct sim *sim, unsigned at, unsigned process,
+                           unsigned key, unsigned count);
 
 /* The node that holds the key in the view of another, or -1. */
 int sim_holder(struct sim *sim, unsigned at, unsigned key);
 
-/* Forget the oldest deaths, as a full ring would. */
-void sim_trim_deaths(struct sim *sim, unsigned at);
-
-/* sim_model.c: what must be true. */
+/* sim_log.c: what was written. */
 struct sim_log *sim_log_new(struct sim *sim, uint64_t actor, unsigned node,
                             uint32_t creation);
 struct sim_log *sim_log_find(const struct sim *sim, uint64_t actor);
 void sim_log_free(struct sim_log *log);
-struct sim_entry *sim_log_put(struct sim_log *log, uint64_t seq);
+
+/* Write an entry, which stands; the log takes the value. */
+void sim_log_open(struct sim_log *log, uint64_t seq,
+                  const struct sim_entry *entry);
+
+/* What was written at seq ends at another. */
+void sim_log_end(struct sim_log *log, uint64_t seq, uint64_t end);
 
 /* Bring the log to the version of the replica: what ended, and why. */
 void sim_log_sync(struct sim *sim, unsigned at);
+bool sim_owner_ended(const struct sim_node *node,
+                     const struct sim_entry *entry);
+
+/* sim_model.c: what must be true. */
+
+/* What may be asked after every event: it costs little. */
 void sim_check(struct sim *sim, unsigned at);
+
+/* Everything, on all nodes: every copy, every name. */
+void sim_check_whole(struct sim *sim);
 
 /* Everything that holds when nothing happens any more. */
 void sim_check_quiet(struct sim *sim);
 
-/* What has happened, so that a run in which nothing does is seen. */
-struct sim_total {
-  uint64_t runs;
-  uint64_t steps;
-  uint64_t messages;
-  uint64_t conflicts;
-  uint64_t gaps;
-  uint64_t duplicates;
-  uint64_t repairs;
-  uint64_t stamps_refused;
-};
+/* The news of a conflict that a process gets. */
+void sim_check_conflict(struct sim *sim, unsigned at,
+                        const struct holt_effect *effect);
+bool sim_converged(struct sim *sim, char *why, size_t why_size);
 
-/* sim_random.c: one run from one seed; false: it failed. */
-bool sim_random(uint64_t seed, struct sim_total *total);
+/* sim_script.c: what is played. */
+void sim_script_draw(struct sim_script *script, uint64_t seed);
+void sim_script_print(const struct sim_script *script);
+const char *sim_op_name(enum sim_op op);
+
+/* sim_play.c: play a script, leaving out what is to be skipped.  True: nothing
+ * was wrong.  failure: SIM_FAILURE_BYTES. */
+bool sim_play(const struct sim_script *script, bool tracing,
+              struct sim_total *total, char *failure);
+void sim_total_add(struct sim_total *total, const struct sim_total *more);
+void sim_total_print(const struct sim_total *total, double seconds);
+
+/* sim_shrink.c: cut a failing script down, and print what is left. */
+void sim_shrink(struct sim_script *script, unsigned seconds_max);
+
+/* Play it in a process of its own.  True: it is good, or did not end in time
+ * but was not wrong so far; failure says what was wrong. */
+bool sim_play_apart(const struct sim_script *script, bool tracing,
+                    char *failure);
 
 /* sim_scenarios.c: counts what passed and failed. */
-void sim_scenarios(unsigned *passed, unsigned *failed);
-
-/* The run that an assertion has ended; main.c prints it. */
-extern struct sim *sim_current;
+void sim_scenarios(uint64_t *passed, uint64_t *failed, char *failure);
 
 #endif /* HOLT_TEST_SIM_H */

@@ -14,13 +14,13 @@ struct sim *sim_current;
 uint64_t
 sim_below(struct sim *sim, uint64_t bound)
 {
-  return prng_below(&sim->prng, bound);
+  return prng_below(&sim->net, bound);
 }
 
 bool
 sim_percent(struct sim *sim, unsigned percent)
 {
-  return prng_chance(&sim->prng, percent, 100);
+  return percent > 0 && prng_chance(&sim->net, percent, 100);
 }
 
 /*--------------------------------------------------------------------
@@ -36,7 +36,7 @@ trace_line(struct sim *sim, const char *format, va_list args)
 }
 
 void
-sim_trace(struct sim *sim, const char *format, ...)
+sim_trace_line(struct sim *sim, const char *format, ...)
 {
   va_list args;
   va_start(args, format);
@@ -53,27 +53,44 @@ sim_fail(struct sim *sim, const char *format, ...)
   sim->failed = true;
   va_list args;
   va_start(args, format);
-  sim_trace(sim, "FAILED");
-  trace_line(sim, format, args);
+  (void)vsnprintf(sim->failure, sizeof sim->failure, format, args);
   va_end(args);
+  sim_trace_line(sim, "FAILED");
+  sim_trace_line(sim, "%s", sim->failure);
 }
 
 void
-sim_print(const struct sim *sim)
+sim_print_trace(const struct sim *sim)
 {
-  const struct sim_options *const options = &sim->options;
-  fprintf(stderr,
-          "%u nodes, %s, loss %u%%, duplicates %u%%, busy %u%%, nomem %u/1000, "
-          "delay %" PRIu64 " ms, message %zu, window %zu\n",
-          options->nodes, options->faithful ? "faithful" : "unfaithful",
-          options->loss_percent, options->duplicate_percent,
-          options->busy_percent, options->nomem_permille, options->delay_max_ms,
-          options->tuning.message_bytes_max, options->tuning.window_bytes);
   const uint64_t first =
     sim->trace_count > SIM_TRACE_LINES ? sim->trace_count - SIM_TRACE_LINES : 0;
   for (uint64_t i = first; i < sim->trace_count; i++) {
     fprintf(stderr, "  %s\n", sim->trace[i % SIM_TRACE_LINES]);
   }
+}
+
+void
+sim_print_options(const struct sim_options *options)
+{
+  const struct holt_tuning *const tuning = &options->tuning;
+  fprintf(stderr,
+          "%u nodes (%u at first), %u keys%s, %s, loss %u%%, "
+          "duplicates %u%%, busy %u%%, nomem %u/1000, delay %" PRIu64 " ms,\n"
+          "message %zu, window %zu, budget %zu, vectors %" PRIu64
+          " ms, restart %" PRIu64 " ms, forget %" PRIu64 " ms, clock %" PRIu64
+          " ms, speaking",
+          options->nodes, options->members, options->keys,
+          options->big ? ", big" : "",
+          options->faithful ? "faithful" : "unfaithful", options->loss_percent,
+          options->duplicate_percent, options->busy_percent,
+          options->nomem_permille, options->delay_max_ms,
+          tuning->message_bytes_max, tuning->window_bytes, options->budget_max,
+          tuning->vector_interval_ms, tuning->replica_restart_ms,
+          tuning->forget_after_ms, tuning->clock_bound_ms);
+  for (unsigned i = 0; i < options->nodes; i++) {
+    fprintf(stderr, " %u-%u", options->speaks_min[i], options->speaks_max[i]);
+  }
+  fprintf(stderr, "\n");
 }
 
 /*--------------------------------------------------------------------
@@ -87,8 +104,7 @@ event_before(const struct sim_event *left, const struct sim_event *right)
 }
 
 void
-sim_plan(struct sim *sim, uint64_t at_ms, enum sim_event_kind kind,
-         unsigned node, uint64_t number, struct sim_message *message)
+sim_plan(struct sim *sim, const struct sim_event *planned)
 {
   if (sim->event_count == sim->event_capacity) {
     sim->event_capacity = sim->event_capacity * 2 + 64;
@@ -98,12 +114,8 @@ sim_plan(struct sim *sim, uint64_t at_ms, enum sim_event_kind kind,
       abort();
     }
   }
-  const struct sim_event event = { .at_ms = at_ms,
-                                   .order = sim->order++,
-                                   .kind = kind,
-                                   .node = node,
-                                   .number = number,
-                                   .message = message };
+  struct sim_event event = *planned;
+  event.order = sim->order++;
   size_t at = sim->event_count++;
   while (at > 0 && event_before(&event, &sim->events[(at - 1) / 2])) {
     sim->events[at] = sim->events[(at - 1) / 2];
@@ -137,8 +149,45 @@ event_take(struct sim *sim)
   return first;
 }
 
+static void
+deliver(struct sim *sim, unsigned to, struct sim_message *message)
+{
+  if (sim->nodes[to].replica == NULL) {
+    free(message);
+  } else {
+    sim_inbox_put(sim, to, message);
+  }
+}
+
+static void
+event_do(struct sim *sim, const struct sim_event *event)
+{
+  switch (event->kind) {
+  case SIM_EVENT_DELIVER:
+    deliver(sim, event->node, event->message);
+    break;
+  case SIM_EVENT_POLL:
+    sim_poll(sim, event->node, event->number);
+    break;
+  case SIM_EVENT_SLICE:
+    sim_slice(sim, event->node);
+    break;
+  case SIM_EVENT_START_PROCESS:
+    if (event->number == sim->nodes[event->node].incarnation) {
+      sim_process_start(sim, event->node);
+    }
+    break;
+  case SIM_EVENT_MUTE_ENDS:
+    sim_mute_ends(sim, event);
+    break;
+  case SIM_EVENT_FLAP:
+    sim_flap(sim, event);
+    break;
+  }
+}
+
 bool
-sim_step(struct sim *sim, uint64_t until_ms)
+sim_event(struct sim *sim, uint64_t until_ms)
 {
   if (sim->failed) {
     return false;
@@ -150,27 +199,16 @@ sim_step(struct sim *sim, uint64_t until_ms)
   const struct sim_event event = event_take(sim);
   if (event.at_ms > sim->now_ms) {
     sim->now_ms = event.at_ms;
-    sim->steps_now = 0;
+    sim->events_now = 0;
   }
-  sim->steps++;
-  if (++sim->steps_now > SIM_STEPS_NOW_MAX) {
+  if (++sim->events_now > SIM_EVENTS_NOW_MAX) {
     sim_fail(sim, "time stands still");
   }
-  switch (event.kind) {
-  case SIM_EVENT_DELIVER:
-    sim_deliver(sim, event.node, event.message);
-    break;
-  case SIM_EVENT_POLL:
-    sim_poll(sim, event.node, event.number);
-    break;
-  case SIM_EVENT_SLICE:
-    sim_slice(sim, event.node);
-    break;
-  case SIM_EVENT_START_PROCESS:
-    if (event.number == sim->nodes[event.node].incarnation) {
-      sim_process_start(sim, event.node);
-    }
-    break;
+  event_do(sim, &event);
+  const uint64_t whole =
+    sim->options.big ? SIM_WHOLE_EVENTS_BIG : SIM_WHOLE_EVENTS;
+  if (++sim->events_done % whole == 0) {
+    sim_check_whole(sim);
   }
   return !sim->failed;
 }
@@ -179,7 +217,7 @@ void
 sim_run(struct sim *sim, uint64_t duration_ms)
 {
   const uint64_t until_ms = sim->now_ms + duration_ms;
-  while (sim_step(sim, until_ms)) {
+  while (sim_event(sim, until_ms)) {
   }
 }
 
@@ -190,64 +228,87 @@ void
 sim_options_init(struct sim_options *options)
 {
   *options = (struct sim_options){ .nodes = 2,
+                                   .members = 2,
                                    .keys = 4,
                                    .faithful = true,
                                    .delay_max_ms = 3,
                                    .value_bytes_max = 40,
                                    .budget_max = 1000 };
+  memset(options->speaks_min, 1, sizeof options->speaks_min);
+  memset(options->speaks_max, 1, sizeof options->speaks_max);
   holt_tuning_init(&options->tuning);
 }
 
 static void
-keys_init(struct sim *sim)
+key_make(struct sim_key *out, unsigned number)
 {
-  for (unsigned i = 0; i < sim->options.keys; i++) {
-    struct heap heap;
-    heap_init(&heap);
-    struct holt_key key;
-    holt_key_init(&key, &heap.mem, 0);
-    char name[32];
-    /* Some share their beginning, some do not. */
-    const int size =
-      snprintf(name, sizeof name, i % 3 == 0 ? "%u" : "the name number %u", i);
-    (void)holt_key_binary(&key, name, (size_t)size);
-    if (holt_key_finish(&key) != 0) {
-      abort();
-    }
-    sim->key_sizes[i] = holt_key_size(&key);
-    memcpy(sim->keys[i], holt_key_bytes(&key), holt_key_size(&key));
-    holt_key_deinit(&key);
-    heap_deinit(&heap);
+  struct heap heap;
+  heap_init(&heap);
+  struct holt_key key;
+  holt_key_init(&key, &heap.mem, 0);
+  char name[32];
+  /* Some share their beginning, some do not. */
+  const int size = snprintf(
+    name, sizeof name, number % 3 == 0 ? "%u" : "the name number %u", number);
+  (void)holt_key_binary(&key, name, (size_t)size);
+  if (holt_key_finish(&key) != 0 || holt_key_size(&key) > sizeof out->bytes) {
+    abort();
+  }
+  out->size = holt_key_size(&key);
+  memcpy(out->bytes, holt_key_bytes(&key), out->size);
+  holt_key_deinit(&key);
+  heap_deinit(&heap);
+}
+
+/* The same in all runs. */
+static const struct sim_key *
+keys_get(unsigned count)
+{
+  static struct sim_key keys[SIM_KEYS_MAX];
+  static unsigned made;
+  for (; made < count; made++) {
+    key_make(&keys[made], made);
+  }
+  return keys;
+}
+
+static void
+node_init(struct sim *sim, unsigned at)
+{
+  struct sim_node *const node = &sim->nodes[at];
+  const int size = snprintf(node->name, sizeof node->name, "n%u@sim", at);
+  node->member = (struct holt_member){ .name = (const uint8_t *)"reg",
+                                       .name_size = 3,
+                                       .node = (const uint8_t *)node->name,
+                                       .node_size = (uint16_t)size };
+  node->speaks_min = sim->options.speaks_min[at];
+  node->speaks_max = sim->options.speaks_max[at];
+  for (unsigned i = 0; i < at; i++) {
+    sim->links[i][at].cut = true;
   }
 }
 
 void
-sim_init(struct sim *sim, uint64_t seed, const struct sim_options *options)
+sim_init(struct sim *sim, uint64_t seed, const struct sim_options *options,
+         bool tracing)
 {
-  memset(sim, 0, sizeof *sim);
+  memset(sim, 0, offsetof(struct sim, trace));
+  sim->trace_count = 0;
+  sim->tracing = tracing;
   sim->seed = seed;
   sim->options = *options;
-  prng_init(&sim->prng, seed);
+  prng_init(&sim->net, seed);
+  prng_init(&sim->choice, seed + 1);
   sim->now_ms = 1;
-  keys_init(sim);
+  sim->keys = keys_get(options->keys);
   sim_current = sim;
   for (unsigned i = 0; i < options->nodes; i++) {
-    struct sim_node *const node = &sim->nodes[i];
-    const int size = snprintf(node->name, sizeof node->name, "n%u@sim", i);
-    node->member = (struct holt_member){ .name = (const uint8_t *)"reg",
-                                         .name_size = 3,
-                                         .node = (const uint8_t *)node->name,
-                                         .node_size = (uint16_t)size };
-    for (unsigned j = 0; j < i; j++) {
-      sim->links[j][i].cut = true;
-    }
-    sim_node_start(sim, i);
+    node_init(sim, i);
   }
-  for (unsigned i = 0; i < options->nodes; i++) {
-    for (unsigned j = i + 1; j < options->nodes; j++) {
-      sim_link_heal(sim, i, j);
-    }
+  for (unsigned i = 0; i < options->members; i++) {
+    (void)sim_node_start(sim, i);
   }
+  sim_heal_all(sim);
 }
 
 void
@@ -262,6 +323,7 @@ sim_deinit(struct sim *sim)
     free(event_take(sim).message);
   }
   free(sim->events);
+  sim->events = NULL;
   while (sim->logs != NULL) {
     struct sim_log *const log = sim->logs;
     sim->logs = log->next;
@@ -270,81 +332,34 @@ sim_deinit(struct sim *sim)
   sim_current = NULL;
 }
 
-/*--------------------------------------------------------------------
- * Convergence */
-
-static bool
-copy_converged(struct sim *sim, unsigned at, unsigned of, char *why,
-               size_t why_size)
+/* How long it may take to agree, once nothing is in the way. */
+static uint64_t
+settle_bound_ms(const struct sim *sim)
 {
-  const struct sim_node *const owner = &sim->nodes[of];
-  const struct holt_replica *const replica = sim->nodes[at].replica;
-  const uint64_t version = owner->replica->self->version;
-  const struct holt_actor *const copy =
-    holt_rows_actor(&replica->rows, owner->log->actor);
-  if (copy == NULL) {
-    (void)snprintf(why, why_size, "n%u does not know n%u", at, of);
-    return false;
+  const struct sim_options *const options = &sim->options;
+  const struct holt_tuning *const tuning = &options->tuning;
+  uint64_t rows = 0;
+  for (unsigned i = 0; i < options->nodes; i++) {
+    rows += sim->nodes[i].replica == NULL ? 0 : sim->nodes[i].log->live_count;
   }
-  if (copy->dirty || copy->version != version || !copy->shown ||
-      !copy->connected || copy->gone) {
-    (void)snprintf(why, why_size,
-                   "n%u has n%u at %" PRIu64 " (cursor %" PRIu64 ") of %" PRIu64
-                   "%s%s%s",
-                   at, of, copy->version, copy->cursor, version,
-                   copy->dirty ? ", dirty" : "", copy->shown ? "" : ", hidden",
-                   copy->connected ? "" : ", not connected");
-    return false;
-  }
-  const struct holt_peer *const peer =
-    holt__peer_by_id(owner->replica, owner->peers[at]);
-  if (peer == NULL || !peer->up || peer->acked != version ||
-      peer->inflight_bytes != 0 || peer->cursor != version) {
-    (void)snprintf(why, why_size,
-                   "n%u waits for n%u (%s, acked %" PRIu64 " of %" PRIu64 ")",
-                   of, at, peer == NULL ? "no peer" : "peer",
-                   peer == NULL ? 0 : peer->acked, version);
-    return false;
-  }
-  return true;
-}
-
-bool
-sim_converged(struct sim *sim, char *why, size_t why_size)
-{
-  for (unsigned i = 0; i < sim->options.nodes; i++) {
-    const struct sim_node *const node = &sim->nodes[i];
-    if (node->replica == NULL || !node->running || node->inbox != NULL ||
-        node->current != NULL || holt__background_waits(node->replica) ||
-        node->replica->conflicts != NULL) {
-      (void)snprintf(why, why_size, "n%u is not done", i);
-      return false;
-    }
-    for (unsigned j = 0; j < sim->options.nodes; j++) {
-      if (j != i && !copy_converged(sim, i, j, why, why_size)) {
-        return false;
-      }
-    }
-  }
-  return true;
+  /* A hello is repeated after at most 32 intervals; a window may be so small
+   * that each row takes a way there and back. */
+  return 70 * tuning->vector_interval_ms + 2 * tuning->replica_restart_ms +
+         100 * options->delay_max_ms + rows * (4 * options->delay_max_ms + 4);
 }
 
 void
 sim_settle(struct sim *sim)
 {
-  const struct holt_tuning *const tuning = &sim->options.tuning;
-  /* A hello is repeated after at most 32 intervals. */
-  const uint64_t bound_ms = 70 * tuning->vector_interval_ms +
-                            2 * tuning->replica_restart_ms +
-                            100 * sim->options.delay_max_ms;
-  const uint64_t until_ms = sim->now_ms + bound_ms;
+  const uint64_t until_ms = sim->now_ms + settle_bound_ms(sim);
   char why[120] = "nothing happens";
   sim_trace(sim, "settle");
   while (!sim_converged(sim, why, sizeof why)) {
-    if (!sim_step(sim, until_ms)) {
+    if (!sim_event(sim, until_ms)) {
       sim_fail(sim, "not converged: %s", why);
       return;
     }
   }
+  sim_check_whole(sim);
   sim_trace(sim, "converged");
 }

@@ -19,6 +19,8 @@
   XX(etf)                                                                      \
   XX(key)                                                                      \
   XX(key_check)                                                                \
+  XX(liveset)                                                                  \
+  XX(twin)                                                                     \
   XX(clock)                                                                    \
   XX(deaths)                                                                   \
   XX(rows)                                                                     \

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "index.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "invariant.h"
+#include "slab.h"
+
+/* Splits an insert may do.  A sparse index needs two, and more so that one that
+ * could not grow for some time catches up. */
+#define INDEX_SPLITS_MAX 3u
+
+/* Joins a removal may do.  The index shrinks when it has half the nodes it is
+ * made for, so two joins per removal keep up, or four when it is sparse; more
+ * catch up. */
+#define INDEX_JOINS_MAX 6u
+
+/* How many splits ahead nodes are fetched: the first of the chain, and the one
+ * after that. */
+#define INDEX_PREFETCH_FIRST 8u
+#define INDEX_PREFETCH_SECOND 4u
+
+void
+holt_index_init(struct holt_index *index, struct holt_mem *mem,
+                holt_index_next_fn next, holt_index_hash_fn hash, void *user)
+{
+  *index =
+    (struct holt_index){ .mem = mem, .next = next, .hash = hash, .user = user };
+}
+
+static size_t
+directory_bytes(uint32_t capacity)
+{
+  return capacity * sizeof(uint32_t *);
+}
+
+static size_t
+segment_bytes(uint32_t heads)
+{
+  return heads * sizeof(uint32_t);
+}
+
+/* Heads in the last segment: only the first one may be smaller. */
+static uint32_t
+last_segment_heads(const struct holt_index *index)
+{
+  return index->segments == 1 ? index->heads : HOLT_INDEX_SEGMENT;
+}
+
+static void
+index_free_last_segment(struct holt_index *index)
+{
+  const uint32_t heads = last_segment_heads(index);
+  index->segments--;
+  index->heads -= heads;
+  holt_mem_free(index->mem, index->directory[index->segments],
+                segment_bytes(heads));
+}
+
+void
+holt_index_deinit(struct holt_index *index)
+{
+  while (index->segments > 0) {
+    index_free_last_segment(index);
+  }
+  holt_mem_free(index->mem, index->directory,
+                directory_bytes(index->directory_capacity));
+  const struct holt_index old = *index;
+  holt_index_init(index, old.mem, old.next, old.hash, old.user);
+  index->sparse = old.sparse;
+  index->dense = old.dense;
+}
+
+/* How many buckets there should be. */
+static size_t
+index_wanted(const struct holt_index *index)
+{
+  return (index->count << index->sparse) >> index->dense;
+}
+
+static bool
+index_resize_directory(struct holt_index *index, uint32_t capacity)
+{
+  void *const directory = holt_mem_resize(
+    index->mem, index->directory, directory_bytes(index->directory_capacity),
+    directory_bytes(capacity));
+  if (directory == NULL) {
+    return false;
+  }
+  index->directory = directory;
+  index->directory_capacity = capacity;
+  return true;
+}
+
+/* Give the first segment, the only one, another size. */
+static bool
+index_resize_first(struct holt_index *index, uint32_t heads)
+{
+  uint32_t *const segment =
+    holt_mem_resize(index->mem, index->directory[0],
+                    segment_bytes(index->heads), segment_bytes(heads));
+  if (segment == NULL) {
+    return false;
+  }
+  if (heads > index->heads) {
+    memset(segment + index->heads, 0, segment_bytes(heads - index->heads));
+  }
+  index->directory[0] = segment;
+  index->heads = heads;
+  return true;
+}
+
+static bool
+index_add_segment(struct holt_index *index, uint32_t heads)
+{
+  const uint32_t capacity = index->directory_capacity;
+  if (index->segments == capacity &&
+      !index_resize_directory(index, capacity == 0 ? 1 : capacity * 2)) {
+    return false;
+  }
+  uint32_t *const segment = holt_mem_zalloc(index->mem, segment_bytes(heads));
+  if (segment == NULL) {
+    return false;
+  }
+  index->directory[index->segments++] = segment;
+  index->heads += heads;
+  return true;
+}
+
+/* Make sure that there is a head for bucket number `buckets`, the next one.
+ * False leaves the index usable as it was. */
+static bool
+index_reserve_bucket(struct holt_index *index)
+{
+  if (index->buckets < index->heads) {
+    return true;
+  }
+  if (index->heads < HOLT_INDEX_SEGMENT) {
+    return index_resize_first(index, index->heads * 2);
+  }
+  return index_add_segment(index, HOLT_INDEX_SEGMENT);
+}
+
+/* Give back heads when none in use is among them, and half the directory when
+ * three quarters of it are unused, so that growing again right away does not
+ * bring it straight back.  What cannot be had smaller stays as it is. */
+static void
+index_release(struct holt_index *index)
+{
+  if (index->segments == 1) {
+    if (index->buckets <= index->heads / 4) {
+      (void)index_resize_first(index, index->heads / 2);
+    }
+    return;
+  }
+  if (index->buckets > (index->segments - 1) << HOLT_INDEX_SEGMENT_BITS) {
+    return;
+  }
+  index_free_last_segment(index);
+  const uint32_t capacity = index->directory_capacity / 2;
+  if (index->segments <= capacity / 2) {
+    (void)index_resize_directory(index, capacity);
+  }
+}
+
+/* Level from the number of buckets, which changes by one at a time. */
+static void
+index_set_buckets(struct holt_index *index, uint32_t buckets)
+{
+  index->buckets = buckets;
+  if (buckets == 2u << index->level) {
+    index->level++;
+  } else if (buckets < 1u << index->level) {
+    index->level--;
+  }
+  holt_assert(1u << index->level <= buckets);
+  holt_assert(buckets < 2u << index->level);
+}
+
+static uint32_t *
+index_bucket(const struct holt_index *index, uint32_t bucket)
+{
+  holt_assert(bucket < index->buckets);
+
+  return &index->directory[bucket >> HOLT_INDEX_SEGMENT_BITS]
+                          [bucket & (HOLT_INDEX_SEGMENT - 1)];
+}
+
+/* Add one bucket: the next in line gives up the nodes that have the next bit of
+ * their hash set. */
+static bool
+index_split(struct holt_index *index)
+{
+  if (index->buckets == HOLT_INDEX_BUCKETS_MAX ||
+      !index_reserve_bucket(index)) {
+    return false;
+  }
+  const uint32_t bit = 1u << index->level;
+  uint32_t *stay = index_bucket(index, index->buckets - bit);
+  index_set_buckets(index, index->buckets + 1);
+  uint32_t *move = index_bucket(index, index->buckets - 1);
+  holt_assert(*move == 0);
+
+  /* Both chains keep their order; stay and move are the ends built so far.
+   * Most links stay what they are, and are then not written. */
+  uint32_t ref = *stay;
+  while (ref != 0) {
+    uint32_t *const next = index->next(index->user, ref);
+    uint32_t **const end =
+      (index->hash(index->user, ref) & bit) != 0 ? &move : &stay;
+    if (**end != ref) {
+      **end = ref;
+    }
+    *end = next;
+    ref = *next;
+  }
+  if (*stay != 0) {
+    *stay = 0;
+  }
+  if (*move != 0) {
+    *move = 0;
+  }
+  return true;
+}
+
+/* Undo the last split.  The nodes of the last bucket go before those of the one
+ * they came from: a caller that is walking either chain, standing on a node it
+ * has removed, then sees nothing twice that counts (what it sees in addition
+ * lies before its cursor). */
+static void
+index_join(struct holt_index *index)
+{
+  holt_assert(index->buckets > HOLT_INDEX_BUCKETS_MIN);
+
+  uint32_t *const last = index_bucket(index, index->buckets - 1);
+  const uint32_t first = *last;
+  *last = 0;
+  index_set_buckets(index, index->buckets - 1);
+
+  if (first != 0) {
+    /* Level is that of the buckets that are left. */
+    uint32_t *const into =
+      index_bucket(index, index->buckets - (1u << index->level));
+    if (*into != 0) {
+      uint32_t *end = index->next(index->user, first);
+      while (*end != 0) {
+        end = index->next(index->user, *end);
+      }
+      *end = *into;
+    }
+    *into = first;
+  }
+  index_release(index);
+}
+
+int
+holt_index_reserve(struct holt_index *index)
+{
+  if (index->buckets > 0) {
+    return 0;
+  }
+  if (index->heads == 0 && !index_add_segment(index, HOLT_INDEX_BUCKETS_MIN)) {
+    return HOLT_ERR_NOMEM;
+  }
+  index->buckets = HOLT_INDEX_BUCKETS_MIN;
+  index->level = HOLT_INDEX_BUCKETS_BITS_MIN;
+  return 0;
+}
+
+void
+holt_index_insert(struct holt_index *index, uint32_t ref)
+{
+  holt_assert(ref != 0);
+  holt_assert(index->buckets > 0);
+
+  uint32_t *const head = holt__index_head(index, index->hash(index->user, ref));
+  *index->next(index->user, ref) = *head;
+  *head = ref;
+  index->count++;
+
+  for (uint32_t i = 0; i < INDEX_SPLITS_MAX; i++) {
+    if (index_wanted(index) <= index->buckets || !index_split(index)) {
+      break;
+    }
+  }
+}
+
+/* Where the reference to a node is kept. */
+static uint32_t *
+index_link(const struct holt_index *index, uint32_t ref)
+{
+  uint32_t *link = holt__index_head(index, index->hash(index->user, ref));
+  while (*link != ref) {
+    holt_assert(*link != 0); /* Else the node is not in the index. */
+    link = index->next(index->user, *link);
+  }
+  return link;
+}
+
+void
+holt_index_remove(struct holt_index *index, uint32_t ref)
+{
+  holt_assert(index->count > 0);
+
+  uint32_t *const next = index->next(index->user, ref);
+  *index_link(index, ref) = *next;
+  *next = 0;
+  index->count--;
+
+  for (uint32_t i = 0; i < INDEX_JOINS_MAX; i++) {
+    if (index_wanted(index) >= index->buckets / 2 ||
+        index->buckets == HOLT_INDEX_BUCKETS_MIN) {
+      break;
+    }
+    index_join(index);
+  }
+}
+
+void
+holt_index_replace(struct holt_index *index, uint32_t ref, uint32_t other)
+{
+  uint32_t *const link = index_link(index, ref);
+  uint32_t *const next = index->next(index->user, ref);
+  *index->next(index->user, other) = *next;
+  *link = other;
+  *next = 0;
+}
+
+/* The first node of a bucket that will be split after as many others, or 0. */
+static uint32_t
+index_ahead(const struct holt_index *index, uint32_t splits)
+{
+  const uint32_t size = 1u << index->level;
+  const uint32_t bucket = index->buckets - size + splits;
+  return bucket < size ? *index_bucket(index, bucket) : 0;
+}
+
+void
+holt_index_prefetch(const struct holt_index *index)
+{
+  if (index->buckets == 0) {
+    return;
+  }
+  for (uint32_t i = 0; i < 1u << index->sparse; i++) {
+    const uint32_t first = index_ahead(index, INDEX_PREFETCH_FIRST + i);
+    if (first != 0) {
+      holt_prefetch(index->next(index->user, first));
+    }
+    const uint32_t before = index_ahead(index, INDEX_PREFETCH_SECOND + i);
+    const uint32_t second = before == 0 ? 0 : *index->next(index->user, before);
+    if (second != 0) {
+      holt_prefetch(index->next(index->user, second));
+    }
+  }
+}
+
+uint64_t
+holt_index_scan(const struct holt_index *index, uint64_t cursor,
+                uint32_t *chain)
+{
+  holt_assert(cursor < HOLT_INDEX_SCAN_END);
+
+  *chain = 0;
+  if (index->buckets == 0) {
+    return HOLT_INDEX_SCAN_END;
+  }
+  const uint32_t hash = holt_index_position((uint32_t)cursor);
+  *chain = *holt__index_head(index, hash);
+
+  /* The bucket's nodes share that many low bits of the hash, which are high
+   * bits of the position: its range is one aligned block. */
+  const uint64_t range = HOLT_INDEX_SCAN_END >> holt__index_bits(index, hash);
+  return (cursor | (range - 1)) + 1;
+}

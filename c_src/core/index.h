@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Index: a hash table that grows and shrinks without ever stalling.
+ *
+ * An ordinary table doubles all at once, and at a million names that is a pause
+ * of many milliseconds in the middle of somebody's register call.  This one
+ * grows by linear hashing (Litwin 1980; Larson 1988): bucket by bucket, at most
+ * a few per insert, so every call stays short.
+ *
+ * With `level` and `split` so that there are 2^level + split buckets, a bucket
+ * below split has been split in two already and uses level + 1 low bits of the
+ * hash, the rest level:
+ *
+ *      0        split         2^level      buckets
+ *      +----------+--------------+------------+
+ *      | level+1  |    level     |  level+1   |      bits used
+ *      +----------+--------------+------------+
+ *
+ * Nodes are references of 32 bits, 0 for none.  What they refer to is the
+ * user's affair, and so is where the rest of the chain and the hash are kept:
+ * two callbacks tell, when something is inserted, removed or split.  Whoever
+ * looks something up follows the chain without them.
+ *
+ *     directory -> [seg][seg][ ]    seg -> [head x 1024]    head -> ref -> ref
+ *
+ * The first segment starts with 16 heads and doubles.
+ *
+ * Scanning goes in the order of the bit-reversed hash, the node's position.
+ * There each bucket is one contiguous range, and splitting cuts a range in two
+ * without moving anything out of it.  So a cursor that is a position stays
+ * right however the index grows or shrinks between two calls:
+ *
+ *     position  0        cursor                              2^32
+ *               |--done----|.......still to come...............|
+ *
+ * Order:   none within a bucket, but nodes of the same hash are met youngest
+ *          first.
+ * Cost:    insert, remove, chain: O(1) expected, plus at most a few buckets
+ *          split or joined.  Doubling the directory copies 8 bytes per 1024
+ *          buckets: 8 KiB at a million, 1 MiB at HOLT_INDEX_BUCKETS_MAX.
+ * Memory:  4 to 8 bytes per bucket; 72 at least, nothing while it never held a
+ *          node.
+ * Threads: none.  Readers may share it while nobody inserts or removes.
+ */
+#ifndef HOLT_CORE_INDEX_H
+#define HOLT_CORE_INDEX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <holt/error.h>
+#include <holt/mem.h>
+
+#define HOLT_INDEX_SEGMENT_BITS 10
+#define HOLT_INDEX_SEGMENT (1u << HOLT_INDEX_SEGMENT_BITS)
+
+/* The fewest buckets, once there are any. */
+#define HOLT_INDEX_BUCKETS_BITS_MIN 4
+#define HOLT_INDEX_BUCKETS_MIN (1u << HOLT_INDEX_BUCKETS_BITS_MIN)
+
+/* Beyond this chains grow instead, because doubling the directory would take
+ * longer than a call may. */
+#define HOLT_INDEX_BUCKETS_MAX (1u << 27)
+
+/* The cursor after the last position. */
+#define HOLT_INDEX_SCAN_END (UINT64_C(1) << 32)
+
+/* Where the reference that follows this one in its chain is kept. */
+typedef uint32_t *(*holt_index_next_fn)(void *user, uint32_t ref);
+
+/* Its hash: always the same while it is in the index. */
+typedef uint32_t (*holt_index_hash_fn)(void *user, uint32_t ref);
+
+/* Only count is for others to read. */
+struct holt_index {
+  size_t count;                /* Nodes. */
+  uint32_t **directory;        /* Segments. */
+  uint32_t buckets;            /* In use: 0, or 16 and more. */
+  uint32_t level;              /* 2^level <= buckets < 2^(level + 1). */
+  uint32_t directory_capacity; /* Segments it has room for; a power of two. */
+  uint32_t segments;           /* Segments allocated. */
+  uint32_t heads;              /* In them: a power of two while there is one. */
+  struct holt_mem *mem;        /* Borrowed. */
+  holt_index_next_fn next;
+  holt_index_hash_fn hash;
+  void *user;     /* Handed to the callbacks. */
+  uint8_t sparse; /* For others to set: buckets per node, a power of two, */
+  uint8_t dense;  /* and nodes per bucket.  One each, at first. */
+};
+
+/* Prepare an empty index.  Allocates nothing. */
+void holt_index_init(struct holt_index *index, struct holt_mem *mem,
+                     holt_index_next_fn next, holt_index_hash_fn hash,
+                     void *user);
+
+/* Free the index's own memory; the callbacks are not called.  It is then as
+ * after holt_index_init().  Takes O(buckets / 1024). */
+void holt_index_deinit(struct holt_index *index);
+
+/* Make sure that the next insert succeeds.
+ *
+ * HOLT_ERR_NOMEM   the first segment could not be allocated; nothing changed.
+ *                  From then on this never fails, while there is a node or no
+ *                  holt_index_deinit(). */
+int holt_index_reserve(struct holt_index *index);
+
+/* Add a node, after holt_index_reserve().  Equal hashes, even equal keys, are
+ * the caller's affair.  Where growing fails the chains are longer until a later
+ * insert grows the index. */
+void holt_index_insert(struct holt_index *index, uint32_t ref);
+
+/* Take out a node that is in the index. */
+void holt_index_remove(struct holt_index *index, uint32_t ref);
+
+/* Put another node, which is not in the index and has the same hash, in the
+ * place of one that is. */
+void holt_index_replace(struct holt_index *index, uint32_t ref, uint32_t other);
+
+/* Have the memory that the next insert will split fetched. */
+void holt_index_prefetch(const struct holt_index *index);
+
+/* The low bits of the hash that its bucket goes by: level + 1 if that has been
+ * split at this level, else level. */
+static inline uint32_t
+holt__index_bits(const struct holt_index *index, uint32_t hash)
+{
+  const uint32_t size = 1u << index->level;
+  const uint32_t split = index->buckets - size;
+  return (hash & (size - 1)) < split ? index->level + 1 : index->level;
+}
+
+/* Where the head of the bucket for this hash is kept.  Not for an index without
+ * buckets. */
+static inline uint32_t *
+holt__index_head(const struct holt_index *index, uint32_t hash)
+{
+  const uint32_t bucket = hash & ((1u << holt__index_bits(index, hash)) - 1);
+  return &index->directory[bucket >> HOLT_INDEX_SEGMENT_BITS]
+                          [bucket & (HOLT_INDEX_SEGMENT - 1)];
+}
+
+/* First node of the bucket for this hash, or 0.  Other hashes are in the chain
+ * as well: the caller follows it, comparing hash and then its own key. */
+static inline uint32_t
+holt_index_chain(const struct holt_index *index, uint32_t hash)
+{
+  return index->buckets == 0 ? 0 : *holt__index_head(index, hash);
+}
+
+/* One step of a scan.  cursor is 0 at first, later what the step before
+ * returned.  *chain becomes the bucket that holds this position (or 0, if that
+ * is empty); the result is the cursor for the next step, or
+ * HOLT_INDEX_SCAN_END.
+ *
+ * Only nodes whose holt_index_position() is at least the cursor given count;
+ * the caller passes over the others.  A node that is in the index during the
+ * whole scan then counts exactly once, whatever is inserted and removed between
+ * steps.
+ *
+ * While walking a chain the caller may remove the node it stands on, having
+ * read its next before, and nothing else. */
+uint64_t holt_index_scan(const struct holt_index *index, uint64_t cursor,
+                         uint32_t *chain);
+
+/* Where a scan meets a node of this hash: the hash with its bits reversed. */
+static inline uint32_t
+holt_index_position(uint32_t hash)
+{
+  hash = (hash >> 1 & 0x55555555u) | (hash & 0x55555555u) << 1;
+  hash = (hash >> 2 & 0x33333333u) | (hash & 0x33333333u) << 2;
+  hash = (hash >> 4 & 0x0f0f0f0fu) | (hash & 0x0f0f0f0fu) << 4;
+  hash = (hash >> 8 & 0x00ff00ffu) | (hash & 0x00ff00ffu) << 8;
+  return hash >> 16 | hash << 16;
+}
+
+#endif /* HOLT_CORE_INDEX_H */

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A repair, on the side of who holds the rows.
+ *
+ * The asker has the rows of an actor as of version `base`, or nothing (0), and
+ * is to get them as of ours, however many we have and whatever happens to them
+ * meanwhile.  One walk over our rows, in order of seq, does it:
+ *
+ *     seq   1 ............ base ..................... version
+ *           |--- live set ---|--------- rows ---------|
+ *                    ^ cursor                          ^ last piece
+ *
+ * Up to base the asker has had every row, so it is enough to say which still
+ * live; beyond it the rows themselves are sent.  What is born while we walk
+ * lies beyond the cursor, so nothing is frozen.  What dies behind the cursor is
+ * noted, by birth, and told in the next piece; a row is behind the cursor by
+ * its birth, because it may have been sent before it moved on.  When the walk
+ * is at its end and our copy is a version, the last piece says which.
+ *
+ * Pieces name the place where they begin, (cursor, notes told), and the asker
+ * takes only the one that begins where it stands.  Where one is lost it says
+ * so, and the walk goes back.  We keep one walk and the notes. */
+#include "invariant.h"
+#include "state.h"
+
+static struct holt_serve *
+serve_find(const struct holt_replica *replica, const struct holt_peer *peer,
+           uint64_t actor)
+{
+  struct holt_serve *serve = replica->serves;
+  while (serve != NULL && !(serve->peer == peer && serve->actor->id == actor)) {
+    serve = serve->next;
+  }
+  return serve;
+}
+
+bool
+holt__serves(const struct holt_replica *replica, const struct holt_peer *peer,
+             const struct holt_actor *actor)
+{
+  return serve_find(replica, peer, actor->id) != NULL;
+}
+
+static void
+serve_free(struct holt_replica *replica, struct holt_serve *serve)
+{
+  struct holt_actor *const actor = serve->actor;
+  struct holt_serve **link = &replica->serves;
+  while (*link != serve) {
+    link = &(*link)->next;
+  }
+  *link = serve->next;
+  replica->serve_count--;
+  holt_walk_stop(&replica->rows, &serve->walk);
+  holt_deaths_deinit(&serve->notes);
+  holt_mem_free(replica->mem, serve, sizeof *serve);
+
+  actor->served = false;
+  for (const struct holt_serve *other = replica->serves; other != NULL;
+       other = other->next) {
+    actor->served = actor->served || other->actor == actor;
+  }
+}
+
+void
+holt__serves_end(struct holt_replica *replica, const struct holt_peer *peer,
+                 const struct holt_actor *actor)
+{
+  struct holt_serve *next = replica->serves;
+  while (next != NULL) {
+    struct holt_serve *const serve = next;
+    next = serve->next;
+    if ((peer == NULL || serve->peer == peer) &&
+        (actor == NULL || serve->actor == actor)) {
+      serve_free(replica, serve);
+    }
+  }
+}
+
+void
+holt__serve_death(void *user, const struct holt_actor *actor, uint64_t seq,
+                  uint64_t birth)
+{
+  (void)seq;
+  const struct holt_replica *const replica = user;
+  for (struct holt_serve *serve = replica->serves; serve != NULL;
+       serve = serve->next) {
+    if (serve->actor == actor && birth <= serve->cursor) {
+      holt_deaths_append(&serve->notes, ++serve->note_count, birth);
+    }
+  }
+}
+
+static uint64_t
+expires_ms(const struct holt_replica *replica, const struct holt_serve *serve)
+{
+  return serve->moved_at_ms +
+         HOLT_STALL_INTERVALS * replica->tuning.vector_interval_ms;
+}
+
+void
+holt__serves_expire(struct holt_replica *replica, uint64_t now_ms)
+{
+  struct holt_serve *next = replica->serves;
+  while (next != NULL) {
+    struct holt_serve *const serve = next;
+    next = serve->next;
+    if (now_ms >= expires_ms(replica, serve)) {
+      serve_free(replica, serve);
+    }
+  }
+}
+
+uint64_t
+holt__serves_due_ms(const struct holt_replica *replica)
+{
+  uint64_t due_ms = UINT64_MAX;
+  for (const struct holt_serve *serve = replica->serves; serve != NULL;
+       serve = serve->next) {
+    const uint64_t at_ms = expires_ms(replica, serve);
+    due_ms = at_ms < due_ms ? at_ms : due_ms;
+  }
+  return due_ms;
+}
+
+/*--------------------------------------------------------------------
+ * Requests */
+
+static void
+refuse(struct holt_peer *peer, uint64_t actor, uint64_t token)
+{
+  peer->refusal_due = true;
+  peer->refused_actor = actor;
+  peer->refused_token = token;
+}
+
+static int
+serve_begin(struct holt_replica *replica, struct holt_peer *peer,
+            const struct holt_request *request, uint64_t now_ms)
+{
+  struct holt_actor *const actor =
+    holt_rows_actor(&replica->rows, request->actor);
+  if (!request->start || actor == NULL || actor->gone || actor->dirty ||
+      request->base > actor->version ||
+      replica->serve_count >= HOLT_SERVES_MAX) {
+    refuse(peer, request->actor, request->token);
+    return 0;
+  }
+  struct holt_serve *const serve = holt_mem_zalloc(replica->mem, sizeof *serve);
+  if (serve == NULL) {
+    refuse(peer, request->actor, request->token);
+    return HOLT_ERR_NOMEM;
+  }
+  serve->peer = peer;
+  serve->actor = actor;
+  serve->token = request->token;
+  serve->base = request->base;
+  serve->epoch = actor->epoch;
+  serve->moved_at_ms = now_ms;
+  holt_deaths_init(&serve->notes, replica->mem);
+  serve->next = replica->serves;
+  replica->serves = serve;
+  replica->serve_count++;
+  replica->counters.repairs_served++;
+  actor->served = true;
+  if (actor == replica->self) {
+    /* Streamed or repaired, never both. */
+    peer->lost = true;
+    peer->lost_at_ms = now_ms;
+    peer->window.count = 0;
+    peer->window.bytes = 0;
+  }
+  return 0;
+}
+
+/* Go back to where the asker stands. */
+static int
+serve_rewind(struct holt_replica *replica, struct holt_serve *serve,
+             const struct holt_request *request)
+{
+  if (request->after > serve->cursor || request->notes > serve->notes_to) {
+    return HOLT_ERR_MALFORMED;
+  }
+  if (request->after != serve->cursor || request->notes != serve->notes_to) {
+    serve->cursor = request->after;
+    serve->notes_to = request->notes;
+    serve->seeking = false;
+    holt_walk_stop(&replica->rows, &serve->walk);
+  }
+  serve->last = false;
+  serve->window.count = 0;
+  serve->window.bytes = 0;
+  return 0;
+}
+
+int
+holt__serve_request(struct holt_replica *replica, struct holt_peer *peer,
+                    const struct holt_request *request, uint64_t now_ms)
+{
+  struct holt_serve *serve = serve_find(replica, peer, request->actor);
+  if (serve != NULL && serve->token != request->token) {
+    if (!request->start) {
+      return 0; /* About one that has been given up. */
+    }
+    serve_free(replica, serve);
+    serve = NULL;
+  }
+  if (request->done) {
+    if (serve != NULL) {
+      serve_free(replica, serve);
+    }
+    return 0;
+  }
+  if (serve == NULL) {
+    return serve_begin(replica, peer, request, now_ms);
+  }
+  serve->moved_at_ms = now_ms;
+  if (request->start || request->gap) {
+    return serve_rewind(replica, serve, request);
+  }
+  holt__window_acked(&serve->window, request->after + request->notes);
+  return 0;
+}
+
+/*--------------------------------------------------------------------
+ * Pieces */
+
+/* Bring the walk to the first row beyond the cursor.  False: not there yet. */
+static bool
+seek(struct holt_replica *replica, struct holt_serve *serve)
+{
+  const struct holt_rows *const rows = &replica->rows;
+  if (serve->walk.active && !serve->seeking && serve->walk.at != 0) {
+    return true;
+  }
+  uint32_t at = serve->seeking ? serve->walk.at : 0;
+  holt_walk_stop(&replica->rows, &serve->walk);
+  for (size_t steps = 0; serve->cursor > 0; steps++) {
+    const uint32_t before =
+      at != 0 ? holt_row_at(rows, at)->seq_prev : serve->actor->rows_tail;
+    if (before == 0 ||
+        holt_row_seq(holt_row_at(rows, before)) <= serve->cursor) {
+      break;
+    }
+    if (steps == HOLT_SLICE_STEPS) {
+      serve->seeking = true;
+      holt_walk_start(&replica->rows, &serve->walk, at, HOLT_WALK_SEQ);
+      return false;
+    }
+    at = before;
+  }
+  serve->seeking = false;
+  holt_walk_start(&replica->rows, &serve->walk,
+                  serve->cursor == 0 ? serve->actor->rows_head : at,
+                  HOLT_WALK_SEQ);
+  return true;
+}
+
+/* The live set from the cursor on, as far as there is room, into replica->live;
+ * returns how far that is. */
+static uint64_t
+encode_live(struct holt_replica *replica, struct holt_serve *serve)
+{
+  struct holt_liveset_writer writer;
+  const size_t half = replica->tuning.message_bytes_max / 2;
+  holt_buf_clear(&replica->live);
+  holt_liveset_begin(&writer, &replica->live, serve->cursor,
+                     half > HOLT_LIVESET_BYTES_MIN ? half
+                                                   : HOLT_LIVESET_BYTES_MIN);
+  uint64_t to = serve->base;
+  for (size_t steps = 0; serve->walk.at != 0; steps++) {
+    const uint64_t seq =
+      holt_row_seq(holt_row_at(&replica->rows, serve->walk.at));
+    if (seq > serve->base) {
+      break;
+    }
+    if (steps == HOLT_SLICE_STEPS || holt_liveset_add(&writer, seq) != 0) {
+      to = seq - 1;
+      break;
+    }
+    holt_walk_next(&replica->rows, &serve->walk);
+  }
+  (void)holt_liveset_end(&writer, to);
+  return to;
+}
+
+static void
+encode_notes(const struct holt_replica *replica, struct holt_serve *serve,
+             struct holt_delta_writer *writer)
+{
+  const struct holt_deaths *const notes = &serve->notes;
+  size_t index = holt_deaths_after(notes, serve->notes_to);
+  for (; index < notes->count && writer->death_count < HOLT_SLICE_ITEMS &&
+         writer->out->size + HOLT_DELTA_ROW_BYTES_MAX <
+           replica->tuning.message_bytes_max;
+       index++) {
+    const struct holt_death *const note = holt_deaths_get(notes, index);
+    holt_delta_death(writer, note->birth);
+    serve->notes_to = note->at;
+  }
+}
+
+/* Rows beyond the cursor, as many as there is room for. */
+static void
+encode_rows(struct holt_replica *replica, struct holt_serve *serve,
+            struct holt_delta_writer *writer)
+{
+  const size_t bytes_max = replica->tuning.message_bytes_max;
+  for (size_t items = 0; serve->walk.at != 0 && items < HOLT_SLICE_ITEMS;
+       items++) {
+    const struct holt_row *const row =
+      holt_row_at(&replica->rows, serve->walk.at);
+    struct holt_row_spec spec;
+    holt_row_spec_of(&replica->rows, row, &spec);
+    const size_t size = writer->out->size + spec.key_size + spec.value_size +
+                        HOLT_DELTA_ROW_BYTES_MAX;
+    if (size > bytes_max && items > 0) {
+      return;
+    }
+    holt_delta_row(writer, &spec);
+    serve->cursor = spec.seq;
+    holt_walk_next(&replica->rows, &serve->walk);
+  }
+}
+
+/* All rows have been covered, all notes told, and what we hold is a version. */
+static bool
+at_end(const struct holt_serve *serve)
+{
+  return serve->walk.at == 0 && serve->notes_to == serve->note_count &&
+         !serve->actor->dirty && serve->cursor >= serve->base;
+}
+
+static int
+encode_piece(struct holt_replica *replica, struct holt_serve *serve)
+{
+  const struct holt_actor *const actor = serve->actor;
+  const struct holt_identity identity = { .member = actor->member,
+                                          .creation = actor->creation,
+                                          .rule = (uint8_t)actor->rule };
+  const bool live = serve->cursor < serve->base;
+  const struct holt_piece piece = {
+    .actor = actor->id,
+    .token = serve->token,
+    .base = serve->base,
+    .after = serve->cursor,
+    .notes = serve->notes_to,
+    .live = live,
+    .identity = serve->cursor == 0 && serve->notes_to == 0 ? &identity : NULL
+  };
+  struct holt_delta_writer writer;
+  holt_buf_clear(&replica->out);
+  holt_repair_begin(&writer, &replica->out, &piece);
+  if (live) {
+    serve->cursor = encode_live(replica, serve);
+    if (replica->live.error != 0) {
+      return replica->live.error;
+    }
+    holt_repair_live(&writer, serve->cursor, replica->live.data,
+                     replica->live.size);
+  }
+  encode_notes(replica, serve, &writer);
+  if (serve->cursor >= serve->base) {
+    encode_rows(replica, serve, &writer);
+  }
+  uint64_t as_of =
+    actor->version > actor->cursor ? actor->version : actor->cursor;
+  serve->last = at_end(serve);
+  if (serve->last) {
+    serve->cursor = actor->version;
+    as_of = actor->version;
+  }
+  return holt_repair_end(&writer, serve->cursor,
+                         as_of > serve->cursor ? as_of : serve->cursor,
+                         serve->last);
+}
+
+static bool
+send_piece(struct holt_replica *replica, struct holt_serve *serve,
+           struct holt_effect *effect, uint64_t now_ms)
+{
+  if (!seek(replica, serve)) {
+    return false;
+  }
+  struct holt_peer *const peer = serve->peer;
+  serve->before_cursor = serve->cursor;
+  serve->before_notes = serve->notes_to;
+  if (encode_piece(replica, serve) != 0) {
+    serve->before_bytes = 0;
+    peer->last_token = serve->token;
+    holt__serve_busy(replica, peer);
+    holt__peer_wait(peer, now_ms); /* No memory: perhaps later. */
+    return false;
+  }
+  serve->before_bytes = replica->out.size;
+  serve->moved_at_ms = now_ms;
+  holt__window_sent(&serve->window, serve->cursor + serve->notes_to,
+                    replica->out.size);
+  peer->last = LAST_PIECE;
+  peer->last_token = serve->token;
+  holt__target(replica, effect, peer);
+  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
+  return true;
+}
+
+void
+holt__serve_busy(struct holt_replica *replica, const struct holt_peer *peer)
+{
+  struct holt_serve *serve = replica->serves;
+  while (serve != NULL &&
+         !(serve->peer == peer && serve->token == peer->last_token)) {
+    serve = serve->next;
+  }
+  if (serve == NULL) {
+    return;
+  }
+  if (serve->before_bytes > 0 && serve->window.count > 0) {
+    holt__window_undo(&serve->window,
+                      serve->before_cursor + serve->before_notes,
+                      serve->before_bytes);
+  }
+  serve->cursor = serve->before_cursor;
+  serve->notes_to = serve->before_notes;
+  serve->last = false;
+  serve->seeking = false;
+  holt_walk_stop(&replica->rows, &serve->walk);
+}
+
+/* It has more to say now. */
+static bool
+wants_piece(const struct holt_replica *replica, const struct holt_serve *serve)
+{
+  if (serve->last || !holt__window_has_room(replica, &serve->window)) {
+    return false;
+  }
+  const uint32_t tail = serve->actor->rows_tail;
+  const bool rows =
+    tail != 0 &&
+    holt_row_seq(holt_row_at(&replica->rows, tail)) > serve->cursor;
+  return rows || serve->cursor < serve->base ||
+         serve->notes_to < serve->note_count || !serve->actor->dirty;
+}
+
+/* Our copy has been begun anew, or more has died than we note. */
+static bool
+is_void(const struct holt_serve *serve)
+{
+  return serve->actor->torn || serve->actor->epoch != serve->epoch ||
+         serve->notes.base > serve->notes_to;
+}
+
+static bool
+send_refusal(struct holt_replica *replica, struct holt_peer *peer,
+             struct holt_effect *effect, uint64_t now_ms)
+{
+  const struct holt_piece piece = { .actor = peer->refused_actor,
+                                    .token = peer->refused_token,
+                                    .refused = true };
+  struct holt_delta_writer writer;
+  holt_buf_clear(&replica->out);
+  holt_repair_begin(&writer, &replica->out, &piece);
+  if (holt_repair_end(&writer, 0, 0, false) != 0) {
+    holt__peer_wait(peer, now_ms);
+    return false;
+  }
+  peer->refusal_due = false;
+  peer->last = LAST_REFUSAL;
+  holt__target(replica, effect, peer);
+  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
+  return true;
+}
+
+bool
+holt__serve_wants(const struct holt_replica *replica,
+                  const struct holt_peer *peer)
+{
+  bool wants = peer->refusal_due;
+  for (const struct holt_serve *serve = replica->serves;
+       serve != NULL && !wants; serve = serve->next) {
+    wants =
+      serve->peer == peer && (is_void(serve) || wants_piece(replica, serve));
+  }
+  return wants && !peer->busy;
+}
+
+bool
+holt__serve_send(struct holt_replica *replica, struct holt_peer *peer,
+                 struct holt_effect *effect, uint64_t now_ms)
+{
+  struct holt_serve *next = replica->serves;
+  while (next != NULL) {
+    struct holt_serve *const serve = next;
+    next = serve->next;
+    if (serve->peer != peer) {
+      continue;
+    }
+    if (is_void(serve)) {
+      refuse(peer, serve->actor->id, serve->token);
+      serve_free(replica, serve);
+    } else if (wants_piece(replica, serve) &&
+               send_piece(replica, serve, effect, now_ms)) {
+      return true;
+    }
+  }
+  return peer->refusal_due && send_refusal(replica, peer, effect, now_ms);
+}

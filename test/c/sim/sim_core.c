@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim_core.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void
+copy_fill(const struct holt_replica *replica, const struct holt_actor *actor,
+          struct sim_copy *copy)
+{
+  *copy = (struct sim_copy){ .actor = actor,
+                             .id = actor->id,
+                             .version = actor->version,
+                             .cursor = actor->cursor,
+                             .fingerprint = actor->fingerprint,
+                             .row_count = actor->row_count,
+                             .creation = actor->creation,
+                             .self = actor == replica->self,
+                             .connected = actor->connected,
+                             .shown = actor->shown,
+                             .dirty = actor->dirty || actor->gone };
+}
+
+bool
+sim_core_copy(const struct holt_replica *replica, const struct holt_actor **at,
+              struct sim_copy *copy)
+{
+  *at = *at == NULL ? replica->rows.actor_list : (*at)->next;
+  if (*at == NULL) {
+    return false;
+  }
+  copy_fill(replica, *at, copy);
+  return true;
+}
+
+bool
+sim_core_copy_of(const struct holt_replica *replica, uint64_t id,
+                 struct sim_copy *copy)
+{
+  const struct holt_actor *const actor = holt_rows_actor(&replica->rows, id);
+  if (actor == NULL) {
+    return false;
+  }
+  copy_fill(replica, actor, copy);
+  return true;
+}
+
+bool
+sim_core_row(const struct holt_replica *replica, const struct sim_copy *copy,
+             uintptr_t *at, struct sim_row *row)
+{
+  const struct holt_rows *const rows = &replica->rows;
+  const uint32_t ref =
+    *at == 0 ? copy->actor->rows_head
+             : holt_row_at(rows, (uint32_t)*at)->seq_next;
+  *at = ref;
+  if (ref == 0) {
+    return false;
+  }
+  const struct holt_row *const next = holt_row_at(rows, ref);
+  const struct holt_local *const local = holt_row_local(rows, next);
+  *row = (struct sim_row){ .stale = holt_row_stale(rows, next),
+                           .dead = local != NULL && local->dead };
+  holt_row_spec_of(rows, next, &row->spec);
+  return true;
+}
+
+bool
+sim_core_outranks(uint64_t left_actor, const struct holt_row_spec *left,
+                  uint64_t right_actor, const struct holt_row_spec *right)
+{
+  const bool left_early = (left->flags & HOLT_ROW_EARLY) != 0;
+  if (left_early != ((right->flags & HOLT_ROW_EARLY) != 0)) {
+    return !left_early;
+  }
+  if (left->stamp != right->stamp) {
+    return (left->stamp > right->stamp) != left_early;
+  }
+  if (left_early) {
+    return left_actor != right_actor ? left_actor < right_actor
+                                     : left->birth < right->birth;
+  }
+  return left_actor != right_actor ? left_actor > right_actor
+                                   : left->birth > right->birth;
+}
+
+uint64_t
+sim_core_version(const struct holt_replica *replica)
+{
+  return replica->self->cursor == replica->self->version
+           ? replica->self->version
+           : UINT64_MAX;
+}
+
+size_t
+sim_core_actors(const struct holt_replica *replica)
+{
+  return replica->rows.actor_count;
+}
+
+size_t
+sim_core_peers(const struct holt_replica *replica)
+{
+  return replica->peer_count;
+}
+
+bool
+sim_core_busy(const struct holt_replica *replica)
+{
+  return holt__background_waits(replica) || replica->conflicts != NULL;
+}
+
+bool
+sim_core_receiver(const struct holt_replica *replica, uint32_t id,
+                  struct sim_receiver *receiver)
+{
+  const struct holt_peer *const peer = holt__peer_by_id(replica, id);
+  if (peer == NULL) {
+    return false;
+  }
+  *receiver =
+    (struct sim_receiver){ .up = peer->up,
+                           .idle = peer->window.bytes == 0 && !peer->lost &&
+                                   peer->cursor == replica->self->version,
+                           .acked = peer->acked };
+  return true;
+}
+
+/*--------------------------------------------------------------------
+ * Deaths */
+
+int
+sim_core_death_at(const struct holt_replica *replica, uint64_t seq,
+                  uint64_t *birth)
+{
+  const struct holt_deaths *const deaths = &replica->deaths;
+  const size_t index = holt_deaths_after(deaths, seq - 1);
+  if (index < deaths->count && holt_deaths_get(deaths, index)->at == seq) {
+    *birth = holt_deaths_get(deaths, index)->birth;
+    return 1;
+  }
+  return deaths->base < seq ? 0 : -1;
+}
+
+bool
+sim_core_death_noted(const struct holt_replica *replica, uint64_t birth)
+{
+  const struct holt_deaths *const deaths = &replica->deaths;
+  for (size_t i = 0; i < deaths->count; i++) {
+    if (holt_deaths_get(deaths, i)->birth == birth) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool
+sim_core_born(const struct holt_replica *replica, uint64_t birth)
+{
+  return holt_rows_born(&replica->rows, replica->self, birth) != 0;
+}
+
+size_t
+sim_core_deaths(const struct holt_replica *replica)
+{
+  return replica->deaths.count;
+}
+
+void
+sim_core_trim_deaths(struct holt_replica *replica, size_t count)
+{
+  struct holt_deaths *const deaths = &replica->deaths;
+  for (; count > 0; count--) {
+    deaths->base = holt_deaths_get(deaths, 0)->at;
+    deaths->start = (deaths->start + 1) & (deaths->capacity - 1);
+    deaths->count--;
+  }
+}
+
+/*--------------------------------------------------------------------
+ * Messages */
+
+const char *
+sim_core_kind(uint8_t kind)
+{
+  switch (kind) {
+  case HOLT_PACKET_DELTA:
+    return "delta";
+  case HOLT_PACKET_ACK:
+    return "ack";
+  case HOLT_PACKET_VECTOR:
+    return "vector";
+  case HOLT_PACKET_REQUEST:
+    return "request";
+  case HOLT_PACKET_REPAIR:
+    return "repair";
+  case HOLT_PACKET_LOST:
+    return "lost";
+  case HOLT_PACKET_GOODBYE:
+    return "goodbye";
+  default:
+    return "something";
+  }
+}
+
+void
+sim_core_describe(const struct holt_message *message, char *text,
+                  size_t text_size)
+{
+  if (message->kind == HOLT_PACKET_DELTA) {
+    (void)snprintf(text, text_size, "delta %" PRIu64 "..%" PRIu64 "%s",
+                   message->after, message->to, message->clean ? " clean" : "");
+  } else if (message->kind == HOLT_PACKET_ACK) {
+    (void)snprintf(text, text_size, "ack %" PRIu64 "%s", message->u.ack.cursor,
+                   message->u.ack.gap ? " gap" : "");
+  } else if (message->kind == HOLT_PACKET_REQUEST) {
+    const struct holt_request *const request = &message->u.request;
+    (void)snprintf(text, text_size,
+                   "request %" PRIx64 " base %" PRIu64 " after %" PRIu64
+                   "+%" PRIu64 "%s%s%s",
+                   request->actor >> 48, request->base, request->after,
+                   request->notes, request->start ? " start" : "",
+                   request->gap ? " gap" : "", request->done ? " done" : "");
+  } else if (message->kind == HOLT_PACKET_REPAIR) {
+    (void)snprintf(text, text_size,
+                   "repair %" PRIx64 " base %" PRIu64 " after %" PRIu64
+                   "+%" PRIu64 " live to %" PRIu64 " to %" PRIu64 "%s%s",
+                   message->actor >> 48, message->base, message->after,
+                   message->notes, message->live_to, message->to,
+                   message->refused ? " refused" : "",
+                   message->last ? " last" : "");
+  } else {
+    (void)snprintf(text, text_size, "%s", sim_core_kind(message->kind));
+  }
+}
+
+/*--------------------------------------------------------------------
+ * Operations */
+
+uint64_t
+sim_core_policy(const struct sim_options *options)
+{
+  (void)options;
+  return HOLT_POLICY_UNIQUE_KEEP_NEWEST;
+}
+
+int
+sim_core_register(struct holt_replica *replica, const struct holt_time *now,
+                  const struct holt_row_spec *spec, uint64_t *seq)
+{
+  const struct holt_registration registration = {
+    .key = spec->key,
+    .key_size = spec->key_size,
+    .value = spec->value,
+    .value_size = spec->value_size,
+    .id = spec->owner_id,
+    .serial = spec->owner_serial,
+    .flags = spec->flags,
+    .replaces_actor = spec->replaces_actor,
+    .replaces_birth = spec->replaces_birth
+  };
+  return holt_replica_register(replica, now, &registration, seq);
+}
+
+int
+sim_core_unregister(struct holt_replica *replica, const struct sim_key *key,
+                    const struct holt_view *view, uint64_t *seq)
+{
+  struct holt_view found;
+  if (view->birth == 0 &&
+      !holt_replica_find(replica, key->bytes, key->size, &found)) {
+    return HOLT_ERR_NOT_FOUND;
+  }
+  return holt_replica_unregister(replica, view->local ? view->birth : 0, seq);
+}
+
+int
+sim_core_update(struct holt_replica *replica, const struct holt_time *now,
+                const struct sim_key *key, uint64_t birth, uint64_t *seq,
+                const uint8_t *value, size_t value_size)
+{
+  (void)now;
+  (void)key;
+  return holt_replica_update(replica, birth, seq, value, value_size);
+}
+
+void
+sim_core_refused(struct holt_replica *replica, const struct holt_member *from,
+                 int error)
+{
+  holt_replica_refused(replica, from, error);
+}
