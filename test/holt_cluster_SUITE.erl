@@ -600,9 +600,9 @@ three_nodes_loser_that_stays_is_killed(Config) ->
     [A, B | _] = nodes_of(Config),
     Options = #{name => Reg, conflict_grace_ms => 100},
     {Older, Newer} = two_holders(A, B, Options, [trap_exit]),
-    await_name([A, B], Reg, key, Newer),
-    ?assertEqual(killed, holt_ct:call(A, fun() -> final_reason(Older) end)),
-    ?assert(holt_ct:call(B, fun() -> is_process_alive(Newer) end)).
+    await_name([A, B], Reg, key, Older),
+    ?assertEqual(killed, holt_ct:call(B, fun() -> final_reason(Newer) end)),
+    ?assert(holt_ct:call(A, fun() -> is_process_alive(Older) end)).
 
 %%--------------------------------------------------------------------
 %% What peers send
@@ -786,7 +786,8 @@ two_holders_meet(Config) ->
         try
             [A, B, C] = Nodes,
             _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
-            %% One after the other, so that C's is the newest.
+            %% One after the other: A's is the oldest, and of those who had met nobody the
+            %% oldest wins.
             Holders = [
                 holt_ct:call(Node, fun() ->
                     Pid = holt_ct:register(Reg, {the, key}, node(), []),
@@ -805,30 +806,30 @@ two_holders_meet(Config) ->
                 spawn_link(fun() ->
                     Self ! {Pid, holt_ct:call(Node, fun() -> final_reason(Pid) end)}
                 end)
-             || {Node, Pid} <- [{A, OfA}, {B, OfB}]
+             || {Node, Pid} <- [{B, OfB}, {C, OfC}]
             ],
             holt_ct:connect(Nodes),
             Reasons = [
                 receive
                     {Pid, Reason} -> {Pid, Reason}
                 end
-             || Pid <- [OfA, OfB]
+             || Pid <- [OfB, OfC]
             ],
-            await_name(Nodes, Reg, {the, key}, OfC),
+            await_name(Nodes, Reg, {the, key}, OfA),
             await_agreement(Nodes, Reg),
             _ = [
                 begin
                     Value = holt_ct:node_of(Node),
                     {Pid, {shutdown, {name_conflict, {{the, key}, Value}, Reg, Winner}}} =
                         lists:keyfind(Pid, 1, Reasons),
-                    %% A's holder may have lost to B's before C's won.
-                    ?assert(lists:member(Winner, [OfB, OfC] -- [Pid]))
+                    %% C's holder may have lost to B's before A's won.
+                    ?assert(lists:member(Winner, [OfA, OfB] -- [Pid]))
                 end
-             || {Node, Pid} <- [{A, OfA}, {B, OfB}]
+             || {Node, Pid} <- [{B, OfB}, {C, OfC}]
             ],
-            %% C's two, and the bystanders.
+            %% A's two, and the bystanders.
             Expected = lists:sort(
-                [{the, key}, {own, holt_ct:node_of(C)}] ++
+                [{the, key}, {own, holt_ct:node_of(A)}] ++
                     [{bystander, holt_ct:node_of(Node)} || Node <- Nodes]
             ),
             ?assertEqual(Expected, [Key || {Key, _, _} <- agreed_list(Nodes, Reg)])
