@@ -17,7 +17,8 @@
 %% of a node with the node.
 %%
 %% When two nodes have given a name to two processes, which can happen before they hear
-%% of each other, all nodes choose the same one, the newer.  The other process exits
+%% of each other, all nodes choose the same one, the newer; but a name that was given
+%% before its node had met any other gives way.  The other process exits
 %% with the reason `{shutdown, {name_conflict, {Key, Value}, Registry, Winner}}'; one
 %% that traps exits and stays is killed after `conflict_grace_ms'.
 %%

@@ -438,6 +438,11 @@ three_nodes_application_is_stopped(Config) ->
         [S] = [S || #{member := {_, N}, state := S} <- holt_cluster:members(Reg, all), N =:= BName],
         S
     end,
+    %% On its own node nobody misses a name.
+    Reader = holt_ct:call(B, fun() ->
+        Own = [Entry || {_, P, _} = Entry <- holt_registry:to_list(Reg), node(P) =:= BName],
+        start_reader(Reg, Own)
+    end),
     Round = fun(N) ->
         ok = holt_ct:call(B, application, stop, [holt]),
         everywhere([A, C], fun() ->
@@ -462,6 +467,7 @@ three_nodes_application_is_stopped(Config) ->
         everywhere(Nodes, fun() -> present = State() end)
     end,
     ok = lists:foreach(Round, [1, 2, 3]),
+    ?assertEqual([], holt_ct:call(B, fun() -> ask(Reader, stop) end)),
     ?assertMatch(#{actor := Actor}, holt_ct:call(B, holt_cluster, info, [Reg])),
     holt_ct:call(B, fun() -> holt_ct:kill(Pid) end),
     await_name(Nodes, Reg, mortal, undefined),
@@ -1263,7 +1269,9 @@ agreed_list(Nodes, Reg) ->
 %% Looks for all names that there are now, over and over, until it is asked: which of them
 %% were not there once?
 start_reader(Reg) ->
-    List = lists:sort(holt_registry:to_list(Reg)),
+    start_reader(Reg, holt_registry:to_list(Reg)).
+
+start_reader(Reg, List) ->
     spawn(fun() -> read(Reg, List, []) end).
 
 read(Reg, List, Missed) ->

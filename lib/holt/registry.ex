@@ -24,7 +24,8 @@ defmodule Holt.Registry do
   the node.
 
   When two nodes have given a name to two processes, which can happen before they hear of
-  each other, all nodes choose the same one, the newer. The other process exits with the
+  each other, all nodes choose the same one, the newer; but a name that was given before its
+  node had met any other gives way. The other process exits with the
   reason `{:shutdown, {:name_conflict, {key, value}, registry, winner}}`.
 
   Keys are any terms without functions, compared as by `===/2`. Wrong use raises
