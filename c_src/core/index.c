@@ -269,12 +269,13 @@ holt_index_reserve(struct holt_index *index)
 }
 
 void
-holt_index_insert(struct holt_index *index, uint32_t ref)
+holt_index_insert(struct holt_index *index, uint32_t ref, uint32_t hash)
 {
   holt_assert(ref != 0);
   holt_assert(index->buckets > 0);
+  holt_verify(index->hash(index->user, ref) == hash);
 
-  uint32_t *const head = holt__index_head(index, index->hash(index->user, ref));
+  uint32_t *const head = holt__index_head(index, hash);
   *index->next(index->user, ref) = *head;
   *head = ref;
   index->count++;

@@ -103,10 +103,10 @@ void holt_index_deinit(struct holt_index *index);
  *                  holt_index_deinit(). */
 int holt_index_reserve(struct holt_index *index);
 
-/* Add a node, after holt_index_reserve().  Equal hashes, even equal keys, are
+/* Add a node of this hash, after holt_index_reserve().  Equal hashes, even equal keys, are
  * the caller's affair.  Where growing fails the chains are longer until a later
  * insert grows the index. */
-void holt_index_insert(struct holt_index *index, uint32_t ref);
+void holt_index_insert(struct holt_index *index, uint32_t ref, uint32_t hash);
 
 /* Take out a node that is in the index. */
 void holt_index_remove(struct holt_index *index, uint32_t ref);

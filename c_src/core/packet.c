@@ -8,7 +8,9 @@
 #define HELLO_TAG 0x48u /* 'H' */
 
 #define HELLO_TORN 0x01u
+#define HELLO_DIRTY 0x02u
 #define ACK_GAP 0x01u
+#define ACK_DIRTY 0x02u
 #define ITEM_CONNECTED 0x01u
 #define REQUEST_START 0x01u
 #define REQUEST_GAP 0x02u
@@ -41,7 +43,8 @@ holt_hello_encode(struct holt_buf *out, const struct holt_hello *hello)
   holt_buf_put_varint(out, hello->version);
   holt_buf_put_u64be(out, hello->have_actor);
   holt_buf_put_varint(out, hello->have_cursor);
-  holt_buf_put_u8(out, hello->have_torn ? HELLO_TORN : 0);
+  holt_buf_put_u8(out, (uint8_t)((hello->have_torn ? HELLO_TORN : 0) |
+                                 (hello->have_dirty ? HELLO_DIRTY : 0)));
   return out->error;
 }
 
@@ -93,8 +96,9 @@ holt_hello_decode(const uint8_t *bytes, size_t size, struct holt_hello *hello)
   hello->have_cursor = holt_read_varint(&reader);
   const uint8_t flags = holt_read_u8(&reader);
   hello->have_torn = (flags & HELLO_TORN) != 0;
+  hello->have_dirty = (flags & HELLO_DIRTY) != 0;
   if (reader.error != 0 || reader.at != reader.end || hello->actor == 0 ||
-      hello->session == 0 || (flags & ~HELLO_TORN) != 0 ||
+      hello->session == 0 || (flags & ~(HELLO_TORN | HELLO_DIRTY)) != 0 ||
       hello->version > HOLT_SEQ_MAX) {
     return HOLT_ERR_MALFORMED;
   }
@@ -150,7 +154,8 @@ holt_ack_encode(struct holt_buf *out, const struct holt_ack *ack)
 {
   body_begin(out, HOLT_PACKET_ACK, ack->actor);
   holt_buf_put_varint(out, ack->cursor);
-  holt_buf_put_u8(out, ack->gap ? ACK_GAP : 0);
+  holt_buf_put_u8(
+    out, (uint8_t)((ack->gap ? ACK_GAP : 0) | (ack->dirty ? ACK_DIRTY : 0)));
   return out->error;
 }
 
@@ -218,7 +223,8 @@ open_ack(struct holt_ack *ack, struct holt_reader *reader)
   ack->cursor = holt_read_varint(reader);
   const uint8_t flags = holt_read_u8(reader);
   ack->gap = (flags & ACK_GAP) != 0;
-  if ((flags & ~ACK_GAP) != 0) {
+  ack->dirty = (flags & ACK_DIRTY) != 0;
+  if ((flags & ~(ACK_GAP | ACK_DIRTY)) != 0) {
     holt_read_fail(reader, HOLT_ERR_MALFORMED);
   }
 }
@@ -379,6 +385,11 @@ holt_message_move(struct holt_message *message, const uint8_t *body)
     struct holt_liveset_reader *const live = &message->live;
     live->at = body + (live->at - message->body);
     live->end = body + (live->end - message->body);
+  }
+  if (message->has_identity) {
+    struct holt_member *const member = &message->identity.member;
+    member->name = body + (member->name - message->body);
+    member->node = body + (member->node - message->body);
   }
   message->body = body;
 }

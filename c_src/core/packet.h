@@ -87,6 +87,7 @@ struct holt_hello {
   uint64_t have_actor;    /* The receiver's actor as known; 0 when not. */
   uint64_t have_cursor;   /* How far the sender holds it. */
   bool have_torn;         /* It cannot be streamed to: it needs a repair. */
+  bool have_dirty;        /* It is not a version, even if the cursor is one. */
 };
 
 struct holt_header {
@@ -98,7 +99,8 @@ struct holt_header {
 struct holt_ack {
   uint64_t actor;
   uint64_t cursor;
-  bool gap; /* Something between cursor and what came is missing. */
+  bool gap;   /* Something between cursor and what came is missing. */
+  bool dirty; /* The copy is not a version, even if the cursor is one. */
 };
 
 struct holt_vector_item {

@@ -366,6 +366,8 @@ session_remote(struct holt_replica *replica, struct holt_peer *peer,
     holt__repairs_end(replica, peer, NULL);
     holt__peer_rewind(replica, peer, ours ? hello->have_cursor : 0);
     peer->lost = peer->lost || (ours && hello->have_torn);
+    peer->unclean = ours && hello->have_dirty && !peer->lost &&
+                    peer->cursor == replica->self->version;
     peer->goodbye_due = replica->goodbye != 0;
   }
   peer->confirmed = hello->known_session == peer->session;

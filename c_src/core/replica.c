@@ -43,15 +43,6 @@ holt__refuse(struct holt_replica *replica, struct holt_peer *peer, int error)
   }
 }
 
-void
-holt_replica_refused(struct holt_replica *replica,
-                     const struct holt_member *member, int error)
-{
-  struct holt_peer *const peer =
-    member == NULL ? NULL : holt__peer_by_member(replica, member);
-  holt__refuse(replica, peer, error);
-}
-
 static enum holt_kind
 kind_of(uint64_t policy)
 {

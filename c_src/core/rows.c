@@ -71,7 +71,7 @@ _Static_assert(offsetof(struct holt_row, key) == 76, "rows are kept small");
 #define VALUE_REPLACED (2 * sizeof(uint64_t))
 
 /* Buckets that one call of holt_rows_scan() looks at without finding keys. */
-#define SCAN_CHAINS_MAX 4096u
+#define SCAN_CHAINS_MAX 64u
 
 /* Low bits of a hash in which consecutive numbers stay neighbours. */
 #define NEIGHBOUR_BITS 63u
@@ -307,9 +307,11 @@ holt_rows_init(struct holt_rows *rows, struct holt_mem *mem,
   holt_index_init(&rows->actor_ids, mem, actor_next, actor_hash_of, rows);
 
   /* Each look at a row under another key is a miss of the cache, but births
-   * come one after the other: so buckets are better spent on keys. */
-  rows->keys.sparse = 1;
+   * come one after the other: so buckets are better spent on keys.  Keys of
+   * groups have many rows, and members are seldom looked for. */
+  rows->keys.sparse = kind == HOLT_KIND_UNIQUE;
   rows->births.dense = 1;
+  rows->members.dense = 1;
 }
 
 void
@@ -460,7 +462,7 @@ holt_rows_actor_add(struct holt_rows *rows, uint64_t id,
   rows->actor_list = actor;
   rows->actor_count++;
   rows->slots[slot] = actor;
-  holt_index_insert(&rows->actor_ids, slot + 1);
+  holt_index_insert(&rows->actor_ids, slot + 1, actor_hash(rows, id));
   *out = actor;
   return 0;
 }
@@ -499,7 +501,7 @@ holt_rows_actor_rename(struct holt_rows *rows, struct holt_actor *actor,
   }
   holt_index_remove(&rows->actor_ids, actor->slot + 1);
   actor->id = id;
-  holt_index_insert(&rows->actor_ids, actor->slot + 1);
+  holt_index_insert(&rows->actor_ids, actor->slot + 1, actor_hash(rows, id));
   holt__member_free(rows->mem, &actor->member);
   actor->member = copy;
   actor->creation = creation;
@@ -546,7 +548,7 @@ holt_rows_local_add(struct holt_rows *rows, uint32_t id, uint32_t serial,
   }
   *holt_local_at(rows, ref) =
     (struct holt_local){ .host = host, .id = id, .serial = serial };
-  holt_index_insert(&rows->locals, ref);
+  holt_index_insert(&rows->locals, ref, pid_hash(rows, 0, id, serial));
   *out = ref;
   return 0;
 }
@@ -564,16 +566,15 @@ holt_rows_local_remove(struct holt_rows *rows, uint32_t ref)
  * Walks */
 
 /* The first row of the ring of rows of a process.  serial is what a row says,
- * that is, a holt_local for the local actor. */
+ * that is, a holt_local for the local actor, whose processes need no hash. */
 static uint32_t
 ring_first(const struct holt_rows *rows, const struct holt_actor *actor,
-           uint32_t id, uint32_t serial)
+           uint32_t id, uint32_t serial, uint32_t hash)
 {
   if (actor->local) {
     return holt_local_at(rows, serial)->rows;
   }
-  uint32_t ref =
-    holt_index_chain(&rows->pids, pid_hash(rows, actor->slot, id, serial));
+  uint32_t ref = holt_index_chain(&rows->pids, hash);
   while (ref != 0) {
     const struct holt_row *const row = holt_row_at(rows, ref);
     if (row->id == id && row->serial == serial &&
@@ -586,9 +587,18 @@ ring_first(const struct holt_rows *rows, const struct holt_actor *actor,
 }
 
 static uint32_t
+ring_hash(const struct holt_rows *rows, const struct holt_actor *actor,
+          uint32_t id, uint32_t serial)
+{
+  return actor->local ? 0 : pid_hash(rows, actor->slot, id, serial);
+}
+
+static uint32_t
 row_ring_first(const struct holt_rows *rows, const struct holt_row *row)
 {
-  return ring_first(rows, holt_row_actor(rows, row), row->id, row->serial);
+  const struct holt_actor *const actor = holt_row_actor(rows, row);
+  return ring_first(rows, actor, row->id, row->serial,
+                    ring_hash(rows, actor, row->id, row->serial));
 }
 
 uint32_t
@@ -597,7 +607,8 @@ holt_rows_first_of_pid(const struct holt_rows *rows,
                        uint32_t serial)
 {
   if (!actor->local) {
-    return ring_first(rows, actor, id, serial);
+    return ring_first(rows, actor, id, serial,
+                      ring_hash(rows, actor, id, serial));
   }
   const uint32_t local = holt_rows_local(rows, id, serial);
   return local == 0 ? 0 : holt_local_at(rows, local)->rows;
@@ -726,10 +737,10 @@ seq_unlink(struct holt_rows *rows, struct holt_actor *actor, uint32_t ref)
 /*--------------------------------------------------------------------
  * The ring of a process */
 
-/* first is the ring's first row so far, or 0. */
+/* first is the ring's first row so far, or 0; hash is that of its process. */
 static void
 ring_append(struct holt_rows *rows, struct holt_actor *actor, uint32_t first,
-            uint32_t ref)
+            uint32_t ref, uint32_t hash)
 {
   struct holt_row *const row = holt_row_at(rows, ref);
   if (actor->local) {
@@ -739,7 +750,7 @@ ring_append(struct holt_rows *rows, struct holt_actor *actor, uint32_t first,
       local->rows = ref;
     }
   } else if (first == 0) {
-    holt_index_insert(&rows->pids, ref);
+    holt_index_insert(&rows->pids, ref, hash);
   }
   if (first == 0) {
     actor->pid_count++;
@@ -852,7 +863,7 @@ cell_link(struct holt_rows *rows, uint32_t ref, uint32_t entry_ref,
   }
   actor->cells = ref;
   actor->cell_count++;
-  holt_index_insert(&rows->cells, ref);
+  holt_index_insert(&rows->cells, ref, pair_hash(rows, entry_ref, actor->slot));
 }
 
 /* Go on to the next cell that is to be settled. */
@@ -1192,7 +1203,8 @@ struct put {
   uint32_t key_ref; /* Who has the key so far: alone, an entry, or 0. */
   uint32_t serial;  /* As rows say it. */
   uint32_t ring;    /* The first row of the process, or 0. */
-  uint32_t value;   /* New blocks, or 0. */
+  uint32_t ring_hash;
+  uint32_t value; /* New blocks, or 0. */
   uint32_t row;
   uint32_t entry;      /* For the key of what has been alone, */
   uint32_t other_cell; /* and the cell for that row. */
@@ -1325,7 +1337,7 @@ key_join(struct holt_rows *rows, struct holt_actor *actor,
     row->link[LINK_HASH] = put->hash;
     row->link[LINK_KEY_SIZE] = (uint32_t)spec->key_size;
     memcpy(row->key, spec->key, spec->key_size);
-    holt_index_insert(&rows->keys, put->row);
+    holt_index_insert(&rows->keys, put->row, put->hash);
     return;
   }
   const uint32_t entry = put->entry != 0 ? key_share(rows, put) : put->key_ref;
@@ -1370,10 +1382,13 @@ put_born(struct holt_rows *rows, struct holt_actor *actor,
   row->value = put->value;
   key_join(rows, actor, spec, put);
   seq_append(rows, actor, put->row);
-  ring_append(rows, actor, put->ring, put->row);
-  holt_index_insert(&rows->births, put->row);
+  ring_append(rows, actor, put->ring, put->row, put->ring_hash);
+  holt_index_insert(&rows->births, put->row,
+                    birth_hash(rows, actor->slot, spec->birth));
   if (rows->kind == HOLT_KIND_DUPLICATE) {
-    holt_index_insert(&rows->members, put->row);
+    holt_index_insert(
+      &rows->members, put->row,
+      member_hash(rows, put->hash, actor->slot, spec->owner_id, put->serial));
   }
   actor->row_count++;
   if (actor->birth_max < spec->birth) {
@@ -1415,9 +1430,11 @@ row_change_owner(struct holt_rows *rows, struct holt_actor *actor,
   row->id = spec->owner_id;
   row->serial = put->serial;
   if (duplicate) {
-    holt_index_insert(&rows->members, put->row);
+    holt_index_insert(
+      &rows->members, put->row,
+      member_hash(rows, put->hash, actor->slot, spec->owner_id, put->serial));
   }
-  ring_append(rows, actor, put->ring, put->row);
+  ring_append(rows, actor, put->ring, put->row, put->ring_hash);
 }
 
 static void
@@ -1466,8 +1483,9 @@ holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
   put.hash = key_hash(rows, spec->key, spec->key_size);
   key_prefetch(rows, put.hash);
   holt_index_prefetch(&rows->keys);
-  holt_index_prefetch(&rows->births);
-  holt_index_prefetch(&rows->pids);
+  if (rows->kind == HOLT_KIND_DUPLICATE) {
+    holt_index_prefetch(&rows->members);
+  }
   const uint32_t known = spec->birth > actor->birth_max
                            ? 0
                            : holt_rows_born(rows, actor, spec->birth);
@@ -1482,7 +1500,8 @@ holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
     put.serial = holt_rows_local(rows, spec->owner_id, spec->owner_serial);
     holt_assert(put.serial != 0);
   }
-  put.ring = ring_first(rows, actor, spec->owner_id, put.serial);
+  put.ring_hash = ring_hash(rows, actor, spec->owner_id, put.serial);
+  put.ring = ring_first(rows, actor, spec->owner_id, put.serial, put.ring_hash);
   int rv = put_value(rows, spec, &put);
   if (rv == 0 && known == 0) {
     rv = put_born(rows, actor, spec, &put);
@@ -1730,22 +1749,24 @@ uint64_t
 holt_rows_scan(const struct holt_rows *rows, uint64_t cursor,
                bool (*visit)(void *user, uint32_t row), void *user)
 {
-  bool more = true;
-  for (uint32_t i = 0; more && i < SCAN_CHAINS_MAX; i++) {
+  bool visited = false;
+  for (uint32_t i = 0; !visited && i < SCAN_CHAINS_MAX; i++) {
     uint32_t ref;
     const uint64_t next = holt_index_scan(&rows->keys, cursor, &ref);
     while (ref != 0) {
+      const uint32_t key_ref = ref;
       const uint32_t *const links = key_links(rows, ref);
-      const uint32_t chain = links[LINK_CHAIN];
-      if (holt_index_position(links[LINK_HASH]) >= cursor) {
-        const uint32_t row = rows->kind == HOLT_KIND_UNIQUE
-                               ? key_winner(rows, ref)
-                               : key_first(rows, ref);
-        if (row != 0 && !visit(user, row)) {
-          more = false;
-        }
+      ref = links[LINK_CHAIN];
+      if (holt_index_position(links[LINK_HASH]) < cursor) {
+        continue;
       }
-      ref = chain;
+      const uint32_t row = rows->kind == HOLT_KIND_UNIQUE
+                             ? key_winner(rows, key_ref)
+                             : key_first(rows, key_ref);
+      visited = visited || row != 0;
+      if (row != 0 && !visit(user, row)) {
+        return 0;
+      }
     }
     cursor = next;
     if (cursor == HOLT_INDEX_SCAN_END) {

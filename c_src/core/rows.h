@@ -37,7 +37,8 @@
  *          most as many as actors, and rows of one actor under one unique key,
  *          which are kept in order of rank.
  * Memory:  the store owns everything and copies every byte it is given.  A row
- *          takes 92 bytes besides its key and value, indices included.
+ *          takes 90 bytes besides its key and value, indices included, and up to
+ *          7 for alignment.
  *          References (uint32_t, 0: none) stay valid until the row is removed;
  *          so do pointers got from them.
  * Threads: none; the host locks.
@@ -349,11 +350,10 @@ size_t holt_rows_count_key(const struct holt_rows *rows, const uint8_t *key,
 /* Keys in the view: exact once nothing waits to be settled.  O(actors). */
 size_t holt_rows_count(const struct holt_rows *rows);
 
-/* Some keys: cursor is 0 at first, then what was returned; 0 again means the
- * end.  visit gets the first row of each key, visible or not (unique keys: the
- * winner, and only keys that have one); false ends it.  As for
- * holt_index_scan(), a key that is there all the time comes once, if a chain of
- * the index is taken as a whole. */
+/* Some keys, those of one chain of the index: cursor is 0 at first, then what
+ * was returned; 0 again means the end.  visit gets the first row of each key,
+ * visible or not (unique keys: the winner, and only keys that have one); false
+ * ends the scan.  A key that is there all the time comes once. */
 uint64_t holt_rows_scan(const struct holt_rows *rows, uint64_t cursor,
                         bool (*visit)(void *user, uint32_t row), void *user);
 

@@ -290,8 +290,9 @@ encode_notes(const struct holt_replica *replica, struct holt_serve *serve,
   const struct holt_deaths *const notes = &serve->notes;
   size_t index = holt_deaths_after(notes, serve->notes_to);
   for (; index < notes->count && writer->death_count < HOLT_SLICE_ITEMS &&
-         writer->out->size + HOLT_DELTA_ROW_BYTES_MAX <
-           replica->tuning.message_bytes_max;
+         (writer->death_count == 0 ||
+          writer->out->size + HOLT_DELTA_ROW_BYTES_MAX <
+            replica->tuning.message_bytes_max);
        index++) {
     const struct holt_death *const note = holt_deaths_get(notes, index);
     holt_delta_death(writer, note->birth);

@@ -137,6 +137,7 @@ struct holt_peer {
 
   /* Our stream to it. */
   bool lost;       /* It needs a repair before it can be streamed to. */
+  bool unclean;    /* It has all of it, and does not know that it has. */
   uint64_t cursor; /* Sent so far. */
   uint64_t acked;
   struct holt_walk walk; /* The first row beyond the cursor, when active. */

@@ -198,7 +198,8 @@ send_hello(struct holt_replica *replica, struct holt_peer *peer,
     .version = replica->self->version,
     .have_actor = theirs != NULL ? theirs->id : 0,
     .have_cursor = theirs != NULL ? theirs->cursor : 0,
-    .have_torn = theirs != NULL && theirs->torn
+    .have_torn = theirs != NULL && theirs->torn,
+    .have_dirty = theirs != NULL && theirs->dirty
   };
   holt_buf_clear(&replica->out);
   if (holt_hello_encode(&replica->out, &hello) != 0) {
@@ -229,7 +230,8 @@ send_ack(struct holt_replica *replica, struct holt_peer *peer,
   }
   const struct holt_ack ack = { .actor = actor->id,
                                 .cursor = actor->cursor,
-                                .gap = peer->ack_gap };
+                                .gap = peer->ack_gap,
+                                .dirty = actor->dirty };
   holt_buf_clear(&replica->out);
   if (holt_ack_encode(&replica->out, &ack) != 0) {
     return false;
@@ -291,7 +293,7 @@ static bool
 takes_delta(const struct holt_replica *replica, const struct holt_peer *peer)
 {
   return peer->up && !peer->busy && !peer->lost &&
-         peer->cursor < replica->self->version &&
+         (peer->cursor < replica->self->version || peer->unclean) &&
          holt__window_has_room(replica, &peer->window);
 }
 
@@ -312,6 +314,7 @@ delta_sent(struct holt_replica *replica, struct holt_peer *peer, uint64_t to,
   peer->last_cursor = peer->cursor;
   peer->last_bytes = bytes;
   peer->cursor = to;
+  peer->unclean = peer->unclean && !clean;
   holt__window_sent(&peer->window, to, bytes);
   peer->seeking = false;
   holt_walk_stop(&replica->rows, &peer->walk);

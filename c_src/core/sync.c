@@ -15,6 +15,16 @@ peer_of(struct holt_replica *replica, const struct holt_header *header)
   return peer;
 }
 
+void
+holt_replica_refused(struct holt_replica *replica, const uint8_t *bytes,
+                     size_t size, int error)
+{
+  struct holt_header header;
+  const bool known =
+    bytes != NULL && holt_header_decode(bytes, size, &header) == 0;
+  holt__refuse(replica, known ? peer_of(replica, &header) : NULL, error);
+}
+
 static void
 ack_due(struct holt_peer *peer, bool gap)
 {
@@ -207,6 +217,10 @@ apply_ack(struct holt_replica *replica, const struct holt_ack *ack,
     peer->acked = ack->cursor;
     holt__window_acked(&peer->window, ack->cursor);
   }
+  /* A message that ended half way may have brought all rows but not said that
+   * they are all. */
+  peer->unclean = ack->dirty && peer->window.count == 0 &&
+                  ack->cursor == replica->self->version;
   return 0;
 }
 

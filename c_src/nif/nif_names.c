@@ -166,19 +166,19 @@ claim(struct call *call, const struct holt_process *process, ErlNifPid *pid,
 {
   struct holt_replica *const replica = call->instance->replica;
   const struct holt_time now = nif_now(call->env);
-  const struct holt_registration registration = { .key =
-                                                    holt_key_bytes(&call->key),
-                                                  .key_size =
-                                                    holt_key_size(&call->key),
-                                                  .value = value->data,
-                                                  .value_size = value->size,
-                                                  .id = process->id,
-                                                  .serial = process->serial };
   int rv = claim_owner(call->env, call->instance, process, pid);
   for (;;) {
     if (rv != 0) {
       return rv;
     }
+    const struct holt_registration registration = {
+      .key = holt_key_bytes(&call->key),
+      .key_size = holt_key_size(&call->key),
+      .value = value->data,
+      .value_size = value->size,
+      .id = process->id,
+      .serial = process->serial
+    };
     rv = holt_replica_register(replica, &now, &registration, NULL);
     if (rv != HOLT_ERR_EXISTS || !call_find(call, holder) ||
         is_alive(call->env, holder)) {
@@ -383,10 +383,10 @@ nif_update(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return call_closed(&call);
   }
   struct holt_view view;
+  uint64_t written = seq;
   int rv = HOLT_ERR_NOT_FOUND;
   if (find_own(&call, &pid, &view)) {
-    uint64_t at = seq;
-    rv = holt_replica_update(call.instance->replica, view.birth, &at,
+    rv = holt_replica_update(call.instance->replica, view.birth, &written,
                              value.data, value.size);
   }
   nif_unlock_wake(env, call.instance);

@@ -179,8 +179,7 @@ message_take(struct nif_instance *instance, const ErlNifBinary *header,
                                    &instance->tuning, header->data,
                                    header->size, body->data, body->size);
   if (rv != 0 && nif_lock(instance)) {
-    /* Its envelope does not say whose it is. */
-    holt_replica_refused(instance->replica, NULL, rv);
+    holt_replica_refused(instance->replica, header->data, header->size, rv);
     nif_unlock(instance);
   }
   return rv;

@@ -65,7 +65,8 @@ copy(struct inbox *inbox, struct term_slice header, struct term_slice body)
     letter = holt_mem_alloc(inbox->mem, size);
   }
   if (letter == NULL) {
-    holt_replica_refused(inbox->replica, NULL, HOLT_ERR_BUSY);
+    holt_replica_refused(inbox->replica, header.bytes, header.size,
+                         HOLT_ERR_BUSY);
     return NULL;
   }
   letter->next = NULL;
@@ -89,7 +90,7 @@ begin(struct inbox *inbox, struct term_slice header, struct term_slice body,
   int rv = holt_message_open(message, inbox->mem, inbox->tuning, header.bytes,
                              header.size, body.bytes, body.size);
   if (rv != 0) {
-    holt_replica_refused(inbox->replica, NULL, rv);
+    holt_replica_refused(inbox->replica, header.bytes, header.size, rv);
     return rv;
   }
   rv = holt_replica_apply(inbox->replica, *message, now, budget);

@@ -334,10 +334,11 @@ HOLT_API int holt_replica_apply(struct holt_replica *replica,
                                 struct holt_message *message,
                                 const struct holt_time *now, size_t budget);
 
-/* Count a refusal that happened before the replica saw the message; member is
- * who sent it, or NULL. */
+/* Count a refusal that happened before the replica saw the message; header, if
+ * not NULL, is the message's: it says whose it was. */
 HOLT_API void holt_replica_refused(struct holt_replica *replica,
-                                   const struct holt_member *member, int error);
+                                   const uint8_t *header, size_t header_size,
+                                   int error);
 
 /*--------------------------------------------------------------------
  * Effects */

@@ -18,7 +18,6 @@
 #include "sim.h"
 
 #include <errno.h>
-#include <execinfo.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +27,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <execinfo.h>
+#endif
 
 #define SECONDS_DEFAULT 25u
 #define SECONDS_MAX 60u
@@ -80,9 +82,11 @@ on_abort(int signal_number)
   (void)signal_number;
   if (sim_current != NULL && sim_current->tracing) {
     sim_print_trace(sim_current);
+#ifdef __GLIBC__
     void *frames[32];
     fflush(stderr);
     backtrace_symbols_fd(frames, backtrace(frames, 32), STDERR_FILENO);
+#endif
   }
   _exit(2);
 }

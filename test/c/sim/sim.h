@@ -49,6 +49,7 @@
 #define SIM_PROCESSES 5u
 #define SIM_STEPS_MIN 100u
 #define SIM_STEPS_MAX 400u
+#define SIM_EVENTS_MIN 300u /* A shorter run waits a little longer. */
 #define SIM_EVENTS_NOW_MAX 20000u
 #define SIM_TRACE_LINES 120u
 #define SIM_TRACE_COLUMNS 110u
@@ -338,7 +339,7 @@ bool sim_event(struct sim *sim, uint64_t until_ms);
 void sim_run(struct sim *sim, uint64_t duration_ms);
 
 /* Let time pass until the cluster has converged; a failure when it has not
- * within a bound that depends on the tuning and on how much there is to tell. */
+ * within a bound that depends on the tuning and on how many names there are. */
 void sim_settle(struct sim *sim);
 
 /* Nothing is printed, nor even put together, unless the run is traced. */

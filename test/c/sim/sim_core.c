@@ -50,9 +50,8 @@ sim_core_row(const struct holt_replica *replica, const struct sim_copy *copy,
              uintptr_t *at, struct sim_row *row)
 {
   const struct holt_rows *const rows = &replica->rows;
-  const uint32_t ref =
-    *at == 0 ? copy->actor->rows_head
-             : holt_row_at(rows, (uint32_t)*at)->seq_next;
+  const uint32_t ref = *at == 0 ? copy->actor->rows_head
+                                : holt_row_at(rows, (uint32_t)*at)->seq_next;
   *at = ref;
   if (ref == 0) {
     return false;
@@ -230,7 +229,8 @@ sim_core_describe(const struct holt_message *message, char *text,
                    message->refused ? " refused" : "",
                    message->last ? " last" : "");
   } else {
-    (void)snprintf(text, text_size, "%s", sim_core_kind(message->kind));
+    (void)snprintf(text, text_size, "%s",
+                   sim_core_kind((uint8_t)message->kind));
   }
 }
 
@@ -285,8 +285,7 @@ sim_core_update(struct holt_replica *replica, const struct holt_time *now,
 }
 
 void
-sim_core_refused(struct holt_replica *replica, const struct holt_member *from,
-                 int error)
+sim_core_refused(struct holt_replica *replica, const uint8_t *header, int error)
 {
-  holt_replica_refused(replica, from, error);
+  holt_replica_refused(replica, header, HOLT_HEADER_BYTES, error);
 }

@@ -90,7 +90,7 @@ int sim_core_unregister(struct holt_replica *replica, const struct sim_key *key,
 int sim_core_update(struct holt_replica *replica, const struct holt_time *now,
                     const struct sim_key *key, uint64_t birth, uint64_t *seq,
                     const uint8_t *value, size_t value_size);
-void sim_core_refused(struct holt_replica *replica,
-                      const struct holt_member *from, int error);
+void sim_core_refused(struct holt_replica *replica, const uint8_t *header,
+                      int error);
 
 #endif /* HOLT_TEST_SIM_CORE_H */

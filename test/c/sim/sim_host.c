@@ -23,8 +23,8 @@ sim_plan_poll(struct sim *sim, unsigned at, uint64_t at_ms)
                                      .number = ++sim->nodes[at].poll_number });
 }
 
-/* Look into the mailbox.  A slow node lets what comes wait for a while, and then
- * takes it all. */
+/* Look into the mailbox.  A slow node lets what comes wait for a while, and
+ * then takes it all. */
 static void
 plan_slice(struct sim *sim, unsigned at, bool waits)
 {
@@ -204,7 +204,7 @@ on_packet(struct sim *sim, unsigned at, struct sim_message *message)
     HOLT_HEADER_BYTES, message->bytes, message->size);
   sim_memory_disarm(sim, at);
   if (rv != 0) {
-    sim_core_refused(node->replica, &sim->nodes[message->from].member, rv);
+    sim_core_refused(node->replica, message->header, rv);
     sim_trace(sim, "n%u <- n%u not opened: %s", at, message->from,
               holt_error_name(rv));
     if (rv != HOLT_ERR_NOMEM) {

@@ -358,6 +358,9 @@ sim_play(const struct sim_script *script, bool tracing, struct sim_total *total,
     wait_for_strangers(&sim);
     check_forgotten(&sim);
   }
+  for (unsigned i = 0; i < 100 && sim.events_done < SIM_EVENTS_MIN; i++) {
+    sim_run(&sim, script->options.tuning.vector_interval_ms);
+  }
   if (!sim.failed) {
     sim_check_quiet(&sim);
   }

@@ -35,7 +35,7 @@ static const struct {
   [SIM_OP_CLOCK] = { "clock", 5, 40 },
   [SIM_OP_CLOCK_FAR] = { "clock-far", 2, 15 },
   [SIM_OP_SHORT] = { "short-of-memory", 4, 25 },
-  [SIM_OP_TRIM] = { "forget-deaths", 4, 40 },
+  [SIM_OP_TRIM] = { "forget-deaths", 10, 50 },
 };
 
 const char *

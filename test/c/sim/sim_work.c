@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What local processes do.  Their choices are drawn from the step's own seed. */
+/* What local processes do.  Choices are drawn from the seed of the step. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -96,8 +96,7 @@ register_one(struct sim *sim, unsigned at, const struct sim_process *process,
     sim_log_open(node->log, seq,
                  &(struct sim_entry){ .birth = seq,
                                       .stamp = view.stamp,
-                                      .flags =
-                                        view.early ? HOLT_ROW_EARLY : 0,
+                                      .flags = view.early ? HOLT_ROW_EARLY : 0,
                                       .key = key,
                                       .owner_id = process->id,
                                       .owner_serial = process->serial,

@@ -15,7 +15,8 @@
   XX(varint)                                                                   \
   XX(buf)                                                                      \
   XX(hash)                                                                     \
-  XX(table)                                                                    \
+  XX(slab)                                                                     \
+  XX(index)                                                                    \
   XX(etf)                                                                      \
   XX(key)                                                                      \
   XX(key_check)                                                                \

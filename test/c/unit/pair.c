@@ -8,11 +8,23 @@
 void
 pair_member(unsigned at, struct holt_member *member)
 {
-  static const uint8_t nodes[2][3] = { { 'a', '@', 'x' }, { 'b', '@', 'x' } };
+  static const char nodes[PAIR_ENDS][4] = { "a@x", "b@x", "c@x", "d@x", "b@x" };
   *member = (struct holt_member){ .name = (const uint8_t *)"reg",
                                   .name_size = 3,
-                                  .node = nodes[at],
+                                  .node = (const uint8_t *)nodes[at],
                                   .node_size = 3 };
+  if (at == 4) {
+    member->name = (const uint8_t *)"reg2";
+    member->name_size = 4;
+  }
+}
+
+struct holt_time
+pair_time(const struct pair *pair, unsigned at)
+{
+  return (struct holt_time){ .mono_ms = pair->now.mono_ms,
+                             .wall_ms = (uint64_t)((int64_t)pair->now.wall_ms +
+                                                   pair->skew_ms[at]) };
 }
 
 int
@@ -23,21 +35,30 @@ pair_replica_new(struct pair *pair, unsigned at, uint64_t actor)
                                 .creation = 1,
                                 .hash_seed = { 1, 2 },
                                 .entropy = 100 + actor,
-                                .policy = 1,
+                                .policy = pair->policy,
                                 .tuning = pair->tuning };
   pair_member(at, &config.member);
-  return holt_replica_new(&pair->replica[at], &config, &pair->now);
+  const struct holt_time now = pair_time(pair, at);
+  return holt_replica_new(&pair->replica[at], &config, &now);
 }
 
 int
 pair_init(struct pair *pair, struct holt_mem *mem)
 {
-  *pair = (struct pair){ .mem = mem, .budget = 1000 };
+  return pair_init_ends(pair, mem, HOLT_POLICY_UNIQUE_KEEP_NEWEST, 2);
+}
+
+int
+pair_init_ends(struct pair *pair, struct holt_mem *mem, uint64_t policy,
+               unsigned ends)
+{
+  *pair =
+    (struct pair){ .mem = mem, .ends = ends, .policy = policy, .budget = 1000 };
   pair->now = (struct holt_time){ .mono_ms = 1000, .wall_ms = 1000000 };
   holt_tuning_init(&pair->tuning);
-  int rv = pair_replica_new(pair, 0, 10);
-  if (rv == 0) {
-    rv = pair_replica_new(pair, 1, 11);
+  int rv = 0;
+  for (unsigned i = 0; i < ends && rv == 0; i++) {
+    rv = pair_replica_new(pair, i, 10 + i);
   }
   if (rv != 0) {
     pair_deinit(pair);
@@ -48,7 +69,7 @@ pair_init(struct pair *pair, struct holt_mem *mem)
 void
 pair_deinit(struct pair *pair)
 {
-  for (unsigned i = 0; i < 2; i++) {
+  for (unsigned i = 0; i < PAIR_ENDS; i++) {
     if (pair->replica[i] != NULL) {
       holt_replica_delete(pair->replica[i]);
       pair->replica[i] = NULL;
@@ -60,11 +81,20 @@ int
 pair_link(struct pair *pair)
 {
   pair->cut = false;
+  return pair_connect(pair, 0, 1);
+}
+
+int
+pair_connect(struct pair *pair, unsigned left, unsigned right)
+{
+  const unsigned ends[2] = { left, right };
   for (unsigned i = 0; i < 2; i++) {
+    const unsigned at = ends[i];
     struct holt_member other;
-    pair_member(1 - i, &other);
-    const int rv = holt_replica_peer_up(pair->replica[i], &other, &pair->now,
-                                        &pair->peer[i]);
+    pair_member(ends[1 - i], &other);
+    const struct holt_time now = pair_time(pair, at);
+    const int rv = holt_replica_peer_up(pair->replica[at], &other, &now,
+                                        &pair->peer[at][ends[1 - i]]);
     if (rv != 0) {
       return rv;
     }
@@ -72,14 +102,34 @@ pair_link(struct pair *pair)
   return 0;
 }
 
+int
+pair_connect_all(struct pair *pair)
+{
+  int rv = 0;
+  for (unsigned i = 0; i < pair->ends; i++) {
+    for (unsigned j = i + 1; j < pair->ends && rv == 0; j++) {
+      rv = pair_connect(pair, i, j);
+    }
+  }
+  return rv;
+}
+
 void
 pair_unlink(struct pair *pair)
 {
   pair->cut = true;
-  for (unsigned i = 0; i < 2; i++) {
-    holt_replica_peer_down(pair->replica[i], pair->peer[i], HOLT_DOWN_LINK,
-                           &pair->now);
-  }
+  pair_disconnect(pair, 0, 1);
+}
+
+void
+pair_disconnect(struct pair *pair, unsigned left, unsigned right)
+{
+  const struct holt_time times[2] = { pair_time(pair, left),
+                                      pair_time(pair, right) };
+  holt_replica_peer_down(pair->replica[left], pair->peer[left][right],
+                         HOLT_DOWN_LINK, &times[0]);
+  holt_replica_peer_down(pair->replica[right], pair->peer[right][left],
+                         HOLT_DOWN_LINK, &times[1]);
 }
 
 int
@@ -90,60 +140,103 @@ pair_apply(struct pair *pair, unsigned at, const uint8_t *header,
   int rv = holt_message_open(&message, pair->mem, &pair->tuning, header,
                              HOLT_HEADER_BYTES, bytes, size);
   if (rv != 0) {
-    holt_replica_refused(pair->replica[at], rv);
+    holt_replica_refused(pair->replica[at], header, HOLT_HEADER_BYTES, rv);
     return rv;
   }
+  const struct holt_time now = pair_time(pair, at);
   do {
-    rv =
-      holt_replica_apply(pair->replica[at], message, &pair->now, pair->budget);
+    rv = holt_replica_apply(pair->replica[at], message, &now, pair->budget);
   } while (rv == HOLT_MORE);
   holt_message_close(message);
   return rv;
 }
 
-static void
-pair_send(struct pair *pair, unsigned from, const struct holt_effect *effect)
+int
+pair_apply_from(struct pair *pair, unsigned from, unsigned at,
+                const uint8_t *bytes, size_t size)
 {
-  if (pair->busy) {
-    holt_replica_peer_busy(pair->replica[from], effect->targets[0].peer,
-                           &pair->now);
-    return;
+  const struct holt_peer *const peer = pair_peer(pair, at, from);
+  const struct holt_header header = { .version = HOLT_PROTOCOL_MAX,
+                                      .to_session = peer->session,
+                                      .from_session = peer->remote_session };
+  uint8_t encoded[HOLT_HEADER_BYTES];
+  holt_header_encode(encoded, &header);
+  return pair_apply(pair, at, encoded, bytes, size);
+}
+
+/* Whom does this handle mean? */
+static unsigned
+end_of(const struct pair *pair, unsigned from, uint32_t handle)
+{
+  unsigned to = 0;
+  while (to < pair->ends && (to == from || pair->peer[from][to] != handle)) {
+    to++;
   }
-  memcpy(pair->header, effect->targets[0].header, HOLT_HEADER_BYTES);
-  memcpy(pair->bytes, effect->bytes, effect->size);
-  pair->size = effect->size;
-  const bool hello = effect->type == HOLT_EFFECT_HELLO;
-  pair->hellos += hello ? 1 : 0;
-  pair->deltas += !hello && pair->bytes[0] == HOLT_PACKET_DELTA ? 1 : 0;
-  pair->acks += !hello && pair->bytes[0] == HOLT_PACKET_ACK ? 1 : 0;
-  pair->vectors += !hello && pair->bytes[0] == HOLT_PACKET_VECTOR ? 1 : 0;
-  if (pair->cut) {
-    return;
-  }
-  const unsigned to = 1 - from;
+  return to;
+}
+
+static void
+deliver(struct pair *pair, unsigned from, unsigned to,
+        const struct holt_effect *effect)
+{
   int rv;
-  if (hello) {
+  if (effect->type == HOLT_EFFECT_HELLO) {
     struct holt_member member;
     pair_member(from, &member);
+    const struct holt_time now = pair_time(pair, to);
     rv = holt_replica_hello(pair->replica[to], &member, pair->bytes, pair->size,
-                            &pair->now, &pair->peer[to]);
+                            &now, &pair->peer[to][from]);
   } else {
     rv = pair_apply(pair, to, pair->header, pair->bytes, pair->size);
   }
   pair->refused = rv != 0 ? rv : pair->refused;
 }
 
+static void
+pair_send(struct pair *pair, unsigned from, const struct holt_effect *effect)
+{
+  const struct holt_time now = pair_time(pair, from);
+  for (size_t i = 0; i < effect->target_count; i++) {
+    const unsigned to = end_of(pair, from, effect->targets[i].peer);
+    if (pair->busy) {
+      holt_replica_peer_busy(pair->replica[from], effect->targets[i].peer,
+                             &now);
+      continue;
+    }
+    memcpy(pair->header, effect->targets[i].header, HOLT_HEADER_BYTES);
+    memcpy(pair->bytes, effect->bytes, effect->size);
+    pair->size = effect->size;
+    if (effect->type == HOLT_EFFECT_HELLO) {
+      pair->hellos++;
+    } else {
+      pair->sent[pair->bytes[0]]++;
+      pair->bytes_sent[pair->bytes[0]] += pair->size;
+    }
+    const bool lost =
+      pair->cut || to == pair->ends || pair->replica[to] == NULL ||
+      (pair->filter != NULL && pair->filter(pair, from, to, effect));
+    if (!lost) {
+      deliver(pair, from, to, effect);
+    }
+  }
+}
+
 void
 pair_run(struct pair *pair)
 {
   unsigned idle = 0;
-  for (unsigned turn = 0; idle < 2 && turn < 2000; turn++) {
-    const unsigned at = turn % 2;
-    struct holt_effect effect;
-    holt_replica_poll(pair->replica[at], &pair->now, &effect);
+  for (unsigned turn = 0; idle < pair->ends && turn < 20000; turn++) {
+    const unsigned at = turn % pair->ends;
+    struct holt_effect effect = { .type = HOLT_EFFECT_NONE };
+    if (pair->replica[at] != NULL) {
+      const struct holt_time now = pair_time(pair, at);
+      holt_replica_poll(pair->replica[at], &now, &effect);
+    }
     idle = effect.type == HOLT_EFFECT_NONE ? idle + 1 : 0;
     if (effect.type == HOLT_EFFECT_CONFLICT) {
-      pair->conflicts[at]++;
+      pair->conflicts[at] += effect.replaced ? 0 : 1;
+      pair->replaced[at] += effect.replaced ? 1 : 0;
+      pair->last_loser = effect.loser.host;
     } else if (effect.type != HOLT_EFFECT_NONE) {
       pair_send(pair, at, &effect);
     }
@@ -159,6 +252,30 @@ pair_wait(struct pair *pair, uint64_t duration_ms)
     pair->now.wall_ms += step_ms;
     pair_run(pair);
   }
+}
+
+struct holt_peer *
+pair_peer(const struct pair *pair, unsigned at, unsigned other)
+{
+  struct holt_member member;
+  pair_member(other, &member);
+  return holt__peer_by_member(pair->replica[at], &member);
+}
+
+struct holt_actor *
+pair_copy(const struct pair *pair, unsigned at, unsigned other)
+{
+  return holt_rows_actor(
+    &pair->replica[at]->rows,
+    pair->replica[other] != NULL ? pair->replica[other]->self->id : 10 + other);
+}
+
+struct holt_counters
+pair_counters(const struct pair *pair, unsigned at)
+{
+  struct holt_counters counters;
+  holt_replica_counters(pair->replica[at], &counters);
+  return counters;
 }
 
 size_t
@@ -180,62 +297,97 @@ int
 pair_register(struct pair *pair, unsigned at, const char *text,
               uint32_t process)
 {
+  return pair_register_as(pair, at, text, process, 0, 0, 0, NULL);
+}
+
+int
+pair_register_as(struct pair *pair, unsigned at, const char *text,
+                 uint32_t process, uint8_t flags, uint64_t actor,
+                 uint64_t replaced, uint64_t *birth)
+{
   const int rv =
     holt_replica_owner_add(pair->replica[at], process, 0, 1000 + process);
   if (rv != 0 && rv != HOLT_ERR_EXISTS) {
     return rv;
   }
   uint8_t key[64];
-  const size_t size = pair_key(text, key);
-  return holt_replica_register(pair->replica[at], &pair->now, key, size, NULL,
-                               0, process, 0);
+  const struct holt_registration registration = { .key = key,
+                                                  .key_size =
+                                                    pair_key(text, key),
+                                                  .id = process,
+                                                  .flags = flags,
+                                                  .replaces_actor = actor,
+                                                  .replaces_birth = replaced };
+  const struct holt_time now = pair_time(pair, at);
+  return holt_replica_register(pair->replica[at], &now, &registration, birth);
 }
 
 int
 pair_unregister(struct pair *pair, unsigned at, const char *text)
 {
-  uint8_t key[64];
-  const size_t size = pair_key(text, key);
+  struct holt_view view;
+  if (!pair_find(pair, at, text, &view) || !view.local) {
+    return HOLT_ERR_NOT_FOUND;
+  }
   uint64_t seq;
-  return holt_replica_unregister(pair->replica[at], key, size, &seq);
+  return holt_replica_unregister(pair->replica[at], view.birth, &seq);
 }
 
 int
 pair_update(struct pair *pair, unsigned at, const char *text, const char *value)
 {
-  uint8_t key[64];
-  const size_t size = pair_key(text, key);
   struct holt_view view;
-  if (!holt_replica_find(pair->replica[at], key, size, &view)) {
+  if (!pair_find(pair, at, text, &view) || !view.local) {
     return HOLT_ERR_NOT_FOUND;
   }
   uint8_t bytes[64] = { 131, 109, 0, 0, 0, (uint8_t)strlen(value) };
   memcpy(bytes + 6, value, strlen(value));
-  return holt_replica_update(pair->replica[at], &pair->now, key, size, view.seq,
-                             bytes, 6 + strlen(value));
+  return holt_replica_update(pair->replica[at], view.birth, &view.seq, bytes,
+                             6 + strlen(value));
+}
+
+bool
+pair_find(const struct pair *pair, unsigned at, const char *text,
+          struct holt_view *view)
+{
+  uint8_t key[64];
+  const size_t size = pair_key(text, key);
+  return holt_replica_find(pair->replica[at], key, size, view);
 }
 
 uint64_t
 pair_holder(const struct pair *pair, unsigned at, const char *text)
 {
-  uint8_t key[64];
-  const size_t size = pair_key(text, key);
   struct holt_view view;
-  return holt_replica_find(pair->replica[at], key, size, &view) ? view.actor
-                                                                : 0;
+  return pair_find(pair, at, text, &view) ? view.actor : 0;
+}
+
+uint32_t
+pair_process(const struct pair *pair, unsigned at, const char *text)
+{
+  struct holt_view view;
+  return pair_find(pair, at, text, &view) ? view.id : 0;
+}
+
+bool
+pair_has(const struct pair *pair, unsigned at, unsigned other)
+{
+  const struct holt_actor *const self = pair->replica[other]->self;
+  const struct holt_actor *const copy = pair_copy(pair, at, other);
+  return copy != NULL && !copy->dirty && !copy->torn &&
+         copy->version == self->version &&
+         copy->fingerprint == self->fingerprint &&
+         copy->row_count == self->row_count;
 }
 
 bool
 pair_equal(const struct pair *pair)
 {
-  for (unsigned i = 0; i < 2; i++) {
-    const struct holt_actor *const self = pair->replica[i]->self;
-    const struct holt_actor *const copy =
-      holt_rows_actor(&pair->replica[1 - i]->rows, self->id);
-    if (copy == NULL || copy->dirty || copy->version != self->version ||
-        copy->fingerprint != self->fingerprint ||
-        copy->row_count != self->row_count || !copy->shown) {
-      return false;
+  for (unsigned i = 0; i < pair->ends; i++) {
+    for (unsigned j = 0; j < pair->ends; j++) {
+      if (i != j && !(pair_has(pair, i, j) && pair_copy(pair, i, j)->shown)) {
+        return false;
+      }
     }
   }
   return true;

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two replicas and a wire between them, for tests that need both ends.
+/* A few replicas and the wires between them, for tests that need more than one
+ * end.
  *
- *     pair_init(&pair, &heap.mem);
- *     pair_link(&pair);            both see each other
+ *     pair_init(&pair, &heap.mem);     ends 0 and 1
+ *     pair_link(&pair);                they see each other
  *     pair_register(&pair, 0, "name", 1);
- *     pair_run(&pair);             until neither has anything to do
+ *     pair_run(&pair);                 until nobody has anything to do
  *
  * Nothing is delayed: what poll hands out is applied at once at the other end,
  * unless the test says otherwise.  Time stands still until pair_wait().
+ *
+ * Ends 0 to 3 are alone on nodes a@x to d@x; end 4 is a second member of the
+ * node b@x.  Their actors are 10 to 14.
  */
 #ifndef HOLT_TEST_PAIR_H
 #define HOLT_TEST_PAIR_H
@@ -21,23 +25,37 @@
 
 #include "state.h"
 
-#define PAIR_BYTES_MAX 70000u
+#define PAIR_ENDS 5u
+#define PAIR_KINDS 8u
+#define PAIR_BYTES_MAX 140000u
+
+struct pair;
+
+/* What becomes of a message: true, it is lost on the way. */
+typedef bool (*pair_filter)(struct pair *pair, unsigned from, unsigned to,
+                            const struct holt_effect *effect);
 
 struct pair {
   struct holt_mem *mem;
-  struct holt_replica *replica[2];
+  struct holt_replica *replica[PAIR_ENDS];
+  unsigned ends;
   struct holt_tuning tuning;
+  uint64_t policy; /* Of the next replica made. */
   struct holt_time now;
-  uint32_t peer[2];
-  bool cut;      /* Nothing arrives. */
-  bool busy;     /* Links take nothing. */
-  size_t budget; /* Of each call of apply. */
+  int64_t skew_ms[PAIR_ENDS];          /* Of the wall clock of an end. */
+  uint32_t peer[PAIR_ENDS][PAIR_ENDS]; /* The handle that one has of another. */
+  bool cut;                            /* Nothing arrives. */
+  bool busy;                           /* Links take nothing. */
+  pair_filter filter;                  /* Or NULL. */
+  void *user;                          /* For the filter. */
+  size_t budget;                       /* Of each call of apply. */
   unsigned hellos;
-  unsigned deltas;
-  unsigned acks;
-  unsigned vectors;
-  unsigned conflicts[2];
-  int refused; /* The last error of hello or apply. */
+  unsigned sent[PAIR_KINDS]; /* By the kind of packet. */
+  size_t bytes_sent[PAIR_KINDS];
+  unsigned conflicts[PAIR_ENDS];
+  unsigned replaced[PAIR_ENDS]; /* Those that were on purpose. */
+  uint64_t last_loser;          /* The host word of the last conflict. */
+  int refused;                  /* The last error of hello or apply. */
   /* The last message that was sent. */
   uint8_t header[HOLT_HEADER_BYTES];
   uint8_t bytes[PAIR_BYTES_MAX];
@@ -46,6 +64,10 @@ struct pair {
 
 /* HOLT_ERR_NOMEM. */
 int pair_init(struct pair *pair, struct holt_mem *mem);
+
+/* With another policy, and so many ends. */
+int pair_init_ends(struct pair *pair, struct holt_mem *mem, uint64_t policy,
+                   unsigned ends);
 void pair_deinit(struct pair *pair);
 
 /* A replica of its own, as pair_init() makes them. */
@@ -53,11 +75,19 @@ int pair_replica_new(struct pair *pair, unsigned at, uint64_t actor);
 
 void pair_member(unsigned at, struct holt_member *member);
 
-/* Both ends are told that the link is there, or is not any more. */
+/* What the clocks of an end show. */
+struct holt_time pair_time(const struct pair *pair, unsigned at);
+
+/* Ends 0 and 1 are told that the link is there, or is not any more. */
 int pair_link(struct pair *pair);
 void pair_unlink(struct pair *pair);
 
-/* Poll both, and apply what they send, until both say NONE. */
+/* The same for any two; and for all. */
+int pair_connect(struct pair *pair, unsigned left, unsigned right);
+void pair_disconnect(struct pair *pair, unsigned left, unsigned right);
+int pair_connect_all(struct pair *pair);
+
+/* Poll all, and apply what they send, until all say NONE. */
 void pair_run(struct pair *pair);
 
 /* Let time pass in steps, and run after each. */
@@ -67,20 +97,46 @@ void pair_wait(struct pair *pair, uint64_t duration_ms);
 int pair_apply(struct pair *pair, unsigned at, const uint8_t *header,
                const uint8_t *bytes, size_t size);
 
+/* The same with the header that `from` would put before it now. */
+int pair_apply_from(struct pair *pair, unsigned from, unsigned at,
+                    const uint8_t *bytes, size_t size);
+
+/* What one end knows of another, or NULL. */
+struct holt_peer *pair_peer(const struct pair *pair, unsigned at,
+                            unsigned other);
+
+/* The copy that one end has of another's rows, or NULL. */
+struct holt_actor *pair_copy(const struct pair *pair, unsigned at,
+                             unsigned other);
+
+struct holt_counters pair_counters(const struct pair *pair, unsigned at);
+
 /* The key of a text; at most 60 bytes. */
 size_t pair_key(const char *text, uint8_t key[64]);
 
 /* Make the process known if it is not, and register. */
 int pair_register(struct pair *pair, unsigned at, const char *text,
                   uint32_t process);
+
+/* With flags; the actor and birth to replace; *birth may be NULL. */
+int pair_register_as(struct pair *pair, unsigned at, const char *text,
+                     uint32_t process, uint8_t flags, uint64_t actor,
+                     uint64_t replaced, uint64_t *birth);
 int pair_unregister(struct pair *pair, unsigned at, const char *text);
 int pair_update(struct pair *pair, unsigned at, const char *text,
                 const char *value);
 
-/* The actor that holds the name in the view of one end, or 0. */
+/* The holder of the name in the view of one end; its actor, its process, or 0.
+ */
+bool pair_find(const struct pair *pair, unsigned at, const char *text,
+               struct holt_view *view);
 uint64_t pair_holder(const struct pair *pair, unsigned at, const char *text);
+uint32_t pair_process(const struct pair *pair, unsigned at, const char *text);
 
-/* Both ends hold the same rows of each other. */
+/* One end holds the rows of another as they are now. */
+bool pair_has(const struct pair *pair, unsigned at, unsigned other);
+
+/* All ends hold the same rows of each other, and show them. */
 bool pair_equal(const struct pair *pair);
 
 #endif /* HOLT_TEST_PAIR_H */

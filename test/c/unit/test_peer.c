@@ -97,7 +97,8 @@ hello_of(struct holt_hello *hello, uint64_t actor)
                                 .actor = actor,
                                 .creation = 1,
                                 .session = 3,
-                                .policy = 1 };
+                                .policy = 1,
+                                .wall_ms = 1000000 };
   pair_member(1, &hello->member);
 }
 
@@ -125,7 +126,7 @@ wrong_hellos_are_refused(void)
   fixture_init(&f);
   struct holt_hello hello;
   hello_of(&hello, 11);
-  hello.policy = 2;
+  hello.policy = 2; /* Another kind. */
   CU_ASSERT_EQUAL(greet(&f, &hello), HOLT_ERR_POLICY);
   hello_of(&hello, 11);
   hello.version_min = hello.version_max = 2;
@@ -178,15 +179,15 @@ missing_replica_keeps_its_names_for_a_while(void)
   CU_ASSERT_EQUAL(pair_register(&f.pair, 1, "x", 1), 0);
   pair_run(&f.pair);
   f.pair.cut = true;
-  holt_replica_peer_down(f.pair.replica[0], f.pair.peer[0], HOLT_DOWN_REPLICA,
-                         &f.pair.now);
+  holt_replica_peer_down(f.pair.replica[0], f.pair.peer[0][1],
+                         HOLT_DOWN_REPLICA, &f.pair.now);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 0, "x"), 11);
   pair_wait(&f.pair, f.pair.tuning.replica_restart_ms - 100);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 0, "x"), 11);
   pair_wait(&f.pair, 200);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 0, "x"), 0);
   CU_ASSERT_EQUAL(f.pair.replica[0]->peer_count, 0);
-  holt_replica_peer_down(f.pair.replica[0], f.pair.peer[0], HOLT_DOWN_LINK,
+  holt_replica_peer_down(f.pair.replica[0], f.pair.peer[0][1], HOLT_DOWN_LINK,
                          &f.pair.now);
   CU_ASSERT_EQUAL(pair_link(&f.pair), 0);
   pair_run(&f.pair);

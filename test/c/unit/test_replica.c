@@ -29,6 +29,7 @@ fixture_deinit(struct fixture *f)
   heap_deinit(&f->heap);
 }
 
+/* What each refusal of register says. */
 static void
 register_says_what_is_wrong(void)
 {
@@ -36,61 +37,81 @@ register_says_what_is_wrong(void)
   fixture_init(&f);
   struct holt_replica *const r = f.pair.replica[0];
   uint8_t key[64];
-  const size_t size = pair_key("x", key);
-  CU_ASSERT_EQUAL(
-    holt_replica_register(r, &f.pair.now, key, size, NULL, 0, 1, 0),
-    HOLT_ERR_NOT_FOUND);
+  struct holt_registration x = { .key = key,
+                                 .key_size = pair_key("x", key),
+                                 .id = 1 };
+  CU_ASSERT_EQUAL(holt_replica_register(r, &f.pair.now, &x, NULL),
+                  HOLT_ERR_NOT_FOUND);
   CU_ASSERT_EQUAL(holt_replica_owner_add(r, 1, 0, 5), 0);
   CU_ASSERT_EQUAL(holt_replica_owner_add(r, 1, 0, 5), HOLT_ERR_EXISTS);
-  CU_ASSERT_EQUAL(holt_replica_register(r, &f.pair.now, key, size, key,
-                                        f.pair.tuning.value_bytes_max + 1, 1,
-                                        0),
+  x.value = key;
+  x.value_size = f.pair.tuning.value_bytes_max + 1;
+  CU_ASSERT_EQUAL(holt_replica_register(r, &f.pair.now, &x, NULL),
                   HOLT_ERR_TOO_LARGE);
-  CU_ASSERT_EQUAL(
-    holt_replica_register(r, &f.pair.now, key, size, NULL, 0, 1, 0), 0);
-  CU_ASSERT_EQUAL(
-    holt_replica_register(r, &f.pair.now, key, size, NULL, 0, 1, 0),
-    HOLT_ERR_EXISTS);
+  x.value_size = 0;
+  x.flags = HOLT_REGISTER_REPLACES;
+  x.replaces_actor = 10;
+  x.replaces_birth = 1;
+  CU_ASSERT_EQUAL(holt_replica_register(r, &f.pair.now, &x, NULL),
+                  HOLT_ERR_NOT_FOUND);
+  x.flags = 0;
+  uint64_t birth = 0;
+  CU_ASSERT_EQUAL(holt_replica_register(r, &f.pair.now, &x, &birth), 0);
+  CU_ASSERT_EQUAL(birth, 1);
+  CU_ASSERT_EQUAL(holt_replica_register(r, &f.pair.now, &x, NULL),
+                  HOLT_ERR_EXISTS);
+  x.flags = HOLT_REGISTER_REPLACES;
+  x.replaces_birth = 2;
+  CU_ASSERT_EQUAL(holt_replica_register(r, &f.pair.now, &x, NULL),
+                  HOLT_ERR_EXISTS);
+  x.flags = 0;
   holt_replica_owner_dead(r, 1, 0);
   holt_replica_owner_dead(r, 1, 0);
   holt_replica_owner_dead(r, 99, 0);
   CU_ASSERT_EQUAL(holt_replica_owner_add(r, 1, 0, 5), HOLT_ERR_DEAD);
-  CU_ASSERT_EQUAL(
-    holt_replica_register(r, &f.pair.now, key, size, NULL, 0, 1, 0),
-    HOLT_ERR_DEAD);
+  CU_ASSERT_EQUAL(holt_replica_register(r, &f.pair.now, &x, NULL),
+                  HOLT_ERR_DEAD);
+  CU_ASSERT_EQUAL(r->self->version, 1);
   fixture_deinit(&f);
 }
 
+/* What each refusal of update and unregister says; a birth stays, a seq does
+ * not. */
 static void
 update_and_unregister_say_what_is_wrong(void)
 {
   struct fixture f;
   fixture_init(&f);
   struct holt_replica *const r = f.pair.replica[0];
-  uint8_t key[64];
-  const size_t size = pair_key("x", key);
-  uint64_t seq = 0;
-  CU_ASSERT_EQUAL(holt_replica_unregister(r, key, size, &seq),
-                  HOLT_ERR_NOT_FOUND);
-  CU_ASSERT_EQUAL(holt_replica_update(r, &f.pair.now, key, size, 1, NULL, 0),
-                  HOLT_ERR_NOT_FOUND);
+  uint8_t bytes[8] = { 0 };
+  uint64_t seq = 1;
+  CU_ASSERT_EQUAL(holt_replica_unregister(r, 1, &seq), HOLT_ERR_NOT_FOUND);
+  CU_ASSERT_EQUAL(holt_replica_update(r, 1, &seq, NULL, 0), HOLT_ERR_NOT_FOUND);
   CU_ASSERT_EQUAL(pair_register(&f.pair, 0, "x", 1), 0);
-  CU_ASSERT_EQUAL(holt_replica_update(r, &f.pair.now, key, size, 2, NULL, 0),
-                  HOLT_ERR_STALE);
-  CU_ASSERT_EQUAL(holt_replica_update(r, &f.pair.now, key, size, 1, key,
-                                      f.pair.tuning.value_bytes_max + 1),
-                  HOLT_ERR_TOO_LARGE);
-  CU_ASSERT_EQUAL(holt_replica_update(r, &f.pair.now, key, size, 1, NULL, 0),
-                  0);
+  seq = 2;
+  CU_ASSERT_EQUAL(holt_replica_update(r, 1, &seq, NULL, 0), HOLT_ERR_STALE);
+  seq = 1;
+  CU_ASSERT_EQUAL(
+    holt_replica_update(r, 1, &seq, bytes, f.pair.tuning.value_bytes_max + 1),
+    HOLT_ERR_TOO_LARGE);
+  CU_ASSERT_EQUAL(holt_replica_update(r, 1, &seq, NULL, 0), 0);
+  CU_ASSERT_EQUAL(seq, 2);
   struct holt_view view;
-  CU_ASSERT(holt_replica_find(r, key, size, &view));
+  CU_ASSERT(pair_find(&f.pair, 0, "x", &view));
   CU_ASSERT_EQUAL(view.seq, 2);
   CU_ASSERT_EQUAL(view.birth, 1);
   CU_ASSERT(view.local);
   CU_ASSERT_EQUAL(view.host, 1001);
-  CU_ASSERT_EQUAL(holt_replica_unregister(r, key, size, &seq), 0);
+  CU_ASSERT_EQUAL(holt_replica_unregister(r, 2, &seq), HOLT_ERR_NOT_FOUND);
+  CU_ASSERT_EQUAL(holt_replica_unregister(r, 1, &seq), 0);
   CU_ASSERT_EQUAL(seq, 3);
-  CU_ASSERT(!holt_replica_find(r, key, size, &view));
+  CU_ASSERT(!pair_find(&f.pair, 0, "x", &view));
+
+  CU_ASSERT_EQUAL(pair_register(&f.pair, 0, "y", 2), 0);
+  holt_replica_owner_dead(r, 2, 0);
+  seq = 4;
+  CU_ASSERT_EQUAL(holt_replica_update(r, 4, &seq, NULL, 0), HOLT_ERR_NOT_FOUND);
+  CU_ASSERT_EQUAL(holt_replica_unregister(r, 4, &seq), HOLT_ERR_NOT_FOUND);
   fixture_deinit(&f);
 }
 
@@ -236,7 +257,7 @@ looking_inside(void)
   holt_replica_peers(f.pair.replica[0], count_peer, &peers);
   CU_ASSERT_EQUAL(actors, 2);
   CU_ASSERT_EQUAL(peers, 1);
-  holt_replica_refused(f.pair.replica[0], HOLT_ERR_LIMIT);
+  holt_replica_refused(f.pair.replica[0], NULL, 0, HOLT_ERR_LIMIT);
   struct holt_counters counters;
   holt_replica_counters(f.pair.replica[0], &counters);
   CU_ASSERT_EQUAL(counters.refused[-HOLT_ERR_LIMIT], 1);
