@@ -605,6 +605,7 @@ three_nodes_loser_that_stays_is_killed(Config) ->
     Reg = registry(Config),
     [A, B | _] = nodes_of(Config),
     Options = #{name => Reg, conflict_grace_ms => 100},
+    %% Neither had met the other when it registered: the older keeps the name.
     {Older, Newer} = two_holders(A, B, Options, [trap_exit]),
     await_name([A, B], Reg, key, Older),
     ?assertEqual(killed, holt_ct:call(B, fun() -> final_reason(Newer) end)),
@@ -792,8 +793,13 @@ two_holders_meet(Config) ->
         try
             [A, B, C] = Nodes,
             _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
+<<<<<<< HEAD
             %% One after the other: A's is the oldest, and of those who had met nobody the
             %% oldest wins.
+=======
+            %% One after the other, so that A's is the oldest: of nodes that had met
+            %% nobody the incumbent keeps the name.
+>>>>>>> core
             Holders = [
                 holt_ct:call(Node, fun() ->
                     Pid = holt_ct:register(Reg, {the, key}, node(), []),

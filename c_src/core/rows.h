@@ -335,8 +335,8 @@ uint32_t holt_rows_first(const struct holt_rows *rows, const uint8_t *key,
 uint32_t holt_rows_first_of(const struct holt_rows *rows, const uint8_t *key,
                             size_t key_size, const struct holt_actor *actor);
 
-/* Duplicate keys: a row of this process under this key, or 0; the youngest when
- * there are several. */
+/* Duplicate keys: a row of this process under this key, or 0; the one written
+ * last of several, not counting exchanges: the youngest, for local ones. */
 uint32_t holt_rows_member(const struct holt_rows *rows, const uint8_t *key,
                           size_t key_size, const struct holt_actor *actor,
                           uint32_t id, uint32_t serial);
@@ -414,8 +414,9 @@ int holt_rows_local_add(struct holt_rows *rows, uint32_t id, uint32_t serial,
 /* Forget one without rows. */
 void holt_rows_local_remove(struct holt_rows *rows, uint32_t local);
 
-/* The first row, by birth, of a process of any actor, or 0; all of them with a
- * HOLT_WALK_PID from there. */
+/* The first row of a process of any actor, or 0; all of them with a
+ * HOLT_WALK_PID from there: in the order in which they came to the process,
+ * which is that of birth for local ones. */
 uint32_t holt_rows_first_of_pid(const struct holt_rows *rows,
                                 const struct holt_actor *actor, uint32_t id,
                                 uint32_t serial);

@@ -13,10 +13,6 @@
 #define CALL_NAMES 512u
 #define CALL_VALUE_BYTES 262144u
 
-/* Looks at the index in one call: each finds names, or passes over many places
- * that are empty. */
-#define CALL_SCANS 8u
-
 /* A call about one key: what every such function starts and ends with. */
 struct call {
   ErlNifEnv *env;
@@ -431,7 +427,6 @@ struct gathered {
   ErlNifEnv *env;
   ERL_NIF_TERM list;
   size_t count;
-  size_t count_max; /* Then the lock is released. */
   size_t bytes;
 };
 
@@ -514,8 +509,7 @@ gather_entry(void *user, const struct holt_view *view)
     gathered->bytes += view->value_size;
   }
   gathered->count++;
-  return gathered->count < gathered->count_max &&
-         gathered->bytes < CALL_VALUE_BYTES;
+  return true;
 }
 
 /* next(Name, Cursor) ->
@@ -535,8 +529,8 @@ nif_next(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   struct gathered gathered = { .env = env, .list = enif_make_list(env, 0) };
   bool open = true;
   uint64_t at = cursor;
-  for (unsigned scan = 0; scan < CALL_SCANS; scan++) {
-    gathered.count_max = gathered.count + SLICE_NAMES;
+  /* Buckets may be empty, so steps are bounded, too. */
+  for (unsigned step = 0; step < CALL_NAMES; step++) {
     open = nif_read_lock(instance);
     if (!open) {
       break;

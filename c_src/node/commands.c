@@ -8,9 +8,6 @@
 #include "describe.h"
 #include "log.h"
 
-/* What a look at the index costs that finds no names. */
-#define EMPTY_VISITS 1000u
-
 #define BINARY_TAG 109u
 #define BINARY_HEAD_BYTES 5u
 
@@ -180,13 +177,6 @@ has_prefix(const struct holt_view *view, struct term_slice prefix)
 }
 
 static bool
-page_has_room(const struct page *page)
-{
-  return page->count < page->limit && page->visits < COMMANDS_LIST_VISITS &&
-         page->writer->size < COMMANDS_LIST_BYTES && page->writer->error == 0;
-}
-
-static bool
 put_entry(void *user, const struct holt_view *view)
 {
   struct page *const page = user;
@@ -198,7 +188,7 @@ put_entry(void *user, const struct holt_view *view)
     put_view_value(page->writer, view);
     page->count++;
   }
-  return page_has_room(page);
+  return true;
 }
 
 static void
@@ -214,8 +204,10 @@ answer_list(struct call *call)
   const struct holt_replica *const replica = instance_replica(call->instance);
   do {
     page.from = holt_replica_scan(replica, page.from, put_entry, &page);
-    page.visits += EMPTY_VISITS;
-  } while (page.from != 0 && page_has_room(&page));
+    page.visits++; /* An empty place is one, too. */
+  } while (page.from != 0 && page.count < page.limit &&
+           page.visits < COMMANDS_LIST_VISITS &&
+           writer->size < COMMANDS_LIST_BYTES && writer->error == 0);
   term_close_list(writer, opened, page.count);
   if (page.from == 0) {
     term_put_atom(writer, "done");
