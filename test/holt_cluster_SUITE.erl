@@ -793,13 +793,8 @@ two_holders_meet(Config) ->
         try
             [A, B, C] = Nodes,
             _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
-<<<<<<< HEAD
-            %% One after the other: A's is the oldest, and of those who had met nobody the
-            %% oldest wins.
-=======
             %% One after the other, so that A's is the oldest: of nodes that had met
             %% nobody the incumbent keeps the name.
->>>>>>> core
             Holders = [
                 holt_ct:call(Node, fun() ->
                     Pid = holt_ct:register(Reg, {the, key}, node(), []),
