@@ -66,7 +66,13 @@ watch(Name, Root, OrphanMs) ->
 %% @doc End an orphan before its time.  False: there is none of this name.
 -spec end_orphan(Name :: atom()) -> boolean().
 end_orphan(Name) ->
-    whereis(?MODULE) =/= undefined andalso gen_server:call(?MODULE, {end_orphan, Name}, infinity).
+    case whereis(?MODULE) of
+        undefined ->
+            %% Nobody can start it again, and what is left is swept later.
+            ok =:= holt_replica:close(Name);
+        Janitor ->
+            gen_server:call(Janitor, {end_orphan, Name}, infinity)
+    end.
 
 %% @doc An instance was closed: free its memory soon.
 -spec sweep() -> ok.
@@ -103,10 +109,11 @@ handle_call({watch, Name, Root, OrphanMs}, _From, Data) ->
     Entry = {Name, Root, OrphanMs},
     true = ets:insert(?TABLE, Entry),
     {reply, ok, monitor_root(Entry, forget(Name, Data))};
-handle_call({end_orphan, Name}, _From, #data{orphans = Orphans} = Data) ->
-    case is_map_key(Name, Orphans) of
-        true -> {reply, true, close(Name, forget(Name, Data))};
-        false -> {reply, false, Data}
+handle_call({end_orphan, Name}, _From, Data) ->
+    %% The root may be gone without a word of it having come here.
+    case {holt_instance:root(Name), holt_nif:count(Name)} of
+        {undefined, Count} when is_integer(Count) -> {reply, true, close(Name, forget(Name, Data))};
+        _ -> {reply, false, Data}
     end.
 
 %% @private

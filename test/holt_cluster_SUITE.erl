@@ -1045,10 +1045,11 @@ chaos_ends_in_agreement(Config) ->
         %% A supervisor lets ten crashes pass.
         What = fun
             (Step) when Step rem 10 =:= 0 -> kill;
+            (Step) when Step rem 10 =:= 5 -> orphan;
             (Step) when Step rem 3 =:= 0 -> connect;
             (_) -> cut
         end,
-        _ = [disturb(What(Step), Reg, Pick(), Pick(), Nodes) || Step <- lists:seq(1, 100)],
+        _ = [disturb(What(Step), Options, Pick(), Pick(), Nodes) || Step <- lists:seq(1, 100)],
         holt_ct:connect(Nodes),
         Believed = lists:append([
             holt_ct:call(Node, fun() -> ask(Worker, stop) end)
@@ -1072,13 +1073,16 @@ chaos_ends_in_agreement(Config) ->
         ?assertEqual([], Told -- Believed)
     end).
 
-disturb(connect, _Reg, _A, _B, Nodes) ->
+disturb(connect, _Options, _A, _B, Nodes) ->
     holt_ct:connect(Nodes);
-disturb(cut, _Reg, Node, Node, Nodes) ->
+disturb(cut, _Options, Node, Node, Nodes) ->
     holt_ct:connect(Nodes);
-disturb(cut, _Reg, A, B, _Nodes) ->
+disturb(cut, _Options, A, B, _Nodes) ->
     holt_ct:cut(A, B);
-disturb(kill, Reg, A, _B, _Nodes) ->
+disturb(orphan, #{name := Reg} = Options, A, _B, _Nodes) ->
+    holt_ct:call(A, fun() -> holt_ct:kill(whereis(Reg)) end),
+    _ = holt_ct:start_registry(A, Options);
+disturb(kill, #{name := Reg}, A, _B, _Nodes) ->
     Process = holt_replica:process_name(Reg),
     holt_ct:call(A, fun() ->
         _ = [holt_ct:kill(Pid) || Pid <- [whereis(Process)], is_pid(Pid)],
