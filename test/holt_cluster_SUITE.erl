@@ -1046,6 +1046,7 @@ chaos_ends_in_agreement(Config) ->
         What = fun
             (Step) when Step rem 10 =:= 0 -> kill;
             (Step) when Step rem 10 =:= 5 -> orphan;
+            (Step) when Step rem 10 =:= 7 -> pause;
             (Step) when Step rem 3 =:= 0 -> connect;
             (_) -> cut
         end,
@@ -1082,6 +1083,10 @@ disturb(cut, _Options, A, B, _Nodes) ->
 disturb(orphan, #{name := Reg} = Options, A, _B, _Nodes) ->
     holt_ct:call(A, fun() -> holt_ct:kill(whereis(Reg)) end),
     _ = holt_ct:start_registry(A, Options);
+disturb(pause, _Options, A, B, _Nodes) ->
+    ok = holt_ct:call(A, application, stop, [holt]),
+    _ = A =/= B andalso holt_ct:cut(A, B),
+    ok = holt_ct:call(A, application, start, [holt]);
 disturb(kill, #{name := Reg}, A, _B, _Nodes) ->
     Process = holt_replica:process_name(Reg),
     holt_ct:call(A, fun() ->
