@@ -2,7 +2,7 @@
 #include <holt/clock.h>
 
 #include "invariant.h"
-
+#include "mutant.h"
 /* Offsets lie in -CLOCK_OFFSET_MAX .. CLOCK_OFFSET_MAX. */
 #define CLOCK_OFFSET_MAX ((int64_t)HOLT_CLOCK_WALL_MS_MAX)
 
@@ -101,7 +101,7 @@ holt_clock_tick(struct holt_clock *clock, uint64_t mono_ms, uint64_t wall_ms)
 
   uint64_t ms = clock_reading(wall_ms);
   const uint64_t cap_ms = holt_clock_cap_ms(clock, mono_ms, wall_ms);
-  if (ms > cap_ms) {
+  if (ms > cap_ms && !holt_mutant(UNCAPPED)) {
     ms = cap_ms;
     clock->capped++;
   }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "invariant.h"
-
+#include "mutant.h"
 #define FIRST_CAPACITY 64u
 
 void
@@ -63,7 +63,9 @@ holt_deaths_append(struct holt_deaths *deaths, uint64_t at, uint64_t birth)
       deaths->base = at; /* Not even the first entries could be allocated. */
       return;
     }
-    deaths->base = holt_deaths_get(deaths, 0)->at;
+    if (!holt_mutant(BASE_FORGOTTEN)) {
+      deaths->base = holt_deaths_get(deaths, 0)->at;
+    }
     deaths->start = (deaths->start + 1) & (deaths->capacity - 1);
     deaths->count--;
   }

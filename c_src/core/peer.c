@@ -284,8 +284,8 @@ supersede(struct holt_replica *replica, const struct holt_member *member,
 {
   for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
        actor = actor->next) {
-    if (actor != replica->self && actor->id != current &&
-        holt_member_equal(&actor->member, member)) {
+    if (!holt_mutant(PAST_KEPT) && actor != replica->self &&
+        actor->id != current && holt_member_equal(&actor->member, member)) {
       holt__actor_end(replica, actor);
     }
   }
@@ -296,6 +296,20 @@ hello_actor(struct holt_replica *replica, const struct holt_hello *hello,
             struct holt_actor **out)
 {
   struct holt_actor *actor = holt_rows_actor(&replica->rows, hello->actor);
+  if (actor == NULL && holt_mutant(ACTOR_MIXED)) {
+    /* A new life of a member that we know. */
+    actor = replica->rows.actor_list;
+    while (actor != NULL &&
+           (actor == replica->self || actor->gone ||
+            !holt_member_equal(&actor->member, &hello->member))) {
+      actor = actor->next;
+    }
+    if (actor != NULL &&
+        holt_rows_actor_rename(&replica->rows, actor, hello->actor,
+                               &hello->member, hello->creation) != 0) {
+      actor = NULL;
+    }
+  }
   if (actor == NULL) {
     const int rv = holt_rows_actor_add(&replica->rows, hello->actor,
                                        &hello->member, hello->creation, &actor);

@@ -115,8 +115,9 @@ holt__repair_ask(struct holt_replica *replica, struct holt_peer *peer,
   if (repair == NULL) {
     return; /* The next vector asks again. */
   }
-  const bool usable =
-    actor != NULL && version >= actor->as_of && version >= actor->version;
+  const bool usable = actor != NULL &&
+                      (version >= actor->as_of || holt_mutant(BASE_KEPT)) &&
+                      version >= actor->version;
   repair->peer = peer;
   repair->actor_id = actor_id;
   repair->token = holt__random(replica);
@@ -498,7 +499,7 @@ take_piece(struct holt_replica *replica, struct holt_repair *repair,
   if (rv == 0) {
     rv = take_items(replica, repair, message, now, budget);
   }
-  if (rv == 0 && message->last) {
+  if (rv == 0 && message->last && !holt_mutant(NOT_SWEPT)) {
     rv = sweep(replica, repair, budget);
   }
   return rv;

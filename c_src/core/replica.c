@@ -266,10 +266,10 @@ holt__own_remove(struct holt_replica *replica, uint32_t ref)
 }
 
 /* The processes of our rows of this key that hold it, or held it, are known to
- * be dead, or have just been replaced: make an end of those rows now. */
+ * be dead: make an end of those rows now. */
 static void
-own_remove_others(struct holt_replica *replica, const uint8_t *key,
-                  size_t key_size, uint32_t kept, uint64_t replaced)
+own_remove_dead(struct holt_replica *replica, const uint8_t *key,
+                size_t key_size)
 {
   struct holt_walk walk = { .active = false };
   holt_walk_start(
@@ -283,8 +283,7 @@ own_remove_others(struct holt_replica *replica, const uint8_t *key,
         (row->birth_flags & HOLT_ROW_STANDBY) != 0) {
       break;
     }
-    const bool dead = holt_row_local(&replica->rows, row)->dead;
-    if (ref != kept && (dead || holt_row_birth(row) == replaced)) {
+    if (holt_row_local(&replica->rows, row)->dead) {
       holt__own_remove(replica, ref); /* The walk moves on. */
     } else {
       holt_walk_next(&replica->rows, &walk);
@@ -331,13 +330,29 @@ register_check(const struct holt_replica *replica,
   return winner != 0 && !standby ? HOLT_ERR_EXISTS : 0;
 }
 
+/* All who are seen to have this key keep the oldest, and so do we. */
+static bool
+keeps_oldest(const struct holt_replica *replica,
+             const struct holt_registration *registration)
+{
+  const struct holt_actor *actor = replica->rows.actor_list;
+  while (actor != NULL &&
+         (!actor->shown || actor->rule == HOLT_RULE_OLDEST ||
+          holt_rows_first_of(&replica->rows, registration->key,
+                             registration->key_size, actor) == 0)) {
+    actor = actor->next;
+  }
+  return actor == NULL && replica->self->rule == HOLT_RULE_OLDEST;
+}
+
 /* The stamp of a new row: now; or, for one that takes another's place, one that
  * outranks it. */
 static uint64_t
 register_stamp(struct holt_replica *replica, const struct holt_time *now,
-               bool replaces, uint64_t replaced)
+               const struct holt_registration *registration, bool replaces,
+               uint64_t replaced)
 {
-  if (replaces && replica->self->rule == HOLT_RULE_OLDEST) {
+  if (replaces && keeps_oldest(replica, registration)) {
     return replaced - (replaced > 0 ? 1 : 0);
   }
   const uint64_t stamp =
@@ -356,7 +371,7 @@ register_flags(const struct holt_replica *replica,
   }
   if (!duplicate && (registration->flags & HOLT_REGISTER_REPLACES) != 0) {
     flags |= HOLT_ROW_REPLACES;
-  } else if (!duplicate && !replica->met) {
+  } else if (!duplicate && !replica->met && !holt_mutant(MARK_IGNORED)) {
     flags |= HOLT_ROW_EARLY;
   }
   return flags;
@@ -378,7 +393,7 @@ holt_replica_register(struct holt_replica *replica, const struct holt_time *now,
   const struct holt_row_spec spec = {
     .seq = seq,
     .birth = seq,
-    .stamp = register_stamp(replica, now, replaces, replaced),
+    .stamp = register_stamp(replica, now, registration, replaces, replaced),
     .key = registration->key,
     .key_size = registration->key_size,
     .value = registration->value,
@@ -395,13 +410,14 @@ holt_replica_register(struct holt_replica *replica, const struct holt_time *now,
     return rv;
   }
   own_moved_to(replica, seq);
+  /* After the birth, so that nobody ever sees the name without a holder. */
+  if (replaces && registration->replaces_actor == replica->self->id) {
+    holt__own_remove(replica, holt_rows_born(&replica->rows, replica->self,
+                                             registration->replaces_birth));
+  }
   if (replica->rows.kind == HOLT_KIND_UNIQUE &&
       holt_row_shared(&replica->rows, holt_row_at(&replica->rows, row))) {
-    /* After the birth, so that nobody ever sees the name without a holder. */
-    const bool own =
-      replaces && registration->replaces_actor == replica->self->id;
-    own_remove_others(replica, spec.key, spec.key_size, row,
-                      own ? registration->replaces_birth : 0);
+    own_remove_dead(replica, spec.key, spec.key_size);
   }
   if (birth != NULL) {
     *birth = seq;
@@ -490,7 +506,7 @@ holt__actor_show(struct holt_replica *replica, struct holt_actor *actor,
   /* What we hold of it is all it had when it greeted us, so no ghosts come back
    * with it; or nothing yet, and its rows come in as they come. */
   const bool fresh = actor->cursor == 0 && actor->row_count == 0;
-  if (!actor->shown && (fresh || caught_up)) {
+  if (!actor->shown && (fresh || caught_up || holt_mutant(GHOSTS))) {
     holt_rows_show(&replica->rows, actor, true);
   }
 }
@@ -531,6 +547,19 @@ free_dead_owners(struct holt_replica *replica, size_t *budget)
     const uint32_t ref = replica->dead_owners;
     struct holt_local *const local = holt_local_at(&replica->rows, ref);
     while (local->rows != 0 && *budget > 0) {
+      if (holt_mutant(SLICE_BY_KEY)) {
+        const uint32_t winner =
+          holt_rows_winner_beside(&replica->rows, local->rows);
+        if (winner != 0 &&
+            holt_row_actor(&replica->rows,
+                           holt_row_at(&replica->rows, winner)) ==
+              replica->self) {
+          holt__own_remove(replica, winner);
+        }
+      }
+      if (local->rows == 0) {
+        break;
+      }
       holt__own_remove(replica, local->rows);
       (*budget)--;
     }

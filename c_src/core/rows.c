@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "invariant.h"
+#include "mutant.h"
 
 /* The fingerprints of two replicas are compared, so this seed is the same
  * everywhere, unlike the one that keys the indices. */
@@ -691,7 +692,7 @@ walks_step_over(struct holt_rows *rows, uint32_t ref, enum holt_walk_over over)
     if (walk->over != over) {
       continue;
     }
-    if (walk->at == ref) {
+    if (walk->at == ref && !holt_mutant(WALK_STANDS)) {
       holt_walk_next(rows, walk);
     }
     if (over == HOLT_WALK_PID && walk->first == ref) {
@@ -1148,6 +1149,9 @@ bool
 holt_row_outranks(const struct holt_rows *rows, enum holt_rule rule,
                   const struct holt_row *left, const struct holt_row *right)
 {
+  if (holt_mutant(ARRIVAL_ORDER)) {
+    return (uintptr_t)left < (uintptr_t)right;
+  }
   const bool standby = (row_flags(left) & HOLT_ROW_STANDBY) != 0;
   if (standby != ((row_flags(right) & HOLT_ROW_STANDBY) != 0)) {
     return !standby;
@@ -1446,7 +1450,9 @@ put_exchanged(struct holt_rows *rows, struct holt_actor *actor,
   holt_slab_free(&rows->slab, row->value);
   row->value = put->value;
   seq_unlink(rows, actor, put->row);
-  row_set_seq(row, actor, spec);
+  if (!holt_mutant(OLD_SEQ)) {
+    row_set_seq(row, actor, spec);
+  }
   seq_append(rows, actor, put->row);
   if (row->id != spec->owner_id || row->serial != put->serial) {
     row_change_owner(rows, actor, spec, put);

@@ -80,11 +80,11 @@ void
 holt__serve_death(void *user, const struct holt_actor *actor, uint64_t seq,
                   uint64_t birth)
 {
-  (void)seq;
+  const uint64_t place = holt_mutant(NOTES_BY_SEQ) ? seq : birth;
   const struct holt_replica *const replica = user;
   for (struct holt_serve *serve = replica->serves; serve != NULL;
        serve = serve->next) {
-    if (serve->actor == actor && birth <= serve->cursor) {
+    if (serve->actor == actor && place <= serve->cursor) {
       holt_deaths_append(&serve->notes, ++serve->note_count, birth);
     }
   }
@@ -139,7 +139,8 @@ serve_begin(struct holt_replica *replica, struct holt_peer *peer,
 {
   struct holt_actor *const actor =
     holt_rows_actor(&replica->rows, request->actor);
-  if (!request->start || actor == NULL || actor->gone || actor->dirty ||
+  if (!request->start || actor == NULL || actor->gone ||
+      (actor->dirty && !holt_mutant(SERVE_DIRTY)) ||
       request->base > actor->version ||
       replica->serve_count >= HOLT_SERVES_MAX) {
     refuse(peer, request->actor, request->token);
@@ -162,7 +163,7 @@ serve_begin(struct holt_replica *replica, struct holt_peer *peer,
   replica->serve_count++;
   replica->counters.repairs_served++;
   actor->served = true;
-  if (actor == replica->self) {
+  if (actor == replica->self && !holt_mutant(STREAM_TORN)) {
     /* Streamed or repaired, never both. */
     peer->lost = true;
     peer->lost_at_ms = now_ms;
@@ -270,7 +271,7 @@ encode_live(struct holt_replica *replica, struct holt_serve *serve)
   for (size_t steps = 0; serve->walk.at != 0; steps++) {
     const uint64_t seq =
       holt_row_seq(holt_row_at(&replica->rows, serve->walk.at));
-    if (seq > serve->base) {
+    if (seq + (holt_mutant(LIVE_OFF) ? 1 : 0) > serve->base) {
       break;
     }
     if (steps == HOLT_SLICE_STEPS || holt_liveset_add(&writer, seq) != 0) {
@@ -328,7 +329,8 @@ static bool
 at_end(const struct holt_serve *serve)
 {
   return serve->walk.at == 0 && serve->notes_to == serve->note_count &&
-         !serve->actor->dirty && serve->cursor >= serve->base;
+         (!serve->actor->dirty || holt_mutant(SERVE_DIRTY)) &&
+         serve->cursor >= serve->base;
 }
 
 static int

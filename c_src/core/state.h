@@ -44,6 +44,7 @@
 
 #include "buf.h"
 #include "deaths.h"
+#include "mutant.h"
 #include "packet.h"
 #include "rows.h"
 

@@ -84,7 +84,10 @@ encode_range(struct holt_replica *replica, struct holt_delta_writer *writer,
     if (size > bytes_max && to > after) {
       return to;
     }
-    holt_delta_row(writer, &spec);
+    if (!holt_mutant(UPDATE_LOST) || spec.birth == spec.seq ||
+        spec.birth <= after) {
+      holt_delta_row(writer, &spec);
+    }
     to = row_seq;
     *at = row->seq_next;
   }
@@ -363,7 +366,8 @@ send_delta(struct holt_replica *replica, struct holt_peer *peer,
 static uint64_t
 lost_at(const struct holt_replica *replica, const struct holt_peer *peer)
 {
-  return !peer->lost || holt__serves(replica, peer, replica->self)
+  return !peer->lost || holt_mutant(LOST_UNSAID) ||
+             holt__serves(replica, peer, replica->self)
            ? UINT64_MAX
            : peer->lost_at_ms;
 }
@@ -587,7 +591,9 @@ delta_undo(struct holt_replica *replica, struct holt_peer *peer)
   if (peer->window.count == 0) {
     return; /* It has been acknowledged, or the stream has begun anew. */
   }
-  holt__window_undo(&peer->window, peer->last_cursor, peer->last_bytes);
+  if (!holt_mutant(WINDOW_KEPT)) {
+    holt__window_undo(&peer->window, peer->last_cursor, peer->last_bytes);
+  }
   peer->cursor = peer->last_cursor;
   peer->seeking = false;
   holt_walk_stop(&replica->rows, &peer->walk);

@@ -9,7 +9,8 @@ peer_of(struct holt_replica *replica, const struct holt_header *header)
 {
   struct holt_peer *peer = replica->peers;
   while (peer != NULL && !(peer->up && peer->session == header->to_session &&
-                           peer->remote_session == header->from_session)) {
+                           (peer->remote_session == header->from_session ||
+                            holt_mutant(OLD_SESSION)))) {
     peer = peer->next;
   }
   return peer;
@@ -71,12 +72,13 @@ delta_begin(struct holt_replica *replica, struct holt_message *message,
   if (actor == NULL || actor->gone || message->actor != peer->actor) {
     return HOLT_ERR_STALE;
   }
-  if (actor->torn) {
+  if (actor->torn && !holt_mutant(STREAM_TORN)) {
     /* Streamed or repaired, never both. */
     holt__repair_ask(replica, peer, actor->id, message->as_of, now_ms);
     return HOLT_ERR_BUSY;
   }
-  if (message->as_of < actor->as_of || message->after < actor->cursor) {
+  if ((message->as_of < actor->as_of && !holt_mutant(AS_OF_IGNORED)) ||
+      message->after < actor->cursor) {
     /* As of before what is in its rows may have moved on since. */
     delta_known(replica, message, peer, actor, now_ms);
     return HOLT_ERR_BUSY;
@@ -87,6 +89,10 @@ delta_begin(struct holt_replica *replica, struct holt_message *message,
   }
   actor->as_of = message->as_of;
   actor->dirty = true;
+  if (holt_mutant(ACK_EARLY)) {
+    actor->cursor = message->to;
+    ack_due(peer, false);
+  }
   message->at = actor->cursor;
   return 0;
 }
@@ -127,8 +133,10 @@ delta_items(struct holt_replica *replica, struct holt_message *message,
       if (rv != 0) {
         return rv;
       }
-      actor->cursor = item.row.seq;
-      message->at = item.row.seq;
+      if (!holt_mutant(ACK_EARLY)) {
+        actor->cursor = item.row.seq;
+      }
+      message->at = actor->cursor;
     } else {
       const uint32_t row = holt_rows_born(&replica->rows, actor, item.birth);
       if (row != 0) {
@@ -176,7 +184,8 @@ apply_delta(struct holt_replica *replica, struct holt_message *message,
       return rv == HOLT_ERR_BUSY ? 0 : rv;
     }
     message->begun = true;
-  } else if (actor == NULL || actor->gone || actor->torn ||
+  } else if (actor == NULL || actor->gone ||
+             (actor->torn && !holt_mutant(STREAM_TORN)) ||
              actor->cursor != message->at) {
     return HOLT_ERR_STALE;
   }
@@ -219,7 +228,8 @@ apply_ack(struct holt_replica *replica, const struct holt_ack *ack,
   }
   /* A message that ended half way may have brought all rows but not said that
    * they are all. */
-  peer->unclean = ack->dirty && peer->window.count == 0 &&
+  peer->unclean = !holt_mutant(UNCLEAN) && ack->dirty &&
+                  peer->window.count == 0 &&
                   ack->cursor == replica->self->version;
   return 0;
 }

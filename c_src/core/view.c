@@ -308,6 +308,11 @@ lose(struct holt_replica *replica, uint32_t own, uint32_t winner)
                    holt_row_at(&replica->rows, winner), &conflict) != 0) {
     return false;
   }
+  if (holt_mutant(UNTOLD)) {
+    holt__conflict_free(replica, conflict);
+    holt__own_remove(replica, own);
+    return true;
+  }
   *replica->conflicts_end = conflict;
   replica->conflicts_end = &conflict->next;
   replica->counters.conflicts += conflict->replaced ? 0 : 1;
@@ -317,6 +322,30 @@ lose(struct holt_replica *replica, uint32_t own, uint32_t winner)
   }
   holt__own_remove(replica, own);
   return true;
+}
+
+/* Our standby that this holder was registered to take the place of, or 0. */
+static uint32_t
+standby_replaced(const struct holt_replica *replica, uint32_t winner)
+{
+  const struct holt_rows *const rows = &replica->rows;
+  struct holt_row_spec spec;
+  holt_row_spec_of(rows, holt_row_at(rows, winner), &spec);
+  if ((spec.flags & HOLT_ROW_REPLACES) == 0 ||
+      spec.replaces_actor != replica->self->id) {
+    return 0;
+  }
+  const uint32_t ref = holt_rows_born(rows, replica->self, spec.replaces_birth);
+  if (ref == 0 || ref == winner) {
+    return 0;
+  }
+  const struct holt_row *const row = holt_row_at(rows, ref);
+  size_t key_size;
+  const uint8_t *const key = holt_row_key(rows, row, &key_size);
+  const bool replaced =
+    (row->birth_flags & HOLT_ROW_STANDBY) != 0 && holt_row_visible(rows, row) &&
+    key_size == spec.key_size && memcmp(key, spec.key, key_size) == 0;
+  return replaced ? ref : 0;
 }
 
 void
@@ -348,6 +377,10 @@ holt__key_settle(struct holt_replica *replica, uint32_t row)
     }
   }
   holt_walk_stop(rows, &walk);
+  const uint32_t standby = standby_replaced(replica, winner);
+  if (standby != 0) {
+    all = lose(replica, standby, winner) && all;
+  }
   if (!all) {
     replica->memory_at_ms = replica->mono_ms + HOLT_BUSY_MS;
   }

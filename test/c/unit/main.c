@@ -26,7 +26,9 @@
   XX(deaths)                                                                   \
   XX(rows)                                                                     \
   XX(packet)                                                                   \
+  XX(delta)                                                                    \
   XX(replica)                                                                  \
+  XX(view)                                                                     \
   XX(peer)                                                                     \
   XX(sync)                                                                     \
   XX(stream)
