@@ -30,6 +30,7 @@
     | not_a_name
     | not_a_pid
     | not_a_fun
+    | not_all
     | {too_large, Bytes :: non_neg_integer(), Max :: pos_integer()}.
 
 %% @doc The third argument of `erlang:error/3' for this cause.
@@ -56,6 +57,7 @@ roles(send) -> [name, message];
 roles(keys) -> [instance, pid];
 roles(update_value) -> [instance, key, function];
 roles(register) -> [instance, key, value];
+roles(members) -> [instance, which];
 roles(_) -> [instance, key].
 
 -spec role(cause() | unknown) -> atom().
@@ -67,6 +69,7 @@ role(remote_pid) -> pid;
 role(not_a_pid) -> pid;
 role(not_a_fun) -> function;
 role(not_a_name) -> name;
+role(not_all) -> which;
 role(no_such_name) -> name;
 role({too_large, _, _}) -> value;
 role(no_memory) -> general;
@@ -104,6 +107,8 @@ text(not_a_pid, _) ->
     "not a pid";
 text(not_a_fun, _) ->
     "not a fun of one argument";
+text(not_all, _) ->
+    "neither left out nor the atom all";
 text(not_a_name, _) ->
     "not of the form {Registry, Key} or {Registry, Key, Value}";
 text(no_such_name, _) ->

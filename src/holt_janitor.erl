@@ -7,13 +7,15 @@
 %%
 %% ```
 %%   root started    --> watched; an orphaned instance of this name is adopted
-%%   root gone, and the instance closed by its replica process --> nothing left to do
-%%   root gone, and the instance still open (killed, crashed)  --> an orphan:
+%%   root gone, and the instance closed with it               --> nothing left to do
+%%   root gone, and the instance still open (killed, crashed) --> an orphan:
 %%        closed after orphan_ms, unless the root is started again before
 %%   instance closed --> its memory is freed in slices, between other messages
 %% '''
 %%
-%% Which roots there are stands in a table that belongs to {@link holt_sup}.
+%% Which roots there are stands in a table that belongs to {@link holt_sup}, for the next
+%% janitor; when the whole application has been stopped and started, the instances
+%% themselves are asked.
 -module(holt_janitor).
 
 -behaviour(gen_server).
@@ -21,7 +23,7 @@
 -include_lib("kernel/include/logger.hrl").
 
 %% API
--export([start_link/0, new_table/0, watch/3, sweep/0, distributed/0]).
+-export([start_link/0, new_table/0, watch/3, end_orphan/1, sweep/0, distributed/0]).
 %% gen_server callbacks
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -61,6 +63,17 @@ new_table() ->
 watch(Name, Root, OrphanMs) ->
     gen_server:call(?MODULE, {watch, Name, Root, OrphanMs}, infinity).
 
+%% @doc End an orphan before its time.  False: there is none of this name.
+-spec end_orphan(Name :: atom()) -> boolean().
+end_orphan(Name) ->
+    case whereis(?MODULE) of
+        undefined ->
+            %% Nobody can start it again, and what is left is swept later.
+            ok =:= holt_replica:close(Name);
+        Janitor ->
+            gen_server:call(Janitor, {end_orphan, Name}, infinity)
+    end.
+
 %% @doc An instance was closed: free its memory soon.
 -spec sweep() -> ok.
 sweep() ->
@@ -77,17 +90,31 @@ distributed() ->
 %% @private
 -spec init([]) -> {ok, #data{}}.
 init([]) ->
-    %% What an earlier janitor left undone.
+    %% What an earlier janitor left undone, or earlier runs of the application.
+    lists:foreach(
+        fun({Name, OrphanMs}) ->
+            ets:insert_new(?TABLE, {Name, holt_instance:root(Name), OrphanMs})
+        end,
+        holt_nif:instances()
+    ),
     Data = lists:foldl(fun monitor_root/2, #data{}, ets:tab2list(?TABLE)),
     {ok, start_sweep(Data)}.
 
 %% @private
--spec handle_call({watch, atom(), pid(), pos_integer()}, gen_server:from(), #data{}) ->
-    {reply, ok, #data{}}.
+-spec handle_call(
+    {watch, atom(), pid(), pos_integer()} | {end_orphan, atom()}, gen_server:from(), #data{}
+) ->
+    {reply, ok | boolean(), #data{}}.
 handle_call({watch, Name, Root, OrphanMs}, _From, Data) ->
     Entry = {Name, Root, OrphanMs},
     true = ets:insert(?TABLE, Entry),
-    {reply, ok, monitor_root(Entry, forget(Name, Data))}.
+    {reply, ok, monitor_root(Entry, forget(Name, Data))};
+handle_call({end_orphan, Name}, _From, Data) ->
+    %% The root may be gone without a word of it having come here.
+    case {holt_instance:root(Name), holt_nif:count(Name)} of
+        {undefined, Count} when is_integer(Count) -> {reply, true, close(Name, forget(Name, Data))};
+        _ -> {reply, false, Data}
+    end.
 
 %% @private
 -spec handle_cast(sweep | distributed, #data{}) -> {noreply, #data{}}.
@@ -117,9 +144,7 @@ handle_info({'DOWN', Monitor, process, _Root, _Reason}, #data{roots = Roots} = D
 handle_info({timeout, Timer, {orphan, Name}}, #data{orphans = Orphans} = Data) ->
     case Orphans of
         #{Name := Timer} ->
-            true = ets:delete(?TABLE, Name),
-            _ = holt_nif:close(Name),
-            {noreply, start_sweep(Data#data{orphans = maps:remove(Name, Orphans)})};
+            {noreply, close(Name, Data#data{orphans = maps:remove(Name, Orphans)})};
         #{} ->
             %% Adopted while the timer's message was on its way.
             {noreply, Data}
@@ -128,13 +153,14 @@ handle_info({timeout, Timer, {orphan, Name}}, #data{orphans = Orphans} = Data) -
 %%--------------------------------------------------------------------
 %% Internal
 
--spec monitor_root({atom(), pid(), pos_integer()}, #data{}) -> #data{}.
+-spec monitor_root({atom(), pid() | undefined, pos_integer()}, #data{}) -> #data{}.
+monitor_root({Name, undefined, _OrphanMs}, Data) ->
+    root_down(Name, Data);
 monitor_root({Name, Root, _OrphanMs}, #data{roots = Roots} = Data) ->
     Data#data{roots = Roots#{erlang:monitor(process, Root) => Name}}.
 
-%% Its replica process closes an instance that ends in order.  One that is still open
-%% has crashed, whatever the reason of its root says: a supervisor that gives up on
-%% its children exits with `shutdown' too.
+%% An instance that ends in order is closed with its root.  One that is still open has
+%% crashed.
 -spec root_down(atom(), #data{}) -> #data{}.
 root_down(Name, #data{orphans = Orphans} = Data) ->
     case holt_nif:count(Name) of
@@ -146,6 +172,12 @@ root_down(Name, #data{orphans = Orphans} = Data) ->
             Timer = erlang:start_timer(OrphanMs, self(), {orphan, Name}),
             Data#data{orphans = Orphans#{Name => Timer}}
     end.
+
+-spec close(atom(), #data{}) -> #data{}.
+close(Name, Data) ->
+    true = ets:delete(?TABLE, Name),
+    ok = holt_replica:close(Name),
+    Data.
 
 %% Whatever was planned for an earlier root of this name is off.
 -spec forget(atom(), #data{}) -> #data{}.

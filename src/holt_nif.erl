@@ -23,13 +23,18 @@
     next/2,
     members/1,
     reached/3,
+    in_sync/1,
     info/1
 ]).
-%% The instance: called by its replica process, sweep/0 by holt_janitor.
+%% The instance: called by its replica process; resume/1, instances/0 and sweep/0 also
+%% by others, which may find it without one.
 -export([
     open/2,
     renode/1,
+    goodbye/2,
+    resume/1,
     close/1,
+    instances/0,
     sweep/0,
     peer_up/2,
     peer_down/3,
@@ -124,6 +129,9 @@ members(_Name) -> erlang:nif_error(not_loaded).
     boolean() | invalid().
 reached(_Name, _Actor, _Seq) -> erlang:nif_error(not_loaded).
 
+-spec in_sync(Name :: atom()) -> boolean() | invalid().
+in_sync(_Name) -> erlang:nif_error(not_loaded).
+
 -spec info(Name :: atom()) -> map() | invalid().
 info(_Name) -> erlang:nif_error(not_loaded).
 
@@ -137,8 +145,17 @@ open(_Name, _Options) -> erlang:nif_error(not_loaded).
 -spec renode(Name :: atom()) -> ok | invalid().
 renode(_Name) -> erlang:nif_error(not_loaded).
 
+-spec goodbye(Name :: atom(), ended | paused) -> ok | invalid().
+goodbye(_Name, _What) -> erlang:nif_error(not_loaded).
+
+-spec resume(Name :: atom()) -> ok | running | invalid().
+resume(_Name) -> erlang:nif_error(not_loaded).
+
 -spec close(Name :: atom()) -> ok | invalid().
 close(_Name) -> erlang:nif_error(not_loaded).
+
+-spec instances() -> [{Name :: atom(), OrphanMs :: non_neg_integer()}].
+instances() -> erlang:nif_error(not_loaded).
 
 -spec sweep() -> more | done.
 sweep() -> erlang:nif_error(not_loaded).

@@ -6,7 +6,7 @@
 %% refused by name, never accepted and ignored.
 -module(holt_options).
 
--export([parse/1, name/1]).
+-export([parse/1, native/1, name/1]).
 
 -export_type([options/0, config/0, cause/0]).
 
@@ -57,6 +57,13 @@ parse(Options) ->
     catch
         throw:{?MODULE, Cause} -> {error, Cause}
     end.
+
+%% @doc What the native code is opened with.  It keeps what stands for the other options,
+%% too: an instance is adopted with the same options only.
+-spec native(config()) -> #{atom() => pos_integer()}.
+native(#{native := Native, orphan_ms := OrphanMs} = Config) ->
+    Hash = erlang:phash2(maps:remove(native, Config)),
+    Native#{orphan_ms => OrphanMs, options_hash => Hash + 1}.
 
 %% @doc The name among options that need not be right otherwise.
 -spec name(term()) -> {ok, term()} | error.

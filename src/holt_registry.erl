@@ -17,7 +17,8 @@
 %% of a node with the node.
 %%
 %% When two nodes have given a name to two processes, which can happen before they hear
-%% of each other, all nodes choose the same one, the newer.  The other process exits
+%% of each other, all nodes choose the same one, the newer; but a name that was given
+%% before its node had met any other gives way.  The other process exits
 %% with the reason `{shutdown, {name_conflict, {Key, Value}, Registry, Winner}}'; one
 %% that traps exits and stays is killed after `conflict_grace_ms'.
 %%
@@ -74,7 +75,7 @@
 %% <li>`members': `auto', the default: all connected nodes that run this registry.</li>
 %% <li>`conflict_grace_ms' (5,000): a process that has lost its name and traps exits is
 %%     killed after this.</li>
-%% <li>`orphan_ms' (10,000): how long the names wait after the root process was killed,
+%% <li>`orphan_ms' (10,000): how long the names wait after the root process has crashed,
 %%     until the registry is started again.</li>
 %% <li>`replica_restart_ms' (2,000): how long other nodes wait for a crashed replica
 %%     process before they hide its names.</li>
@@ -86,8 +87,16 @@
 %% <li>`key_bytes_max' (8,192; at most 65,535), `value_bytes_max' (1,048,576): larger ones
 %%     are refused.</li>
 %% </ul>
-%% Others are refused.  The pid is that of the root process, a supervisor registered as
-%% `name': linking to it or stopping it acts on the whole registry on this node.
+%% Others are refused; docs/operations.md says more of all of them.
+%%
+%% The pid is that of the root process, registered as `name': linking to it or stopping it
+%% acts on the whole registry on this node.  It ends with `normal', `shutdown' or
+%% `{shutdown, _}', and the registry ends here: its names go, on all nodes.  It ends
+%% otherwise, because it was killed or its parent has crashed, and the registry waits for
+%% `orphan_ms': names are still found and given on this node, and seen by other nodes for
+%% `replica_restart_ms'; started again by then with the same options, it goes on as if
+%% nothing had been, names, values and all.  Started later or with other options, it
+%% begins without names.
 -spec start_link(options()) ->
     {ok, pid()} | {error, {already_started, pid()} | {not_started, holt} | term()}.
 start_link(Options) ->
@@ -118,8 +127,8 @@ stop(Registry, Reason) ->
     stop_root(Registry, Reason, infinity) orelse ?BADARG(no_instance, [Registry, Reason]),
     ok.
 
-%% @doc Stop the registry on this node.  Its names here go, on all nodes; the processes
-%% live on.
+%% @doc Stop the registry on this node, also one that waits for its root to come back.  Its
+%% names here go, on all nodes; the processes live on.
 -spec stop(registry(), Reason :: term(), timeout()) -> ok.
 stop(Registry, Reason, Timeout) ->
     stop_root(Registry, Reason, Timeout) orelse ?BADARG(no_instance, [Registry, Reason, Timeout]),
@@ -134,12 +143,9 @@ stop_root(Registry) ->
 stop_root(Registry, Reason, Timeout) ->
     case is_atom(Registry) andalso holt_nif:count(Registry) of
         Count when is_integer(Count) ->
-            case whereis(Registry) of
-                Root when is_pid(Root) ->
-                    ok = gen_server:stop(Root, Reason, Timeout),
-                    true;
-                _ ->
-                    false
+            case holt_instance:root(Registry) of
+                undefined -> holt_janitor:end_orphan(Registry);
+                Root -> ok =:= holt_instance:stop(Root, Reason, Timeout)
             end;
         _ ->
             false
@@ -237,6 +243,7 @@ register(Registry, Key, Value) ->
 %% names.
 %%
 %% A name of another node is removed there; then this waits until it is gone here, too.
+%% `unreachable': that node, or the way back, did not answer in time; the name may go yet.
 -spec unregister(registry(), key()) -> ok | {error, {no_instance | unreachable, node()}}.
 unregister(Registry, Key) ->
     case remove(Registry, Key) of
@@ -396,7 +403,14 @@ remove_at(Registry, Node, Key, Hops) ->
     ok | {error, {unreachable, node()}} | {invalid, no_instance}.
 await(Registry, Node, Actor, Seq) ->
     case holt_replica:await(Registry, Node, Actor, Seq, ?REMOTE_MS) of
-        ok -> ok;
-        {error, no_instance} -> {invalid, no_instance};
-        {error, timeout} -> {error, {unreachable, Node}}
+        ok ->
+            ok;
+        {error, timeout} ->
+            {error, {unreachable, Node}};
+        {error, no_instance} ->
+            %% Without its replica process nothing gets here.
+            case holt_nif:count(Registry) of
+                {invalid, Cause} -> {invalid, Cause};
+                _ -> {error, {unreachable, Node}}
+            end
     end.

@@ -23,7 +23,7 @@
 -include_lib("kernel/include/logger.hrl").
 
 %% API
--export([start_link/1, process_name/1, await/5, unregister_at/4]).
+-export([start_link/1, process_name/1, pause/1, resume/1, close/1, await/5, unregister_at/4]).
 %% gen_server callbacks
 -export([
     init/1,
@@ -40,10 +40,15 @@
 %% Nodes named in a hello.
 -define(NODES_MAX, 256).
 
+%% Polls at the end: as many as there may be peers, and some more.
+-define(GOODBYES_MAX, 2048).
+
 %% Polls in a row before the mailbox has its turn.
 -define(POLLS_MAX, 16).
 
 -define(IS_UINT64(Number), is_integer(Number), Number >= 0, Number < 1 bsl 64).
+
+-type identity() :: {node(), Creation :: non_neg_integer()}.
 
 -record(peer, {
     member :: holt_nif:member(),
@@ -65,7 +70,7 @@
 -record(data, {
     name :: atom(),
     %% The node as the native code knows it.
-    node :: node(),
+    identity :: identity(),
     conflict_grace_ms :: pos_integer(),
     peers = #{} :: #{holt_nif:peer() => #peer{}},
     ids = #{} :: #{holt_nif:member() => holt_nif:peer()},
@@ -96,6 +101,31 @@ start_link(#{name := Name} = Config) ->
 -spec process_name(Name :: atom()) -> atom().
 process_name(Name) ->
     list_to_atom("holt." ++ atom_to_list(Name)).
+
+%% @doc Have the other nodes hide the names of an instance of this node until it resumes.
+-spec pause(Name :: atom()) -> ok.
+pause(Name) ->
+    %% The native code wakes the replica process.
+    _ = holt_nif:goodbye(Name, paused),
+    ok.
+
+%% @doc Greet the other nodes again, if the instance was paused.
+-spec resume(Name :: atom()) -> ok.
+resume(Name) ->
+    case {holt_nif:resume(Name), whereis(process_name(Name))} of
+        {ok, Replica} when is_pid(Replica) ->
+            _ = Replica ! holt_resume,
+            ok;
+        %% The next one greets everybody in any case.
+        _ ->
+            ok
+    end.
+
+%% @doc End an instance of this node; its rows are freed soon.
+-spec close(Name :: atom()) -> ok.
+close(Name) ->
+    _ = holt_nif:close(Name),
+    holt_janitor:sweep().
 
 %% @doc Return when this node sees what the actor of `Node' wrote as its change `Seq',
 %% or sees nothing of that node any more.
@@ -130,13 +160,13 @@ unregister_at(Name, Node, Key, TimeoutMs) ->
 
 %% @private
 -spec init(holt_options:config()) -> {ok, #data{}} | {stop, term()}.
-init(#{name := Name, conflict_grace_ms := GraceMs, native := Native}) ->
+init(#{name := Name, conflict_grace_ms := GraceMs} = Config) ->
     %% Else a stop would leave no time to close the instance.
     _ = process_flag(trap_exit, true),
-    case holt_nif:open(Name, Native) of
+    case holt_nif:open(Name, holt_options:native(Config)) of
         Opened when Opened =:= ok; Opened =:= adopted ->
             ok = net_kernel:monitor_nodes(true, [{node_type, all}]),
-            Data = #data{name = Name, node = node(), conflict_grace_ms = GraceMs},
+            Data = #data{name = Name, identity = identity(), conflict_grace_ms = GraceMs},
             {ok, work(begin_with(Opened, Data))};
         {_, Reason} ->
             {stop, Reason}
@@ -164,23 +194,30 @@ handle_cast(Message, Data) ->
 
 %% @private
 -spec handle_info(term(), #data{}) -> {noreply, #data{}}.
-handle_info(Message, #data{node = Node} = Data) when Node =/= node() ->
-    handle_info(Message, renode(Data));
-handle_info(holt_wake, Data) ->
+handle_info(Message, #data{identity = Identity} = Data) ->
+    case identity() of
+        Identity -> handle_message(Message, Data);
+        _ -> handle_message(Message, renode(Data))
+    end.
+
+-spec handle_message(term(), #data{}) -> {noreply, #data{}}.
+handle_message(holt_wake, Data) ->
     {noreply, work(Data)};
-handle_info({timeout, Timer, poll}, #data{timer = {Timer, _}} = Data) ->
+handle_message(holt_resume, Data) ->
+    {noreply, work(meet_all(nodes(connected), alone(Data)))};
+handle_message({timeout, Timer, poll}, #data{timer = {Timer, _}} = Data) ->
     {noreply, work(Data#data{timer = undefined})};
-handle_info({timeout, _Earlier, poll}, Data) ->
+handle_message({timeout, _Earlier, poll}, Data) ->
     {noreply, Data};
-handle_info({holt_data, Header, Body}, #data{name = Name} = Data) when
+handle_message({holt_data, Header, Body}, #data{name = Name} = Data) when
     is_binary(Header), is_binary(Body)
 ->
     deliver(Name, Header, Body, 0),
     {noreply, work(Data)};
-handle_info({holt_nodes, _Nodes}, Data) ->
+handle_message({holt_nodes, _Nodes}, Data) ->
     %% For members that do not hear of other nodes by themselves.
     {noreply, Data};
-handle_info({holt_hello, Pid, Name, Bytes, _Nodes}, #data{name = Name} = Data) when
+handle_message({holt_hello, Pid, Name, Bytes, _Nodes}, #data{name = Name} = Data) when
     is_pid(Pid), is_binary(Bytes)
 ->
     %% To monitor a process of a node that is gone would call the node.
@@ -188,38 +225,40 @@ handle_info({holt_hello, Pid, Name, Bytes, _Nodes}, #data{name = Name} = Data) w
         true -> {noreply, work(hello({Name, node(Pid)}, Pid, Bytes, Data))};
         false -> {noreply, Data}
     end;
-handle_info({nodeup, Node, _Info}, Data) ->
+handle_message({nodeup, Node, _Info}, Data) ->
     {noreply, work(meet_in_time(Node, Data))};
-handle_info({holt_meet, Node}, Data) ->
+handle_message({holt_meet, Node}, Data) ->
     case lists:member(Node, nodes(connected)) of
         true -> {noreply, work(meet(Node, Data))};
         false -> {noreply, Data}
     end;
-handle_info({nodedown, Node, _Info}, #data{name = Name, ids = Ids} = Data) ->
+handle_message({nodedown, Node, _Info}, #data{name = Name, ids = Ids} = Data) ->
     case Ids of
         #{{Name, Node} := Id} -> {noreply, work(part(Id, Data))};
         #{} -> {noreply, Data}
     end;
-handle_info({'DOWN', Monitor, process, _Pid, Reason}, #data{monitors = Monitors} = Data) ->
+handle_message({'DOWN', Monitor, process, _Pid, Reason}, #data{monitors = Monitors} = Data) ->
     case Monitors of
         #{Monitor := Id} -> {noreply, work(peer_down(Id, Reason, Data))};
         #{} -> {noreply, Data}
     end;
-handle_info({holt_grace, Loser}, Data) when is_pid(Loser) ->
+handle_message({holt_grace, Loser}, Data) when is_pid(Loser) ->
     true = exit(Loser, kill),
     {noreply, Data};
-handle_info(Message, Data) ->
+handle_message(Message, Data) ->
     {noreply, drop(Message, Data)}.
 
 %% @private
-%% An instance ends when its process ends in order.  Its peers see the reason of the
-%% exit, and hide its names at once; after a crash they wait for its successor.
+%% An instance ends when its process ends in order, as its root told it to: its peers are
+%% told.  Those that cannot be see the reason of the exit, and hide its names; after a
+%% crash they wait for its successor.
 -spec terminate(term(), #data{}) -> ok.
-terminate(Reason, #data{name = Name}) ->
+terminate(Reason, #data{name = Name} = Data) ->
     case is_orderly(Reason) of
         true ->
-            _ = holt_nif:close(Name),
-            holt_janitor:sweep();
+            _ = holt_nif:goodbye(Name, ended),
+            ok = say_goodbye(?GOODBYES_MAX, Data),
+            close(Name);
         false ->
             ok
     end.
@@ -376,10 +415,20 @@ is_orderly(_) -> false.
 
 %% Distribution was started or stopped: the same names on a node with another name.
 -spec renode(#data{}) -> #data{}.
-renode(#data{name = Name, peers = Peers} = Data) ->
+renode(#data{name = Name} = Data) ->
     _ = holt_nif:renode(Name),
-    Alone = lists:foldl(fun unbind/2, Data, maps:keys(Peers)),
-    meet_all(nodes(connected), Alone#data{node = node(), peers = #{}, ids = #{}}).
+    meet_all(nodes(connected), (alone(Data))#data{identity = identity()}).
+
+%% The native code has given up all peers.
+-spec alone(#data{}) -> #data{}.
+alone(#data{peers = Peers} = Data) ->
+    (lists:foldl(fun unbind/2, Data, maps:keys(Peers)))#data{peers = #{}, ids = #{}}.
+
+%% A node that stops distribution and starts it again by the same name is another one: its
+%% processes have other pids.
+-spec identity() -> identity().
+identity() ->
+    {node(), erlang:system_info(creation)}.
 
 %% An adopted instance knows the peers it had: some may have gone, and this node may have
 %% been renamed, while no process was there to see it.
@@ -389,7 +438,9 @@ begin_with(ok, Data) ->
 begin_with(adopted, #data{name = Name} = Data) ->
     Nodes = nodes(connected),
     case holt_nif:info(Name) of
-        #{member := {_, Node}} when Node =/= node() ->
+        #{member := {_, Node}, creation := Creation} when
+            {Node, Creation} =/= Data#data.identity
+        ->
             renode(Data);
         #{peers := Peers} ->
             _ = [
@@ -432,6 +483,22 @@ poll(Count, #data{name = Name} = Data) ->
             case Next of
                 again -> poll(Count - 1, Data);
                 Ms -> set_timer(Ms, Data)
+            end
+    end.
+
+%% Whoever has no room for it does without.
+-spec say_goodbye(non_neg_integer(), #data{}) -> ok.
+say_goodbye(0, _Data) ->
+    ok;
+say_goodbye(Count, #data{name = Name} = Data) ->
+    case holt_nif:poll(Name) of
+        {invalid, _} ->
+            ok;
+        {Effects, Next} ->
+            lists:foreach(fun(Effect) -> perform(Effect, Data) end, Effects),
+            case Next of
+                again -> say_goodbye(Count - 1, Data);
+                _ -> ok
             end
     end.
 

@@ -28,6 +28,11 @@ groups() ->
             three_nodes_replica_is_killed,
             three_nodes_replicas_crash_together,
             three_nodes_root_is_killed,
+            three_nodes_orphan_is_adopted,
+            three_nodes_orphan_is_given_up,
+            three_nodes_tree_is_shut_down,
+            three_nodes_application_is_stopped,
+            three_nodes_know_how_far_they_are,
             three_nodes_race_for_names,
             three_nodes_loser_that_stays_is_killed,
             three_nodes_large_values,
@@ -42,6 +47,8 @@ groups() ->
             two_holders_meet,
             link_is_cut_and_heals,
             distribution_starts_after_the_instance,
+            distribution_starts_and_stops_again,
+            distribution_starts_under_an_orphan,
             hidden_node_takes_part,
             chaos_ends_in_agreement,
             overlapping_partitions_are_noticed_once
@@ -308,6 +315,248 @@ three_nodes_root_is_killed(Config) ->
     _ = holt_ct:start_registry(A, Options),
     await_count(Nodes, Reg, 100),
     await_agreement(Nodes, Reg).
+
+%% Killed, or down with its parent: nobody misses a name, here or there.
+three_nodes_orphan_is_adopted(Config) ->
+    Reg = registry(Config),
+    [A | _] = Nodes = nodes_of(Config),
+    Options = #{name => Reg, replica_restart_ms => 600000, orphan_ms => 600000},
+    _ = [holt_ct:start_registry(Node, Options) || Node <- Nodes],
+    _ = [register_many(Node, Reg, 100) || Node <- Nodes],
+    Pid = holt_ct:call(A, fun() -> holt_ct:register(Reg, mortal, 0, []) end),
+    await_count(Nodes, Reg, 301),
+    #{actor := Actor} = holt_ct:call(A, holt_cluster, info, [Reg]),
+    Readers = [{Node, holt_ct:call(Node, fun() -> start_reader(Reg) end)} || Node <- Nodes],
+    Ends = [
+        fun() -> holt_ct:kill(whereis(Reg)) end,
+        fun() ->
+            %% A supervisor of its own, which crashes.
+            {ok, Sup} = restarting_sup:start_link_specs([holt_registry:child_spec(Options)]),
+            true = unlink(Sup),
+            Root = whereis(Reg),
+            holt_ct:kill(Sup),
+            killed = holt_ct:exit_of(Root),
+            ok
+        end,
+        fun() ->
+            Self = self(),
+            spawn(fun() ->
+                {ok, Root} = holt_registry:start_link(Options),
+                Self ! {root, Root},
+                exit(crash)
+            end),
+            receive
+                {root, Root} -> crash = holt_ct:exit_of(Root)
+            end,
+            ok
+        end
+    ],
+    holt_ct:call(A, fun() -> lists:foreach(fun(End) -> End() end, Ends) end),
+    %% The orphan goes on giving names.
+    {ok, _} = holt_ct:call(A, fun() ->
+        holt_ct:do(Pid, fun() -> holt_registry:register(Reg, {mortal, 2}, 0) end)
+    end),
+    _ = holt_ct:start_registry(A, Options),
+    ?assertMatch(#{actor := Actor}, holt_ct:call(A, holt_cluster, info, [Reg])),
+    await_count(Nodes, Reg, 302),
+    await_agreement(Nodes, Reg),
+    _ = [
+        ?assertMatch({_, []}, {Node, holt_ct:call(Node, fun() -> ask(Reader, stop) end)})
+     || {Node, Reader} <- Readers
+    ],
+    %% Its processes are watched as before.
+    holt_ct:call(A, fun() -> holt_ct:kill(Pid) end),
+    await_name(Nodes, Reg, mortal, undefined),
+    await_count(Nodes, Reg, 300),
+    await_agreement(Nodes, Reg).
+
+three_nodes_orphan_is_given_up(Config) ->
+    Reg = registry(Config),
+    [A, B, C] = Nodes = nodes_of(Config),
+    Options = #{name => Reg, replica_restart_ms => 100, orphan_ms => 200},
+    _ = [holt_ct:start_registry(Node, Options) || Node <- Nodes],
+    _ = [register_many(Node, Reg, 100) || Node <- Nodes],
+    await_count(Nodes, Reg, 300),
+    holt_ct:call(A, fun() -> holt_ct:kill(whereis(Reg)) end),
+    await_count([B, C], Reg, 200),
+    holt_ct:await(A, fun() -> holt_nif:count(Reg) =:= {invalid, no_instance} end),
+    ?assertMatch(
+        [{1, "no registry named" ++ _}],
+        holt_ct:call(A, fun() -> holt_ct:badarg(fun() -> holt_registry:count(Reg) end) end)
+    ),
+    AName = holt_ct:node_of(A),
+    everywhere([B, C], fun() ->
+        [] = [K || {{N, _} = K, _, _} <- holt_registry:to_list(Reg), N =:= AName],
+        false = lists:member({Reg, AName}, holt_cluster:members(Reg)),
+        ok
+    end),
+    %% What is started there is another one.
+    _ = holt_ct:start_registry(A, Options),
+    await_count(Nodes, Reg, 200),
+    _ = register_many(A, Reg, 50),
+    await_count(Nodes, Reg, 250),
+    await_agreement(Nodes, Reg).
+
+%% Gone at once, without waiting for a replica that might come back.
+three_nodes_tree_is_shut_down(Config) ->
+    Reg = registry(Config),
+    [A | Others] = Nodes = nodes_of(Config),
+    Options = #{name => Reg, replica_restart_ms => 600000, orphan_ms => 600000},
+    _ = [holt_ct:start_registry(Node, Options) || Node <- Others],
+    Sup = holt_ct:call(A, fun() ->
+        {ok, Sup} = restarting_sup:start_link_specs([holt_registry:child_spec(Options)]),
+        true = unlink(Sup),
+        Sup
+    end),
+    _ = [register_many(Node, Reg, 100) || Node <- Nodes],
+    await_count(Nodes, Reg, 300),
+    holt_ct:call(A, fun() -> ok = gen_server:stop(Sup) end),
+    everywhere(Others, fun() ->
+        holt_ct:wait_until(fun() -> holt_registry:count(Reg) =:= 200 end, 1000)
+    end),
+    ?assertEqual({invalid, no_instance}, holt_ct:call(A, holt_nif, count, [Reg])),
+    %% It has said so itself: nothing of it is kept for its return.
+    AName = holt_ct:node_of(A),
+    everywhere(Others, fun() ->
+        holt_ct:wait_until(fun() ->
+            [] =:= [M || #{member := {_, N} = M} <- holt_cluster:members(Reg, all), N =:= AName]
+        end)
+    end).
+
+%% Hidden until it is back, whatever it is asked to do meanwhile.
+three_nodes_application_is_stopped(Config) ->
+    Reg = registry(Config),
+    [A, B, C] = Nodes = nodes_of(Config),
+    Options = #{name => Reg, replica_restart_ms => 600000, orphan_ms => 600000},
+    _ = [holt_ct:start_registry(Node, Options) || Node <- Nodes],
+    _ = [register_many(Node, Reg, 100) || Node <- Nodes],
+    Pid = holt_ct:call(B, fun() -> holt_ct:register(Reg, mortal, 0, []) end),
+    await_count(Nodes, Reg, 301),
+    BName = holt_ct:node_of(B),
+    #{actor := Actor} = holt_ct:call(B, holt_cluster, info, [Reg]),
+    State = fun() ->
+        [S] = [S || #{member := {_, N}, state := S} <- holt_cluster:members(Reg, all), N =:= BName],
+        S
+    end,
+    %% On its own node nobody misses a name.
+    Reader = holt_ct:call(B, fun() ->
+        Own = [Entry || {_, P, _} = Entry <- holt_registry:to_list(Reg), node(P) =:= BName],
+        start_reader(Reg, Own)
+    end),
+    Round = fun(N) ->
+        ok = holt_ct:call(B, application, stop, [holt]),
+        everywhere([A, C], fun() ->
+            holt_ct:wait_until(fun() -> holt_registry:count(Reg) =:= 200 + N - 1 end, 1000),
+            paused = State(),
+            undefined = holt_registry:whereis_name({Reg, mortal}),
+            2 = length(holt_cluster:members(Reg)),
+            ok
+        end),
+        holt_ct:call(B, fun() ->
+            Pid = holt_registry:whereis_name({Reg, mortal}),
+            yes = holt_registry:register_name({Reg, {meanwhile, N}}, Pid)
+        end),
+        %% Its replica process may crash; it stays hidden.
+        holt_ct:call(B, fun() -> holt_ct:kill(whereis(holt_replica:process_name(Reg))) end),
+        _ = register_many(A, Reg, 100 + N),
+        await_count([C], Reg, 200 + N),
+        everywhere([A, C], fun() -> paused = State() end),
+        holt_ct:call(B, fun() -> ok = application:start(holt) end),
+        await_count(Nodes, Reg, 301 + 2 * N),
+        await_agreement(Nodes, Reg),
+        everywhere(Nodes, fun() -> present = State() end)
+    end,
+    ok = lists:foreach(Round, [1, 2, 3]),
+    ?assertEqual([], holt_ct:call(B, fun() -> ask(Reader, stop) end)),
+    ?assertMatch(#{actor := Actor}, holt_ct:call(B, holt_cluster, info, [Reg])),
+    holt_ct:call(B, fun() -> holt_ct:kill(Pid) end),
+    await_name(Nodes, Reg, mortal, undefined),
+    %% Its root is watched again.
+    holt_ct:call(B, fun() -> holt_ct:kill(whereis(Reg)) end),
+    _ = holt_ct:start_registry(B, Options),
+    await_agreement(Nodes, Reg),
+    holt_ct:call(B, fun() -> ok = holt_registry:stop(Reg) end),
+    await_agreement([A, C], Reg).
+
+three_nodes_know_how_far_they_are(Config) ->
+    Reg = registry(Config),
+    [A, B, C] = Nodes = nodes_of(Config),
+    Options = #{name => Reg, vector_interval_ms => 50, replica_restart_ms => 600000},
+    _ = [holt_ct:start_registry(Node, Options) || Node <- Nodes],
+    _ = [register_many(Node, Reg, 100) || Node <- Nodes],
+    InSync = fun() ->
+        everywhere(Nodes, fun() ->
+            holt_ct:wait_until(fun() -> holt_cluster:in_sync(Reg) end)
+        end)
+    end,
+    InSync(),
+    await_count(Nodes, Reg, 300),
+    [AName, BName, CName] = [holt_ct:node_of(Node) || Node <- Nodes],
+    Peers = holt_ct:call(A, holt_cluster, peers, [Reg]),
+    ?assertEqual(lists:sort([{Reg, BName}, {Reg, CName}]), [M || #{member := M} <- Peers]),
+    _ = [
+        begin
+            ?assertMatch(
+                #{
+                    state := up,
+                    lag := 0,
+                    acked := 100,
+                    version := 100,
+                    in_flight_bytes := 0,
+                    protocol := 1,
+                    in_sync := true,
+                    refused := Refused
+                } when Refused =:= #{},
+                Peer
+            ),
+            %% The same machine.
+            #{clock_ms := ClockMs} = Peer,
+            ?assert(abs(ClockMs) < 5000),
+            ?assertEqual(10, map_size(Peer))
+        end
+     || Peer <- Peers
+    ],
+    PeerOfA = fun(Node) ->
+        [Peer] = [P || #{member := {_, N}} = P <- holt_cluster:peers(Reg), N =:= Node],
+        Peer
+    end,
+    %% Who does not answer is behind.
+    Replica = holt_replica:process_name(Reg),
+    holt_ct:call(C, fun() -> ok = sys:suspend(Replica) end),
+    _ = register_many(A, Reg, 110),
+    holt_ct:call(A, fun() ->
+        holt_ct:wait_until(fun() -> maps:get(lag, PeerOfA(BName)) =:= 0 end),
+        #{lag := 10, acked := 100, version := 110} = PeerOfA(CName),
+        false = holt_cluster:in_sync(Reg)
+    end),
+    holt_ct:call(C, fun() -> ok = sys:resume(Replica) end),
+    InSync(),
+    %% What it sends in a wrong form is counted as its own.
+    Process = {Replica, AName},
+    holt_ct:call(B, fun() ->
+        Hello = {holt_hello, whereis(Replica), Reg, <<1, 2, 3>>, []},
+        _ = [Process ! Hello || _ <- [1, 2, 3]],
+        ok
+    end),
+    holt_ct:call(A, fun() ->
+        holt_ct:wait_until(fun() -> maps:get(refused, PeerOfA(BName)) =:= #{malformed => 3} end),
+        0 = map_size(maps:get(refused, PeerOfA(CName))),
+        ok
+    end),
+    %% One that is missing may come back with anything.
+    holt_ct:call(C, fun() -> holt_ct:kill(whereis(Reg)) end),
+    holt_ct:call(A, fun() ->
+        holt_ct:wait_until(fun() -> maps:get(state, PeerOfA(CName)) =:= connecting end),
+        false = holt_cluster:in_sync(Reg)
+    end),
+    _ = holt_ct:start_registry(C, Options),
+    InSync(),
+    holt_ct:call(C, fun() -> ok = holt_registry:stop(Reg) end),
+    holt_ct:call(A, fun() ->
+        holt_ct:wait_until(fun() -> length(holt_cluster:peers(Reg)) =:= 1 end),
+        [_, _] = holt_cluster:members(Reg, all),
+        ok
+    end).
 
 %%--------------------------------------------------------------------
 %% Conflicts
@@ -662,6 +911,107 @@ distribution_starts_after_the_instance(Config) ->
         end
     end).
 
+%% Each time it is another node, also under the name that it had.
+distribution_starts_and_stops_again(Config) ->
+    with_late_node(Config, #{}, fun(Reg, A, Late, Start) ->
+        [_, Two, Two] = [Start(Name, fun() -> ok end) || Name <- [one, two, two]],
+        %% Faster than its replica process can see.
+        Replica = holt_replica:process_name(Reg),
+        holt_ct:call(Late, fun() -> ok = sys:suspend(Replica) end),
+        Resume = fun() -> holt_ct:call(Late, fun() -> ok = sys:resume(Replica) end) end,
+        Two = Start(two, Resume),
+        holt_ct:call(Late, fun() -> ok = net_kernel:stop() end),
+        await_count([Late], Reg, 1),
+        await_count([A], Reg, 50)
+    end).
+
+%% Nobody is there to see that the node is another one; who adopts the orphan is.
+distribution_starts_under_an_orphan(Config) ->
+    with_late_node(Config, #{orphan_ms => 600000}, fun(Reg, A, Late, Start) ->
+        Kill = fun() -> holt_ct:call(Late, fun() -> holt_ct:kill(whereis(Reg)) end) end,
+        Again = fun() -> holt_ct:start_registry(Late, #{name => Reg, orphan_ms => 600000}) end,
+        Actor = fun() ->
+            #{actor := Actor} = holt_ct:call(Late, holt_cluster, info, [Reg]),
+            Actor
+        end,
+        Actors = [
+            begin
+                Kill(),
+                _ = Start(Name, Again),
+                Actor()
+            end
+         || Name <- [one, two, two]
+        ],
+        ?assertEqual(3, length(lists:usort(Actors))),
+        Kill(),
+        holt_ct:call(Late, fun() -> ok = net_kernel:stop() end),
+        Again(),
+        await_count([Late], Reg, 1),
+        await_count([A], Reg, 50)
+    end).
+
+%% Node A has fifty names; the late one has one, `lonely', before it is any node.  Start
+%% gives it a name, whatever it had before, and checks that both have all names.
+with_late_node(Config, More, Fun) ->
+    with_nodes(1, no_overlap(), fun([A]) ->
+        Reg = registry(Config),
+        Options = More#{name => Reg},
+        _ = holt_ct:start_registry(A, Options),
+        _ = register_many(A, Reg, 50),
+        Late = holt_ct:start_node(undefined, no_overlap()),
+        try
+            _ = holt_ct:start_registry(Late, Options),
+            Pid = holt_ct:call(Late, fun() -> holt_ct:register(Reg, lonely, 1, []) end),
+            Suffix = peer:random_name("holt_ct"),
+            Check = fun(Node) ->
+                await_count([A, Late], Reg, 51),
+                await_agreement([A, Late], Reg),
+                %% The old pid does not fit any more.
+                Found = holt_ct:call(A, holt_registry, whereis_name, [{Reg, lonely}]),
+                ?assertEqual(Node, node(Found)),
+                ?assertEqual(Node, holt_ct:call(A, fun() -> holt_ct:on(Found) end)),
+                holt_ct:call(Late, fun() ->
+                    [{Found, 1}] = holt_registry:lookup(Reg, lonely),
+                    [lonely] = holt_registry:keys(Reg, Found),
+                    2 = length(holt_cluster:members(Reg)),
+                    ok
+                end),
+                ?assert(is_pid(Pid))
+            end,
+            Fun(Reg, A, Late, fun(Name, Then) ->
+                Node = start_distribution(Late, lists:concat([Name, Suffix]), A, Then),
+                Check(Node),
+                Node
+            end)
+        after
+            holt_ct:stop_nodes([Late])
+        end
+    end).
+
+start_distribution(Late, Name, Other, Then) ->
+    Stop = fun() ->
+        Node = node(),
+        _ = is_alive() andalso (ok = net_kernel:stop()),
+        Node
+    end,
+    Before = holt_ct:call(Late, Stop),
+    holt_ct:await(Other, fun() -> not lists:member(Before, nodes(connected)) end),
+    Start = fun() ->
+        %% The name is free when epmd has seen the node's end, too.
+        holt_ct:wait_until(fun() ->
+            case net_kernel:start(list_to_atom(Name), #{name_domain => shortnames}) of
+                {ok, _} -> true;
+                {error, Reason} -> Reason
+            end
+        end),
+        node()
+    end,
+    Node = holt_ct:call(Late, Start),
+    Then(),
+    OtherNode = holt_ct:node_of(Other),
+    holt_ct:await(Late, fun() -> net_kernel:connect_node(OtherNode) end),
+    Node.
+
 hidden_node_takes_part(Config) ->
     with_nodes(1, no_overlap(), fun([A]) ->
         Reg = registry(Config),
@@ -695,10 +1045,12 @@ chaos_ends_in_agreement(Config) ->
         %% A supervisor lets ten crashes pass.
         What = fun
             (Step) when Step rem 10 =:= 0 -> kill;
+            (Step) when Step rem 10 =:= 5 -> orphan;
+            (Step) when Step rem 10 =:= 7 -> pause;
             (Step) when Step rem 3 =:= 0 -> connect;
             (_) -> cut
         end,
-        _ = [disturb(What(Step), Reg, Pick(), Pick(), Nodes) || Step <- lists:seq(1, 100)],
+        _ = [disturb(What(Step), Options, Pick(), Pick(), Nodes) || Step <- lists:seq(1, 100)],
         holt_ct:connect(Nodes),
         Believed = lists:append([
             holt_ct:call(Node, fun() -> ask(Worker, stop) end)
@@ -722,13 +1074,20 @@ chaos_ends_in_agreement(Config) ->
         ?assertEqual([], Told -- Believed)
     end).
 
-disturb(connect, _Reg, _A, _B, Nodes) ->
+disturb(connect, _Options, _A, _B, Nodes) ->
     holt_ct:connect(Nodes);
-disturb(cut, _Reg, Node, Node, Nodes) ->
+disturb(cut, _Options, Node, Node, Nodes) ->
     holt_ct:connect(Nodes);
-disturb(cut, _Reg, A, B, _Nodes) ->
+disturb(cut, _Options, A, B, _Nodes) ->
     holt_ct:cut(A, B);
-disturb(kill, Reg, A, _B, _Nodes) ->
+disturb(orphan, #{name := Reg} = Options, A, _B, _Nodes) ->
+    holt_ct:call(A, fun() -> holt_ct:kill(whereis(Reg)) end),
+    _ = holt_ct:start_registry(A, Options);
+disturb(pause, _Options, A, B, _Nodes) ->
+    ok = holt_ct:call(A, application, stop, [holt]),
+    _ = A =/= B andalso holt_ct:cut(A, B),
+    ok = holt_ct:call(A, application, start, [holt]);
+disturb(kill, #{name := Reg}, A, _B, _Nodes) ->
     Process = holt_replica:process_name(Reg),
     holt_ct:call(A, fun() ->
         _ = [holt_ct:kill(Pid) || Pid <- [whereis(Process)], is_pid(Pid)],
@@ -916,6 +1275,22 @@ agreed_list(Nodes, Reg) ->
     ],
     [List] = lists:usort(Lists),
     List.
+
+%% Looks for all names that there are now, over and over, until it is asked: which of them
+%% were not there once?
+start_reader(Reg) ->
+    start_reader(Reg, holt_registry:to_list(Reg)).
+
+start_reader(Reg, List) ->
+    spawn(fun() -> read(Reg, List, []) end).
+
+read(Reg, List, Missed) ->
+    receive
+        {From, stop} -> From ! {self(), Missed}
+    after 0 ->
+        Misses = [Key || {Key, Pid, _} <- List, holt_registry:whereis_name({Reg, Key}) =/= Pid],
+        read(Reg, List, lists:usort(Misses ++ Missed))
+    end.
 
 %% Two processes with the name `key' on two connected nodes: B's instance does not hear
 %% of A's before it has registered, because the replica process of A is held.

@@ -35,6 +35,7 @@ groups() ->
             command_line_answers,
             erl_call_is_left_alone,
             instance_ends_and_begins_again,
+            application_stops_and_starts,
             replica_is_killed,
             daemon_stops_for_a_moment,
             daemon_restarts_under_its_name,
@@ -397,6 +398,31 @@ erl_call_is_left_alone(Config) ->
                 lists:seq(1, 20)
             )
     end.
+
+application_stops_and_starts(Config) ->
+    {Reg, [A, B]} = start_everywhere(Config),
+    Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
+    _ = [register_many(Node, Reg, 100) || Node <- [A, B]],
+    await_count(A, Daemon, Reg, 200),
+    lists:foreach(
+        fun(_) ->
+            ok = holt_ct:call(B, application, stop, [holt]),
+            await_count(A, Daemon, Reg, 100),
+            BName = holt_ct:node_of(B),
+            #{actors := Actors} = ask(A, Daemon, {info, Reg}),
+            [true] = [Paused || #{member := {_, N}, paused := Paused} <- Actors, N =:= BName],
+            ok = holt_ct:call(B, application, start, [holt]),
+            await_count(A, Daemon, Reg, 200),
+            same_answers([A, B], Daemon, Reg)
+        end,
+        [1, 2, 3]
+    ),
+    %% An orphan is another matter: waited for.
+    holt_ct:call(B, fun() -> holt_ct:kill(whereis(Reg)) end),
+    ?assertEqual(200, ask(A, Daemon, {count, Reg})),
+    _ = holt_ct:start_registry(B, #{name => Reg}),
+    same_answers([A, B], Daemon, Reg),
+    holt_daemon:stop(Daemon).
 
 instance_ends_and_begins_again(Config) ->
     {Reg, [A, B]} = start_everywhere(Config),

@@ -32,9 +32,15 @@ all() ->
         replica_killed_keeps_names,
         root_killed_and_restarted_keeps_names,
         root_killed_for_good_ends_the_instance,
+        root_ends_with_its_parent,
+        root_gives_up_on_its_replica,
+        orphan_still_works,
+        orphan_is_adopted_with_the_same_options,
         janitor_killed_still_adopts,
+        application_restarted_watches_again,
         stopped_and_started_is_empty,
         stopped_in_every_way,
+        root_answers_as_a_supervisor,
         code_reloaded_keeps_names,
         status_is_readable,
         strange_messages_are_dropped
@@ -201,6 +207,9 @@ names_are_listed(Config) ->
      || {Key, Pid, Value} <- Mine ++ Theirs
     ],
     ?assertEqual(6000, holt_registry:count(Reg)),
+    %% No call goes on for long.
+    {Slice, _} = holt_nif:next(Reg, 0),
+    ?assert(length(Slice) < 600),
     ?assertEqual(Mine ++ Theirs, lists:sort(holt_registry:to_list(Reg))),
     ?assertEqual(keys_of(Mine), lists:sort(holt_registry:keys(Reg, self()))),
     ?assertEqual(keys_of(Theirs), lists:sort(holt_registry:keys(Reg, Other))),
@@ -244,7 +253,12 @@ wrong_use_says_what_is_wrong(Config) ->
         {1, NoInstance, fun() -> holt_registry:stop(nowhere, normal) end},
         {1, NoInstance, fun() -> holt_registry:stop(nowhere, normal, 1000) end},
         {1, NoInstance, fun() -> holt_cluster:members(nowhere) end},
+        {1, NoInstance, fun() -> holt_cluster:members(nowhere, all) end},
+        {1, NoInstance, fun() -> holt_cluster:peers(nowhere) end},
+        {1, NoInstance, fun() -> holt_cluster:in_sync(nowhere) end},
         {1, NoInstance, fun() -> holt_cluster:info(nowhere) end},
+        {1, "no registry named \"text\" on this node", fun() -> holt_cluster:peers("text") end},
+        {2, "neither left out nor the atom all", fun() -> holt_cluster:members(Reg, some) end},
         {1, "no registry named \"text\" on this node", fun() ->
             holt_registry:lookup("text", key)
         end},
@@ -614,6 +628,128 @@ root_killed_for_good_ends_the_instance(_Config) ->
     ?assertEqual([], holt_registry:lookup(orphan, key)),
     holt_registry:stop(orphan).
 
+%% In order it takes the instance with it, else the instance waits.
+root_ends_with_its_parent(_Config) ->
+    End = fun(Reason) ->
+        Self = self(),
+        Parent = spawn(fun() ->
+            {ok, _} = holt_registry:start_link(#{name => child}),
+            Self ! {self(), started},
+            receive
+                {stop, R} -> exit(R)
+            end
+        end),
+        receive
+            {Parent, started} -> ok
+        end,
+        {ok, _} = holt_registry:register(child, key, Reason),
+        Root = whereis(child),
+        Parent ! {stop, Reason},
+        ?assertEqual(Reason, holt_ct:exit_of(Root)),
+        holt_nif:count(child)
+    end,
+    Gone = {invalid, no_instance},
+    _ = [?assertEqual({R, Gone}, {R, End(R)}) || R <- [normal, shutdown, {shutdown, why}]],
+    %% The next parent finds the instance as it was.
+    ?assertEqual(1, End(crash)),
+    ?assertEqual([{self(), crash}], holt_registry:lookup(child, key)),
+    start(#{name => child}),
+    ?assertEqual([{self(), crash}], holt_registry:lookup(child, key)),
+    ok = holt_registry:stop(child),
+    ?assertEqual(1, End({badmatch, 1})),
+    ok = holt_registry:stop(child),
+    ?assertEqual(Gone, holt_nif:count(child)).
+
+%% More crashes than it lets pass.
+root_gives_up_on_its_replica(Config) ->
+    Reg = registry(Config),
+    Process = holt_replica:process_name(Reg),
+    {ok, _} = holt_registry:register(Reg, key, 1),
+    Root = whereis(Reg),
+    Monitor = monitor(process, Root),
+    holt_ct:wait_until(fun() ->
+        _ = [holt_ct:kill(Replica) || Replica <- [whereis(Process)], is_pid(Replica)],
+        not is_process_alive(Root)
+    end),
+    receive
+        {'DOWN', Monitor, process, Root, Reason} ->
+            ?assertEqual({replica_crashed, killed}, Reason)
+    end,
+    start(#{name => Reg}),
+    ?assertEqual([{self(), 1}], holt_registry:lookup(Reg, key)).
+
+orphan_still_works(_Config) ->
+    Reg = orphan,
+    Options = #{name => Reg, orphan_ms => 600000},
+    start(Options),
+    Pid = holt_ct:register(Reg, key, 1, []),
+    kill_root(Reg),
+    Replica = holt_replica:process_name(Reg),
+    holt_ct:wait_until(fun() -> whereis(Replica) =:= undefined end),
+    ?assertEqual([{Pid, 1}], holt_registry:lookup(Reg, key)),
+    {ok, _} = holt_registry:register(Reg, mine, 2),
+    {3, 2} = holt_registry:update_value(Reg, mine, fun(N) -> N + 1 end),
+    holt_ct:kill(Pid),
+    ?assertEqual([], holt_registry:lookup(Reg, key)),
+    {ok, _} = holt_registry:register(Reg, key, 4),
+    ?assertEqual(ok, holt_registry:unregister(Reg, key)),
+    ?assertEqual([{mine, self(), 3}], holt_registry:to_list(Reg)),
+    ?assertEqual([{Reg, node()}], holt_cluster:members(Reg)),
+    %% And after it was adopted.
+    start(Options),
+    ?assertEqual([{mine, self(), 3}], holt_registry:to_list(Reg)),
+    Other = holt_ct:register(Reg, key, 5, []),
+    kill_root(Reg),
+    start(Options),
+    exit(Other, kill),
+    holt_ct:wait_until(fun() -> holt_registry:count(Reg) =:= 1 end),
+    ok = holt_registry:stop(Reg),
+    %% An orphan can be stopped; once.
+    start(Options),
+    kill_root(Reg),
+    ?assertEqual(ok, holt_registry:stop(Reg)),
+    ?assertMatch([{1, _}], holt_ct:badarg(fun() -> holt_registry:stop(Reg) end)),
+    start(Options),
+    ?assertEqual(0, holt_registry:count(Reg)),
+    %% Not with a process of another kind that has taken the name.
+    kill_root(Reg),
+    Squatter = holt_ct:start(),
+    true = register(Reg, Squatter),
+    ?assertEqual({error, {already_started, Squatter}}, holt_registry:start_link(Options)),
+    ?assertEqual(ok, holt_registry:stop(Reg)),
+    ?assert(is_process_alive(Squatter)),
+    exit(Squatter, kill).
+
+%% Each option counts; one that is given as it is by default is the same.
+orphan_is_adopted_with_the_same_options(_Config) ->
+    Base = #{name => orphan, orphan_ms => 600000},
+    Start = fun(Options) ->
+        start(Options),
+        #{actor := Actor} = holt_cluster:info(orphan),
+        kill_root(orphan),
+        Actor
+    end,
+    First = Start(Base),
+    Same = [{value_bytes_max, 1048576}, {keys, unique}, {conflict_grace_ms, 5000}],
+    ?assertEqual(First, Start(maps:merge(Base, maps:from_list(Same)))),
+    ?assertEqual(First, Start(Same ++ maps:to_list(Base))),
+    Others = [
+        {vector_interval_ms, 999},
+        {replica_restart_ms, 1999},
+        {forget_after_ms, 86400001},
+        {clock_bound_ms, 4999},
+        {window_bytes, 262143},
+        {message_bytes_max, 65535},
+        {key_bytes_max, 8191},
+        {value_bytes_max, 1048575},
+        {orphan_ms, 599999},
+        {conflict_grace_ms, 4999}
+    ],
+    Actors = [Start(Base#{Key => Value}) || {Key, Value} <- Others],
+    ?assertEqual(length(Others), length(lists:usort(Actors -- [First]))),
+    start(Base),
+    ok = holt_registry:stop(orphan).
+
 janitor_killed_still_adopts(_Config) ->
     start(#{name => orphan, orphan_ms => 50}),
     {ok, _} = holt_registry:register(orphan, key, 1),
@@ -623,6 +759,38 @@ janitor_killed_still_adopts(_Config) ->
     ?assertEqual([{self(), 1}], holt_registry:lookup(orphan, key)),
     kill_root(orphan),
     holt_ct:wait_until(fun() -> holt_nif:count(orphan) =:= {invalid, no_instance} end).
+
+%% Roots live in the trees of others and outlive it.
+application_restarted_watches_again(Config) ->
+    Reg = registry(Config),
+    Short = #{name => short, orphan_ms => 50},
+    _ = [start(Short#{name => Name}) || Name <- [short, shorter, ended, stopped]],
+    Names = [Reg, short, shorter, ended, stopped],
+    _ = [{ok, _} = holt_registry:register(Name, key, 1) || Name <- Names],
+    ok = application:stop(holt),
+    _ = [?assertEqual([{self(), 1}], holt_registry:lookup(Name, key)) || Name <- Names],
+    {ok, _} = holt_registry:register(short, meanwhile, 2),
+    %% Without the application nobody notices this one, and these need nobody.
+    kill_root(shorter),
+    ok = holt_registry:stop(ended),
+    kill_root(stopped),
+    ok = holt_registry:stop(stopped),
+    ?assertMatch([{1, _}], holt_ct:badarg(fun() -> holt_registry:stop(stopped) end)),
+    ok = application:start(holt),
+    Gone = fun(Name) ->
+        holt_ct:wait_until(fun() -> holt_nif:count(Name) =:= {invalid, no_instance} end)
+    end,
+    Gone(shorter),
+    Gone(ended),
+    ?assertEqual([{meanwhile, self(), 2}, {key, self(), 1}], lists:reverse(
+        lists:sort(holt_registry:to_list(short))
+    )),
+    kill_root(short),
+    Gone(short),
+    kill_root(Reg),
+    start(#{name => Reg}),
+    ?assertEqual([{self(), 1}], holt_registry:lookup(Reg, key)),
+    ok = holt_registry:stop(Reg).
 
 stopped_and_started_is_empty(Config) ->
     Reg = registry(Config),
@@ -643,7 +811,8 @@ stopped_in_every_way(Config) ->
     Ways = [
         {normal, fun() -> holt_registry:stop(Reg) end},
         {shutdown, fun() -> holt_registry:stop(Reg, shutdown) end},
-        {{shutdown, why}, fun() -> holt_registry:stop(Reg, {shutdown, why}, 5000) end}
+        {{shutdown, why}, fun() -> holt_registry:stop(Reg, {shutdown, why}, 5000) end},
+        {why_not, fun() -> holt_registry:stop(Reg, why_not) end}
     ],
     lists:foreach(
         fun({Reason, Stop}) ->
@@ -653,10 +822,27 @@ stopped_in_every_way(Config) ->
                 {'DOWN', Monitor, process, _, Got} -> ?assertEqual(Reason, Got)
             end,
             ?assertEqual(undefined, whereis(Reg)),
+            ?assertEqual({invalid, no_instance}, holt_nif:count(Reg)),
             start(#{name => Reg})
         end,
         Ways
     ).
+
+%% What tools ask.
+root_answers_as_a_supervisor(Config) ->
+    Reg = registry(Config),
+    Root = whereis(Reg),
+    Replica = whereis(holt_replica:process_name(Reg)),
+    ?assertEqual([{replica, Replica, worker, [holt_replica]}], supervisor:which_children(Reg)),
+    ?assertEqual(
+        [{active, 1}, {specs, 1}, {supervisors, 0}, {workers, 1}],
+        lists:sort(supervisor:count_children(Reg))
+    ),
+    ?assertEqual({error, unsupported}, gen_server:call(Reg, anything)),
+    ok = gen_server:cast(Reg, anything),
+    Reg ! {'EXIT', spawn(fun() -> ok end), boom},
+    Reg ! anything,
+    ?assertMatch({status, Root, _, _}, sys:get_status(Reg)).
 
 code_reloaded_keeps_names(Config) ->
     Reg = registry(Config),
@@ -695,7 +881,18 @@ status_is_readable(Config) ->
         } when Refused =:= #{},
         holt_cluster:info(Reg)
     ),
-    ?assertEqual([{Reg, node()}], holt_cluster:members(Reg)).
+    ?assertEqual([{Reg, node()}], holt_cluster:members(Reg)),
+    #{actor := Actor} = holt_cluster:info(Reg),
+    Self = #{member => {Reg, node()}, actor => Actor, state => present, names => 1, version => 1},
+    ?assertEqual([Self], holt_cluster:members(Reg, all)),
+    ?assertEqual([], holt_cluster:peers(Reg)),
+    ?assert(holt_cluster:in_sync(Reg)),
+    Counters = [
+        creation, memory_bytes, gaps, duplicates, repairs, repairs_served, stalls, diverged,
+        conflicts, mixed_rules, stamps_refused, stamps_capped
+    ],
+    Info = holt_cluster:info(Reg),
+    _ = [?assertMatch({_, N} when is_integer(N), {C, maps:get(C, Info)}) || C <- Counters].
 
 strange_messages_are_dropped(Config) ->
     Reg = registry(Config),

@@ -14,15 +14,20 @@
   XX(adopted)                                                                  \
   XX(again)                                                                    \
   XX(already_registered)                                                       \
+  XX(busy)                                                                     \
   XX(changed)                                                                  \
   XX(clock_bound_ms)                                                           \
+  XX(clock_ms)                                                                 \
   XX(conflict)                                                                 \
   XX(conflicts)                                                                \
   XX(connected)                                                                \
   XX(count)                                                                    \
+  XX(creation)                                                                 \
   XX(cursor)                                                                   \
+  XX(diverged)                                                                 \
   XX(done)                                                                     \
   XX(duplicates)                                                               \
+  XX(ended)                                                                    \
   XX(error)                                                                    \
   XX(fingerprint)                                                              \
   XX(forget_after_ms)                                                          \
@@ -30,8 +35,9 @@
   XX(gaps)                                                                     \
   XX(hello)                                                                    \
   XX(holt_wake)                                                                \
+  XX(in_flight_bytes)                                                          \
+  XX(in_sync)                                                                  \
   XX(in_use)                                                                   \
-  XX(inflight_bytes)                                                           \
   XX(invalid)                                                                  \
   XX(key_bytes_max)                                                            \
   XX(key_too_deep)                                                             \
@@ -40,24 +46,34 @@
   XX(member)                                                                   \
   XX(memory_bytes)                                                             \
   XX(message_bytes_max)                                                        \
+  XX(mixed_rules)                                                              \
   XX(more)                                                                     \
   XX(no_instance)                                                              \
   XX(no_memory)                                                                \
   XX(none)                                                                     \
   XX(not_alive)                                                                \
   XX(ok)                                                                       \
+  XX(options_hash)                                                             \
+  XX(orphan_ms)                                                                \
+  XX(paused)                                                                   \
   XX(peer)                                                                     \
   XX(peers)                                                                    \
   XX(present)                                                                  \
+  XX(protocol)                                                                 \
   XX(refused)                                                                  \
   XX(remote)                                                                   \
   XX(remote_pid)                                                               \
+  XX(repairing)                                                                \
   XX(repairs)                                                                  \
+  XX(repairs_served)                                                           \
   XX(replica)                                                                  \
   XX(replica_restart_ms)                                                       \
   XX(rows)                                                                     \
+  XX(running)                                                                  \
   XX(self)                                                                     \
   XX(send)                                                                     \
+  XX(stalls)                                                                   \
+  XX(stamps_capped)                                                            \
   XX(stamps_refused)                                                           \
   XX(too_large)                                                                \
   XX(undefined)                                                                \

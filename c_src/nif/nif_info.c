@@ -29,6 +29,12 @@ put_number(ErlNifEnv *env, ERL_NIF_TERM *map, ERL_NIF_TERM key, uint64_t value)
 }
 
 static void
+put_integer(ErlNifEnv *env, ERL_NIF_TERM *map, ERL_NIF_TERM key, int64_t value)
+{
+  put(env, map, key, enif_make_int64(env, value));
+}
+
+static void
 put_bool(ErlNifEnv *env, ERL_NIF_TERM *map, ERL_NIF_TERM key, bool value)
 {
   put(env, map, key, value ? nif_atoms.is_true : nif_atoms.is_false);
@@ -67,7 +73,23 @@ gather_actor(void *user, const struct holt_actor_info *actor)
   put_bool(env, &map, nif_atoms.self, actor->self);
   put_bool(env, &map, nif_atoms.connected, actor->connected);
   put_bool(env, &map, nif_atoms.present, actor->shown);
+  put_bool(env, &map, nif_atoms.paused, actor->paused);
+  put_bool(env, &map, nif_atoms.repairing, actor->repairing);
   gathered->actors = enif_make_list_cell(env, map, gathered->actors);
+}
+
+/* Counts by kind, those that are not 0. */
+static ERL_NIF_TERM
+term_of_refused(ErlNifEnv *env, const uint64_t refused[HOLT_ERRORS_MAX])
+{
+  ERL_NIF_TERM map = enif_make_new_map(env);
+  for (int i = 1; i < HOLT_ERRORS_MAX; i++) {
+    if (refused[i] > 0) {
+      put_number(env, &map, enif_make_atom(env, holt_error_name(-i)),
+                 refused[i]);
+    }
+  }
+  return map;
 }
 
 static void
@@ -79,9 +101,15 @@ gather_peer(void *user, const struct holt_peer_info *peer)
   put_number(env, &map, nif_atoms.peer, peer->peer);
   put(env, &map, nif_atoms.member, term_of_member(env, &peer->member));
   put_bool(env, &map, nif_atoms.up, peer->up);
+  put_bool(env, &map, nif_atoms.busy, peer->busy);
+  put_bool(env, &map, nif_atoms.in_sync, peer->in_sync);
+  put_number(env, &map, nif_atoms.protocol, peer->protocol);
+  put_number(env, &map, nif_atoms.version, peer->version);
   put_number(env, &map, nif_atoms.cursor, peer->cursor);
   put_number(env, &map, nif_atoms.acked, peer->acked);
-  put_number(env, &map, nif_atoms.inflight_bytes, peer->inflight_bytes);
+  put_number(env, &map, nif_atoms.in_flight_bytes, peer->inflight_bytes);
+  put_integer(env, &map, nif_atoms.clock_ms, peer->clock_ms);
+  put(env, &map, nif_atoms.refused, term_of_refused(env, peer->refused));
   gathered->peers = enif_make_list_cell(env, map, gathered->peers);
 }
 
@@ -132,18 +160,38 @@ nif_reached(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   return answer;
 }
 
-static ERL_NIF_TERM
-term_of_refused(ErlNifEnv *env, const struct holt_counters *counters)
+/* in_sync(Name) -> boolean() | {invalid, Reason}. */
+ERL_NIF_TERM
+nif_in_sync(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
-  ERL_NIF_TERM map = enif_make_new_map(env);
-  const size_t kinds = sizeof counters->refused / sizeof counters->refused[0];
-  for (size_t i = 1; i < kinds; i++) {
-    if (counters->refused[i] > 0) {
-      put_number(env, &map, enif_make_atom(env, holt_error_name(-(int)i)),
-                 counters->refused[i]);
+  (void)argc;
+  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance != NULL) {
+    if (nif_read_lock(instance)) {
+      answer = holt_replica_in_sync(instance->replica) ? nif_atoms.is_true
+                                                       : nif_atoms.is_false;
+      nif_read_unlock(instance);
     }
+    nif_instance_put(instance);
   }
-  return map;
+  return answer;
+}
+
+static void
+put_counters(ErlNifEnv *env, ERL_NIF_TERM *map,
+             const struct holt_counters *counters)
+{
+  put_number(env, map, nif_atoms.gaps, counters->gaps);
+  put_number(env, map, nif_atoms.duplicates, counters->duplicates);
+  put_number(env, map, nif_atoms.repairs, counters->repairs);
+  put_number(env, map, nif_atoms.repairs_served, counters->repairs_served);
+  put_number(env, map, nif_atoms.stalls, counters->stalls);
+  put_number(env, map, nif_atoms.diverged, counters->diverged);
+  put_number(env, map, nif_atoms.conflicts, counters->conflicts);
+  put_number(env, map, nif_atoms.mixed_rules, counters->mixed_rules);
+  put_number(env, map, nif_atoms.stamps_refused, counters->stamps_refused);
+  put_number(env, map, nif_atoms.stamps_capped, counters->stamps_capped);
 }
 
 /* info(Name) -> map() | {invalid, Reason}. */
@@ -168,23 +216,23 @@ nif_info(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   holt_replica_actors(instance->replica, gather_actor, &gathered);
   holt_replica_peers(instance->replica, gather_peer, &gathered);
   const size_t count = holt_replica_count(instance->replica);
+  const bool in_sync = holt_replica_in_sync(instance->replica);
   const size_t bytes = instance->mem.bytes;
+  const uint32_t creation = instance->creation;
   nif_read_unlock(instance);
   nif_instance_put(instance);
 
   ERL_NIF_TERM map = enif_make_new_map(env);
   put_number(env, &map, nif_atoms.actor, gathered.self.actor);
   put(env, &map, nif_atoms.member, gathered.self_member);
+  put_number(env, &map, nif_atoms.creation, creation);
   put_number(env, &map, nif_atoms.version, gathered.self.version);
   put_number(env, &map, nif_atoms.count, count);
   put(env, &map, nif_atoms.actors, gathered.actors);
   put(env, &map, nif_atoms.peers, gathered.peers);
-  put(env, &map, nif_atoms.refused, term_of_refused(env, &counters));
-  put_number(env, &map, nif_atoms.gaps, counters.gaps);
-  put_number(env, &map, nif_atoms.duplicates, counters.duplicates);
-  put_number(env, &map, nif_atoms.repairs, counters.repairs);
-  put_number(env, &map, nif_atoms.conflicts, counters.conflicts);
-  put_number(env, &map, nif_atoms.stamps_refused, counters.stamps_refused);
+  put(env, &map, nif_atoms.refused, term_of_refused(env, counters.refused));
+  put_bool(env, &map, nif_atoms.in_sync, in_sync);
   put_number(env, &map, nif_atoms.memory_bytes, bytes);
+  put_counters(env, &map, &counters);
   return map;
 }

@@ -12,7 +12,7 @@
 
 /* The layout of what an upgraded library finds. A library that does not know it
  * refuses to take over. */
-#define LAYOUT 1u
+#define LAYOUT 2u
 
 struct nif_library {
   uint32_t layout;
@@ -210,8 +210,8 @@ random_bytes(void *bytes, size_t size)
 }
 
 static bool
-tuning_size(ErlNifEnv *env, ERL_NIF_TERM options, ERL_NIF_TERM key,
-            uint64_t *out)
+option_number(ErlNifEnv *env, ERL_NIF_TERM options, ERL_NIF_TERM key,
+              uint64_t *out)
 {
   ERL_NIF_TERM value;
   if (enif_get_map_value(env, options, key, &value) == 0) {
@@ -225,28 +225,40 @@ tuning_size(ErlNifEnv *env, ERL_NIF_TERM options, ERL_NIF_TERM key,
   return true;
 }
 
+/* What an instance is opened with. */
+struct options {
+  struct holt_tuning tuning;
+  uint64_t orphan_ms;
+  uint64_t hash;
+};
+
 static bool
-tuning_of(ErlNifEnv *env, ERL_NIF_TERM options, struct holt_tuning *tuning)
+options_of(ErlNifEnv *env, ERL_NIF_TERM options, struct options *out)
 {
+  struct holt_tuning *const tuning = &out->tuning;
   holt_tuning_init(tuning);
+  out->orphan_ms = 0;
+  out->hash = 0;
   uint64_t window = tuning->window_bytes;
   uint64_t message = tuning->message_bytes_max;
   uint64_t key = tuning->key_bytes_max;
   uint64_t value = tuning->value_bytes_max;
   const bool ok =
     enif_is_map(env, options) != 0 &&
-    tuning_size(env, options, nif_atoms.vector_interval_ms,
-                &tuning->vector_interval_ms) &&
-    tuning_size(env, options, nif_atoms.replica_restart_ms,
-                &tuning->replica_restart_ms) &&
-    tuning_size(env, options, nif_atoms.forget_after_ms,
-                &tuning->forget_after_ms) &&
-    tuning_size(env, options, nif_atoms.clock_bound_ms,
-                &tuning->clock_bound_ms) &&
-    tuning_size(env, options, nif_atoms.window_bytes, &window) &&
-    tuning_size(env, options, nif_atoms.message_bytes_max, &message) &&
-    tuning_size(env, options, nif_atoms.key_bytes_max, &key) &&
-    tuning_size(env, options, nif_atoms.value_bytes_max, &value);
+    option_number(env, options, nif_atoms.vector_interval_ms,
+                  &tuning->vector_interval_ms) &&
+    option_number(env, options, nif_atoms.replica_restart_ms,
+                  &tuning->replica_restart_ms) &&
+    option_number(env, options, nif_atoms.forget_after_ms,
+                  &tuning->forget_after_ms) &&
+    option_number(env, options, nif_atoms.clock_bound_ms,
+                  &tuning->clock_bound_ms) &&
+    option_number(env, options, nif_atoms.window_bytes, &window) &&
+    option_number(env, options, nif_atoms.message_bytes_max, &message) &&
+    option_number(env, options, nif_atoms.key_bytes_max, &key) &&
+    option_number(env, options, nif_atoms.value_bytes_max, &value) &&
+    option_number(env, options, nif_atoms.orphan_ms, &out->orphan_ms) &&
+    option_number(env, options, nif_atoms.options_hash, &out->hash);
   tuning->window_bytes = (size_t)window;
   tuning->message_bytes_max = (size_t)message;
   tuning->key_bytes_max = (size_t)key;
@@ -286,6 +298,7 @@ replica_make(ErlNifEnv *env, struct nif_instance *instance)
   config.mem = &instance->mem;
   config.actor = random[0] | 1u;
   config.creation = process.process.creation;
+  instance->creation = config.creation;
   config.hash_seed[0] = random[1];
   config.hash_seed[1] = random[2];
   config.entropy = random[3];
@@ -297,7 +310,7 @@ replica_make(ErlNifEnv *env, struct nif_instance *instance)
 
 static struct nif_instance *
 instance_make(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
-              const struct holt_tuning *tuning)
+              const struct options *options)
 {
   struct nif_instance *const instance =
     enif_alloc_resource(library_of(env)->type, sizeof *instance);
@@ -307,7 +320,9 @@ instance_make(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
   memset(instance, 0, sizeof *instance);
   instance->name = name;
   instance->process = *self;
-  instance->tuning = *tuning;
+  instance->tuning = options->tuning;
+  instance->orphan_ms = options->orphan_ms;
+  instance->options_hash = options->hash;
   holt_mem_init(&instance->mem, nif_resize, NULL, 0);
   holt_mem_init(&instance->message_mem, nif_resize, NULL, 0);
   instance->writers = enif_mutex_create("holt_writers");
@@ -330,9 +345,13 @@ nif_message_drop(struct nif_instance *instance)
 }
 
 static bool
-tuning_equal(const struct holt_tuning *left, const struct holt_tuning *right)
+opened_with(const struct nif_instance *instance, const struct options *options)
 {
-  return left->vector_interval_ms == right->vector_interval_ms &&
+  const struct holt_tuning *const left = &instance->tuning;
+  const struct holt_tuning *const right = &options->tuning;
+  return instance->orphan_ms == options->orphan_ms &&
+         instance->options_hash == options->hash &&
+         left->vector_interval_ms == right->vector_interval_ms &&
          left->replica_restart_ms == right->replica_restart_ms &&
          left->forget_after_ms == right->forget_after_ms &&
          left->clock_bound_ms == right->clock_bound_ms &&
@@ -360,7 +379,7 @@ retire(struct nif_library *library, struct nif_instance **slot)
  * that was opened with other options is closed. */
 static ERL_NIF_TERM
 adopt(ErlNifEnv *env, struct nif_library *library, ERL_NIF_TERM name,
-      const ErlNifPid *self, const struct holt_tuning *tuning)
+      const ErlNifPid *self, const struct options *options)
 {
   ERL_NIF_TERM answer = 0;
   enif_rwlock_rwlock(library->lock);
@@ -369,7 +388,7 @@ adopt(ErlNifEnv *env, struct nif_library *library, ERL_NIF_TERM name,
   if (instance != NULL && enif_compare_pids(self, &instance->process) != 0 &&
       enif_is_process_alive(env, &instance->process) != 0) {
     answer = enif_make_tuple2(env, nif_atoms.error, nif_atoms.in_use);
-  } else if (instance != NULL && tuning_equal(tuning, &instance->tuning)) {
+  } else if (instance != NULL && opened_with(instance, options)) {
     nif_lock_anyway(instance);
     instance->process = *self;
     nif_message_drop(instance);
@@ -391,18 +410,18 @@ nif_open(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
   (void)argc;
   struct nif_library *const library = library_of(env);
-  struct holt_tuning tuning;
+  struct options options;
   ErlNifPid self;
-  if (enif_is_atom(env, argv[0]) == 0 || !tuning_of(env, argv[1], &tuning) ||
+  if (enif_is_atom(env, argv[0]) == 0 || !options_of(env, argv[1], &options) ||
       enif_self(env, &self) == NULL) {
     return enif_make_badarg(env);
   }
-  const ERL_NIF_TERM answer = adopt(env, library, argv[0], &self, &tuning);
+  const ERL_NIF_TERM answer = adopt(env, library, argv[0], &self, &options);
   if (answer != 0) {
     return answer;
   }
   struct nif_instance *const instance =
-    instance_make(env, argv[0], &self, &tuning);
+    instance_make(env, argv[0], &self, &options);
   if (instance == NULL) {
     return nif_invalid(env, nif_atoms.no_memory);
   }
@@ -443,8 +462,67 @@ nif_renode(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     const struct holt_time now = nif_now(env);
     const int rv = holt_replica_rename(instance->replica, actor | 1u, &member,
                                        process.process.creation, &now);
+    if (rv == 0) {
+      instance->creation = process.process.creation;
+    }
     nif_unlock(instance);
     answer = rv == 0 ? nif_atoms.ok : nif_invalid(env, nif_atoms.no_memory);
+  }
+  nif_instance_put(instance);
+  return answer;
+}
+
+/*--------------------------------------------------------------------
+ * Goodbye */
+
+/* goodbye(Name, ended | paused) -> ok | {invalid, no_instance}.
+ *
+ * What polls hand out from then on is this news for each peer. */
+ERL_NIF_TERM
+nif_goodbye(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  if (argv[1] != nif_atoms.ended && argv[1] != nif_atoms.paused) {
+    return enif_make_badarg(env);
+  }
+  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance == NULL) {
+    return answer;
+  }
+  if (nif_lock(instance)) {
+    const bool ended = argv[1] == nif_atoms.ended;
+    instance->paused = !ended;
+    holt_replica_goodbye(instance->replica,
+                         ended ? HOLT_GOODBYE_ENDED : HOLT_GOODBYE_PAUSED);
+    nif_unlock_wake(env, instance);
+    answer = nif_atoms.ok;
+  }
+  nif_instance_put(instance);
+  return answer;
+}
+
+/* resume(Name) -> ok | running | {invalid, no_instance}.
+ *
+ * ok: it was paused, and knows no peers now. */
+ERL_NIF_TERM
+nif_resume(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance == NULL) {
+    return answer;
+  }
+  if (nif_lock(instance)) {
+    answer = nif_atoms.running;
+    if (instance->paused) {
+      const struct holt_time now = nif_now(env);
+      holt_replica_resume(instance->replica, &now);
+      instance->paused = false;
+      answer = nif_atoms.ok;
+    }
+    nif_unlock(instance);
   }
   nif_instance_put(instance);
   return answer;
@@ -467,6 +545,27 @@ nif_close(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   }
   enif_rwlock_rwunlock(library->lock);
   return found ? nif_atoms.ok : nif_invalid(env, nif_atoms.no_instance);
+}
+
+/* instances() -> [{Name, OrphanMs}]: those that are open. */
+ERL_NIF_TERM
+nif_instances(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  (void)argv;
+  struct nif_library *const library = library_of(env);
+  ERL_NIF_TERM list = enif_make_list(env, 0);
+  enif_rwlock_rlock(library->lock);
+  for (size_t i = 0; i < TABLE_SIZE; i++) {
+    const struct nif_instance *instance = library->table[i];
+    for (; instance != NULL; instance = instance->next) {
+      const ERL_NIF_TERM pair = enif_make_tuple2(
+        env, instance->name, enif_make_uint64(env, instance->orphan_ms));
+      list = enif_make_list_cell(env, pair, list);
+    }
+  }
+  enif_rwlock_runlock(library->lock);
+  return list;
 }
 
 /* sweep() -> more | done.  Frees NIF_SWEEP_ROWS rows of a closed instance. */

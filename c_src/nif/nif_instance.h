@@ -44,10 +44,14 @@ struct nif_instance {
   ErlNifMutex *writers; /* First come, first served; cheap to wait for. */
   ErlNifRWLock *lock;
   struct holt_mem mem;
-  struct holt_tuning tuning; /* Set once. */
+  struct holt_tuning tuning; /* Set once, as are the next two. */
+  uint64_t orphan_ms;        /* For whoever watches the root. */
+  uint64_t options_hash;     /* Of the options that stay in Erlang. */
+  uint32_t creation;         /* Of the node, as the replica knows it. */
   struct holt_replica *replica;
   ErlNifPid process; /* The replica process. */
   bool closed;
+  bool paused; /* Its peers have been told so. */
 
   struct holt_mem message_mem;  /* Process. */
   struct holt_message *message; /* Process: half applied, or NULL. */
@@ -90,7 +94,10 @@ ERL_NIF_TERM nif_invalid(ErlNifEnv *env, ERL_NIF_TERM reason);
 /* Functions of holt_nif. */
 ERL_NIF_TERM nif_open(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM nif_renode(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM nif_goodbye(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM nif_resume(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM nif_close(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
+ERL_NIF_TERM nif_instances(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 ERL_NIF_TERM nif_sweep(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[]);
 
 #endif /* HOLT_NIF_INSTANCE_H */

@@ -112,8 +112,22 @@ gather_actor(void *user, const struct holt_actor_info *actor)
   put_bool(&map, "self", actor->self);
   put_bool(&map, "connected", actor->connected);
   put_bool(&map, "present", actor->shown);
+  put_bool(&map, "paused", actor->paused);
+  put_bool(&map, "repairing", actor->repairing);
   close_map(&map);
   list->count++;
+}
+
+static void
+put_refused(struct term_writer *writer, const uint64_t refused[HOLT_ERRORS_MAX])
+{
+  struct shelf map = open_map(writer);
+  for (int i = 1; i < HOLT_ERRORS_MAX; i++) {
+    if (refused[i] > 0) {
+      put_number(&map, holt_error_name(-i), refused[i]);
+    }
+  }
+  close_map(&map);
 }
 
 static void
@@ -125,24 +139,34 @@ gather_peer(void *user, const struct holt_peer_info *peer)
   put_key(&map, "member");
   put_member(map.writer, &peer->member);
   put_bool(&map, "up", peer->up);
+  put_bool(&map, "busy", peer->busy);
+  put_bool(&map, "in_sync", peer->in_sync);
+  put_number(&map, "protocol", peer->protocol);
+  put_number(&map, "version", peer->version);
   put_number(&map, "cursor", peer->cursor);
   put_number(&map, "acked", peer->acked);
-  put_number(&map, "inflight_bytes", peer->inflight_bytes);
+  put_number(&map, "in_flight_bytes", peer->inflight_bytes);
+  put_key(&map, "clock_ms");
+  term_put_int(map.writer, peer->clock_ms);
+  put_key(&map, "refused");
+  put_refused(map.writer, peer->refused);
   close_map(&map);
   list->count++;
 }
 
 static void
-put_refused(struct term_writer *writer, const struct holt_counters *counters)
+put_counters(struct shelf *map, const struct holt_counters *counters)
 {
-  struct shelf map = open_map(writer);
-  const size_t kinds = sizeof counters->refused / sizeof counters->refused[0];
-  for (size_t i = 1; i < kinds; i++) {
-    if (counters->refused[i] > 0) {
-      put_number(&map, holt_error_name(-(int)i), counters->refused[i]);
-    }
-  }
-  close_map(&map);
+  put_number(map, "gaps", counters->gaps);
+  put_number(map, "duplicates", counters->duplicates);
+  put_number(map, "repairs", counters->repairs);
+  put_number(map, "repairs_served", counters->repairs_served);
+  put_number(map, "stalls", counters->stalls);
+  put_number(map, "diverged", counters->diverged);
+  put_number(map, "conflicts", counters->conflicts);
+  put_number(map, "mixed_rules", counters->mixed_rules);
+  put_number(map, "stamps_refused", counters->stamps_refused);
+  put_number(map, "stamps_capped", counters->stamps_capped);
 }
 
 void
@@ -165,12 +189,9 @@ describe_instance(struct term_writer *writer, struct instance *instance)
   holt_replica_peers(replica, gather_peer, &peers);
   close_list(&peers);
   put_key(&map, "refused");
-  put_refused(writer, &counters);
-  put_number(&map, "gaps", counters.gaps);
-  put_number(&map, "duplicates", counters.duplicates);
-  put_number(&map, "repairs", counters.repairs);
-  put_number(&map, "conflicts", counters.conflicts);
-  put_number(&map, "stamps_refused", counters.stamps_refused);
+  put_refused(writer, counters.refused);
+  put_bool(&map, "in_sync", holt_replica_in_sync(replica));
+  put_counters(&map, &counters);
   put_number(&map, "queued", instance_queued(instance));
   put_number(&map, "memory_bytes", instance_mem(instance)->bytes);
   close_map(&map);

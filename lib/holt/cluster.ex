@@ -1,20 +1,104 @@
 # SPDX-License-Identifier: Apache-2.0
 defmodule Holt.Cluster do
-  @moduledoc "Who takes part in an instance, and how it is."
+  @moduledoc """
+  Who takes part in an instance, and how it is.
+
+  All of it is what this node knows; no call asks another node. An instance that this node
+  does not run raises `ArgumentError`.
+  """
 
   @typedoc "The name of an instance, and a node that runs it."
   @type member :: {name :: atom(), node()}
+
+  @typedoc """
+  One actor of a member: a member that was ended and started again is another one.
+
+    * `:state` - `:present`: its names are found here. `:paused`: the application holt is
+      stopped there, and its names are hidden until it is back. `:absent`: its names are
+      hidden, because it is not connected, or we have not caught up with it
+    * `:names` - how many names it has, hidden or not
+    * `:version` - the last of its changes that we hold
+  """
+  @type member_info :: %{
+          member: member(),
+          actor: pos_integer(),
+          state: :present | :absent | :paused,
+          names: non_neg_integer(),
+          version: non_neg_integer()
+        }
+
+  @typedoc """
+  A member that we have been greeted by, over a link that we think is there.
+
+    * `:state` - `:busy`: its link takes no more for the moment. `:connecting`: there is no
+      session, because its replica process is missing
+    * `:lag` - how many of our changes it has not acknowledged: `:version` less `:acked`
+    * `:acked`, `:version` - the last of our changes that it has acknowledged, and the last
+      there is
+    * `:in_flight_bytes` - sent and not acknowledged
+    * `:protocol` - version of the protocol that is spoken with it
+    * `:clock_ms` - its clock less ours, in milliseconds, when it said so last
+    * `:in_sync` - whether it held what we hold now, when it said so last
+    * `:refused` - how often what it sent was refused, by kind; kinds that have occurred
+  """
+  @type peer_info :: %{
+          member: member(),
+          state: :up | :busy | :connecting,
+          lag: non_neg_integer(),
+          acked: non_neg_integer(),
+          version: non_neg_integer(),
+          in_flight_bytes: non_neg_integer(),
+          protocol: pos_integer(),
+          clock_ms: integer(),
+          in_sync: boolean(),
+          refused: %{(kind :: atom()) => pos_integer()}
+        }
 
   @doc "The members that this node is connected to, itself included."
   @spec members(instance :: atom()) :: [member()]
   defdelegate members(instance), to: :holt_cluster
 
   @doc """
+  All members that this node knows, also those that are not here now.
+
+  Absent ones are forgotten after `:forget_after_ms`.
+  """
+  @spec members(instance :: atom(), :all) :: [member_info()]
+  defdelegate members(instance, all), to: :holt_cluster
+
+  @doc "The other members that are linked to this one, and how far each has come."
+  @spec peers(instance :: atom()) :: [peer_info()]
+  defdelegate peers(instance), to: :holt_cluster
+
+  @doc """
+  Do all members hold the same names, as far as this node has heard?
+
+  True when each peer has acknowledged all our changes, and held at its last word what we
+  hold now; with no peer it is true. False while a peer is missing. Members compare what
+  they hold every `:vector_interval_ms`, so after a change it takes about as long to become
+  true again.
+  """
+  @spec in_sync(instance :: atom()) :: boolean()
+  defdelegate in_sync(instance), to: :holt_cluster
+
+  @doc """
   What this node's copy of an instance holds, in numbers.
 
-  `:actors` are the writers it knows of: copies with equal `:actor` and `:version` hold the
-  same names and have the same `:fingerprint`. `:peers` are the links, with how far they
-  have come. `:refused` counts what others sent in a form that is not allowed.
+    * `:member`, `:actor`, `:creation`, `:version` - who we are, and our last change
+    * `:count` - names in sight; `:memory_bytes` - native memory of this copy
+    * `:actors` - the writers we know of. Copies with equal `:actor` and `:version` hold the
+      same names and have the same `:fingerprint`
+    * `:peers` - the links, those to nodes that have not answered included; `:in_sync` - see
+      `in_sync/1`
+    * `:refused` - what others sent in a form that is not allowed, by kind
+    * `:conflicts` - names that processes of this node have lost; `:mixed_rules` - conflicts
+      between members that have other rules for them
+    * `:gaps`, `:duplicates` - messages that came before their time, or again
+    * `:repairs`, `:repairs_served`, `:stalls` - copies asked for anew, copies given to
+      others, and repairs begun elsewhere because they did not get on
+    * `:diverged` - copies of equal versions with unequal names; each is repaired
+    * `:stamps_refused`, `:stamps_capped` - stamps of others beyond `:clock_bound_ms`, and
+      our own that were held back to it
   """
   @spec info(instance :: atom()) :: %{atom() => term()}
   defdelegate info(instance), to: :holt_cluster

@@ -24,7 +24,8 @@ defmodule Holt.Registry do
   the node.
 
   When two nodes have given a name to two processes, which can happen before they hear of
-  each other, all nodes choose the same one, the newer. The other process exits with the
+  each other, all nodes choose the same one, the newer; but a name that was given before its
+  node had met any other gives way. The other process exits with the
   reason `{:shutdown, {:name_conflict, {key, value}, registry, winner}}`.
 
   Keys are any terms without functions, compared as by `===/2`. Wrong use raises
@@ -59,7 +60,7 @@ defmodule Holt.Registry do
     * `:members` - `:auto`, the default: all connected nodes that run this registry
     * `:conflict_grace_ms` (5,000) - a process that has lost its name and traps exits is
       killed after this
-    * `:orphan_ms` (10,000) - how long the names wait after the root process was killed,
+    * `:orphan_ms` (10,000) - how long the names wait after the root process has crashed,
       until the registry is started again
     * `:replica_restart_ms` (2,000) - how long other nodes wait for a crashed replica
       process before they hide its names
@@ -72,6 +73,11 @@ defmodule Holt.Registry do
       ones are refused
 
   Others are refused.
+
+  The pid is that of the root process, registered as `:name`. When it ends with `:normal`,
+  `:shutdown` or `{:shutdown, _}`, the registry ends here and its names go, on all nodes.
+  When it crashes, or its parent does, they wait for `:orphan_ms`; started again by then
+  with the same options, the registry goes on with them.
   """
   @spec start_link(:holt_registry.options()) :: Supervisor.on_start()
   defdelegate start_link(options), to: :holt_registry

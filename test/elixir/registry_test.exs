@@ -155,6 +155,12 @@ defmodule Holt.RegistryTest do
       refute Holt.Registry.is_registered(registry, {:a, 1.0})
       assert Holt.Cluster.members(registry) == [{registry, node()}]
       assert %{count: 1, name: ^registry, peers: []} = Holt.Cluster.info(registry)
+
+      assert [%{member: {^registry, _}, state: :present, names: 1}] =
+               Holt.Cluster.members(registry, :all)
+
+      assert Holt.Cluster.peers(registry) == []
+      assert Holt.Cluster.in_sync(registry)
     end
   end
 
@@ -168,6 +174,8 @@ defmodule Holt.RegistryTest do
             {1, "no registry named Nowhere on this node",
              fn -> GenServer.call({:via, Holt.Registry, {Nowhere, 1}}, :hello) end},
             {1, "no registry named Nowhere on this node", fn -> Holt.Cluster.members(Nowhere) end},
+            {1, "no registry named Nowhere on this node", fn -> Holt.Cluster.peers(Nowhere) end},
+            {1, "no registry named Nowhere on this node", fn -> Holt.Cluster.in_sync(Nowhere) end},
             {2, "a key cannot hold a fun",
              fn -> Holt.Registry.register(registry, fn -> 1 end, 1) end},
             {2, "not a pid", fn -> Holt.Registry.keys(registry, :me) end},
