@@ -84,7 +84,7 @@ holt__serve_death(void *user, const struct holt_actor *actor, uint64_t seq,
   const struct holt_replica *const replica = user;
   for (struct holt_serve *serve = replica->serves; serve != NULL;
        serve = serve->next) {
-    if (serve->actor == actor && place <= serve->cursor) {
+    if (serve->actor == actor && place <= serve->reach) {
       holt_deaths_append(&serve->notes, ++serve->note_count, birth);
     }
   }
@@ -178,7 +178,7 @@ static int
 serve_rewind(struct holt_replica *replica, struct holt_serve *serve,
              const struct holt_request *request)
 {
-  if (request->after > serve->cursor || request->notes > serve->notes_to) {
+  if (request->after > serve->reach || request->notes > serve->note_count) {
     return HOLT_ERR_MALFORMED;
   }
   if (request->after != serve->cursor || request->notes != serve->notes_to) {
@@ -396,6 +396,7 @@ send_piece(struct holt_replica *replica, struct holt_serve *serve,
   }
   serve->before_bytes = replica->out.size;
   serve->moved_at_ms = now_ms;
+  serve->reach = serve->cursor > serve->reach ? serve->cursor : serve->reach;
   holt__window_sent(&serve->window, serve->cursor + serve->notes_to,
                     replica->out.size);
   peer->last = LAST_PIECE;

@@ -172,6 +172,7 @@ struct holt_serve {
   uint64_t token;
   uint64_t base;
   uint64_t cursor;   /* All rows up to there have been covered. */
+  uint64_t reach;    /* The most that ever have been, before going back. */
   uint64_t notes_to; /* And so many deaths told. */
   uint64_t marks;    /* Messages sent. */
   uint64_t moved_at_ms;
