@@ -236,6 +236,8 @@ struct holt_replica {
 
   struct holt_serve *serves;
   size_t serve_count;
+  uint64_t served[HOLT_SERVES_MAX]; /* Tokens begun lately: a ring. */
+  uint32_t served_at;
   struct holt_repair *repairs;
   size_t repair_count;
 
