@@ -190,6 +190,7 @@ struct holt_serve {
 
 /* A repair that has been asked for: repair.c. */
 struct holt_repair {
+  uint64_t as_of; /* What the newest piece taken showed; none older fits. */
   struct holt_repair *next;
   struct holt_peer *peer;
   uint64_t actor_id;
