@@ -365,12 +365,18 @@ piece_begin(struct holt_replica *replica, struct holt_repair *repair,
     }
     return HOLT_ERR_BUSY;
   }
+  if (message->as_of < repair->as_of) {
+    /* What has moved on since is in none of the pieces from here on. */
+    replica->counters.duplicates++;
+    return HOLT_ERR_BUSY;
+  }
   if (!repair->begun) {
     const int rv = first_piece(replica, repair, message, budget, now_ms);
     if (rv != 0) {
       return rv;
     }
   }
+  repair->as_of = message->as_of;
   if (message->as_of > repair->actor->as_of) {
     repair->actor->as_of = message->as_of;
   }

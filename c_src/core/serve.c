@@ -84,7 +84,7 @@ holt__serve_death(void *user, const struct holt_actor *actor, uint64_t seq,
   const struct holt_replica *const replica = user;
   for (struct holt_serve *serve = replica->serves; serve != NULL;
        serve = serve->next) {
-    if (serve->actor == actor && place <= serve->cursor) {
+    if (serve->actor == actor && place <= serve->reach) {
       holt_deaths_append(&serve->notes, ++serve->note_count, birth);
     }
   }
@@ -133,14 +133,26 @@ refuse(struct holt_peer *peer, uint64_t actor, uint64_t token)
   peer->refused_token = token;
 }
 
+/* A session of this token has been begun before, and the asker may hold pieces
+ * of it: they do not fit those of another one. */
+static bool
+is_used(const struct holt_replica *replica, uint64_t token)
+{
+  bool used = false;
+  for (uint32_t i = 0; i < HOLT_SERVES_MAX; i++) {
+    used = used || replica->served[i] == token;
+  }
+  return used;
+}
+
 static int
 serve_begin(struct holt_replica *replica, struct holt_peer *peer,
             const struct holt_request *request, uint64_t now_ms)
 {
   struct holt_actor *const actor =
     holt_rows_actor(&replica->rows, request->actor);
-  if (!request->start || actor == NULL || actor->gone ||
-      (actor->dirty && !holt_mutant(SERVE_DIRTY)) ||
+  if (!request->start || is_used(replica, request->token) || actor == NULL ||
+      actor->gone || (actor->dirty && !holt_mutant(SERVE_DIRTY)) ||
       request->base > actor->version ||
       replica->serve_count >= HOLT_SERVES_MAX) {
     refuse(peer, request->actor, request->token);
@@ -154,6 +166,7 @@ serve_begin(struct holt_replica *replica, struct holt_peer *peer,
   serve->peer = peer;
   serve->actor = actor;
   serve->token = request->token;
+  replica->served[replica->served_at++ % HOLT_SERVES_MAX] = request->token;
   serve->base = request->base;
   serve->epoch = actor->epoch;
   serve->moved_at_ms = now_ms;
@@ -178,7 +191,7 @@ static int
 serve_rewind(struct holt_replica *replica, struct holt_serve *serve,
              const struct holt_request *request)
 {
-  if (request->after > serve->cursor || request->notes > serve->notes_to) {
+  if (request->after > serve->reach || request->notes > serve->note_count) {
     return HOLT_ERR_MALFORMED;
   }
   if (request->after != serve->cursor || request->notes != serve->notes_to) {
@@ -396,6 +409,7 @@ send_piece(struct holt_replica *replica, struct holt_serve *serve,
   }
   serve->before_bytes = replica->out.size;
   serve->moved_at_ms = now_ms;
+  serve->reach = serve->cursor > serve->reach ? serve->cursor : serve->reach;
   holt__window_sent(&serve->window, serve->cursor + serve->notes_to,
                     replica->out.size);
   peer->last = LAST_PIECE;

@@ -172,6 +172,7 @@ struct holt_serve {
   uint64_t token;
   uint64_t base;
   uint64_t cursor;   /* All rows up to there have been covered. */
+  uint64_t reach;    /* The most that ever have been, before going back. */
   uint64_t notes_to; /* And so many deaths told. */
   uint64_t marks;    /* Messages sent. */
   uint64_t moved_at_ms;
@@ -189,6 +190,7 @@ struct holt_serve {
 
 /* A repair that has been asked for: repair.c. */
 struct holt_repair {
+  uint64_t as_of; /* What the newest piece taken showed; none older fits. */
   struct holt_repair *next;
   struct holt_peer *peer;
   uint64_t actor_id;
@@ -235,6 +237,8 @@ struct holt_replica {
 
   struct holt_serve *serves;
   size_t serve_count;
+  uint64_t served[HOLT_SERVES_MAX]; /* Tokens begun lately: a ring. */
+  uint32_t served_at;
   struct holt_repair *repairs;
   size_t repair_count;
 
