@@ -331,6 +331,7 @@ first_piece(struct holt_replica *replica, struct holt_repair *repair,
   }
   repair->actor = actor;
   repair->begun = true;
+  repair->session = message->session;
   actor->torn = true;
   actor->dirty = true;
   actor->version = repair->base;
@@ -350,6 +351,12 @@ piece_begin(struct holt_replica *replica, struct holt_repair *repair,
 {
   if (message->base != repair->base || message->actor != repair->actor_id) {
     return HOLT_ERR_MALFORMED;
+  }
+  if (repair->begun && message->session != repair->session) {
+    if (message->session > repair->session) {
+      give_up(replica, repair, now_ms); /* Its own is over. */
+    }
+    return HOLT_ERR_BUSY;
   }
   if (message->after != repair->after || message->notes != repair->notes) {
     const bool behind =

@@ -18,7 +18,9 @@
  *
  * Pieces name the place where they begin, (cursor, notes told), and the asker
  * takes only the one that begins where it stands.  Where one is lost it says
- * so, and the walk goes back.  We keep one walk and the notes. */
+ * so, and the walk goes back.  We keep one walk and the notes.  They are those
+ * of one session, which each piece names: pieces of two, begun by a request
+ * that came twice, do not fit each other. */
 #include "invariant.h"
 #include "state.h"
 
@@ -133,26 +135,14 @@ refuse(struct holt_peer *peer, uint64_t actor, uint64_t token)
   peer->refused_token = token;
 }
 
-/* A session of this token has been begun before, and the asker may hold pieces
- * of it: they do not fit those of another one. */
-static bool
-is_used(const struct holt_replica *replica, uint64_t token)
-{
-  bool used = false;
-  for (uint32_t i = 0; i < HOLT_SERVES_MAX; i++) {
-    used = used || replica->served[i] == token;
-  }
-  return used;
-}
-
 static int
 serve_begin(struct holt_replica *replica, struct holt_peer *peer,
             const struct holt_request *request, uint64_t now_ms)
 {
   struct holt_actor *const actor =
     holt_rows_actor(&replica->rows, request->actor);
-  if (!request->start || is_used(replica, request->token) || actor == NULL ||
-      actor->gone || (actor->dirty && !holt_mutant(SERVE_DIRTY)) ||
+  if (!request->start || actor == NULL || actor->gone ||
+      (actor->dirty && !holt_mutant(SERVE_DIRTY)) ||
       request->base > actor->version ||
       replica->serve_count >= HOLT_SERVES_MAX) {
     refuse(peer, request->actor, request->token);
@@ -166,7 +156,7 @@ serve_begin(struct holt_replica *replica, struct holt_peer *peer,
   serve->peer = peer;
   serve->actor = actor;
   serve->token = request->token;
-  replica->served[replica->served_at++ % HOLT_SERVES_MAX] = request->token;
+  serve->session = ++replica->serve_session;
   serve->base = request->base;
   serve->epoch = actor->epoch;
   serve->moved_at_ms = now_ms;
@@ -357,6 +347,7 @@ encode_piece(struct holt_replica *replica, struct holt_serve *serve)
   const struct holt_piece piece = {
     .actor = actor->id,
     .token = serve->token,
+    .session = serve->session,
     .base = serve->base,
     .after = serve->cursor,
     .notes = serve->notes_to,

@@ -170,6 +170,7 @@ struct holt_serve {
   struct holt_peer *peer;
   struct holt_actor *actor;
   uint64_t token;
+  uint64_t session; /* Of ours: each has its own. */
   uint64_t base;
   uint64_t cursor;   /* All rows up to there have been covered. */
   uint64_t reach;    /* The most that ever have been, before going back. */
@@ -197,12 +198,13 @@ struct holt_repair {
   struct holt_actor *actor; /* NULL until it is known. */
   uint64_t token;
   uint64_t base;
-  uint64_t after; /* All rows up to there are in. */
-  uint64_t notes; /* And so many deaths. */
-  bool begun;     /* The first piece has come. */
-  bool done;      /* The last one has: say so. */
-  bool due;       /* A request is to be sent. */
-  bool gap;       /* It asks to go on from here. */
+  uint64_t after;   /* All rows up to there are in. */
+  uint64_t notes;   /* And so many deaths. */
+  bool begun;       /* The first piece has come. */
+  uint64_t session; /* Of the holder, as that says. */
+  bool done;        /* The last one has: say so. */
+  bool due;         /* A request is to be sent. */
+  bool gap;         /* It asks to go on from here. */
   uint64_t asked_at_ms;
   uint64_t moved_at_ms;
   struct holt_walk walk; /* Our first row that is not yet confirmed. */
@@ -237,8 +239,7 @@ struct holt_replica {
 
   struct holt_serve *serves;
   size_t serve_count;
-  uint64_t served[HOLT_SERVES_MAX]; /* Tokens begun lately: a ring. */
-  uint32_t served_at;
+  uint64_t serve_session; /* The last one begun. */
   struct holt_repair *repairs;
   size_t repair_count;
 
