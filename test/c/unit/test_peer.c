@@ -243,6 +243,26 @@ silence_is_greeted(void)
   fixture_deinit(&f);
 }
 
+/* Two that have heard nothing of each other for long, because neither was asked,
+ * greet each other once, not for ever. */
+static void
+both_silent_greet_once(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  CU_ASSERT_EQUAL(pair_link(&f.pair), 0);
+  pair_run(&f.pair);
+  const unsigned hellos = f.pair.hellos;
+  f.pair.now.mono_ms += 2 * HOLT_SILENT_INTERVALS * 1000;
+  pair_run(&f.pair);
+  CU_ASSERT(f.pair.hellos <= hellos + 2);
+  CU_ASSERT(f.pair.sent[HOLT_PACKET_VECTOR] >= 2);
+  pair_wait(&f.pair, 1000);
+  CU_ASSERT(f.pair.hellos <= hellos + 2);
+  CU_ASSERT(pair_equal(&f.pair));
+  fixture_deinit(&f);
+}
+
 void test_peer_suite(void);
 
 void
@@ -257,4 +277,5 @@ test_peer_suite(void)
   CU_ADD_TEST(suite, missing_replica_keeps_its_names_for_a_while);
   CU_ADD_TEST(suite, peers_are_limited);
   CU_ADD_TEST(suite, silence_is_greeted);
+  CU_ADD_TEST(suite, both_silent_greet_once);
 }
