@@ -550,6 +550,9 @@ holt__repair_apply(struct holt_replica *replica, struct holt_message *message,
     }
   } else if (rv == HOLT_ERR_MALFORMED) {
     repair->actor->version = 0; /* It contradicts what we have. */
+    if (repair->base == 0) {
+      repair->actor->unfinished = EPOCHS_MAX; /* All of it: away with that. */
+    }
     give_up(replica, repair, now->mono_ms);
   } else if (rv < 0) {
     repair->due = true;
