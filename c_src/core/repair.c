@@ -331,6 +331,7 @@ first_piece(struct holt_replica *replica, struct holt_repair *repair,
   }
   repair->actor = actor;
   repair->begun = true;
+  repair->session = message->session;
   actor->torn = true;
   actor->dirty = true;
   actor->version = repair->base;
@@ -351,6 +352,12 @@ piece_begin(struct holt_replica *replica, struct holt_repair *repair,
   if (message->base != repair->base || message->actor != repair->actor_id) {
     return HOLT_ERR_MALFORMED;
   }
+  if (repair->begun && message->session != repair->session) {
+    if (message->session > repair->session) {
+      give_up(replica, repair, now_ms); /* Its own is over. */
+    }
+    return HOLT_ERR_BUSY;
+  }
   if (message->after != repair->after || message->notes != repair->notes) {
     const bool behind =
       message->after + message->notes < repair->after + repair->notes;
@@ -365,12 +372,18 @@ piece_begin(struct holt_replica *replica, struct holt_repair *repair,
     }
     return HOLT_ERR_BUSY;
   }
+  if (message->as_of < repair->as_of) {
+    /* What has moved on since is in none of the pieces from here on. */
+    replica->counters.duplicates++;
+    return HOLT_ERR_BUSY;
+  }
   if (!repair->begun) {
     const int rv = first_piece(replica, repair, message, budget, now_ms);
     if (rv != 0) {
       return rv;
     }
   }
+  repair->as_of = message->as_of;
   if (message->as_of > repair->actor->as_of) {
     repair->actor->as_of = message->as_of;
   }
@@ -537,6 +550,9 @@ holt__repair_apply(struct holt_replica *replica, struct holt_message *message,
     }
   } else if (rv == HOLT_ERR_MALFORMED) {
     repair->actor->version = 0; /* It contradicts what we have. */
+    if (repair->base == 0) {
+      repair->actor->unfinished = EPOCHS_MAX; /* All of it: away with that. */
+    }
     give_up(replica, repair, now->mono_ms);
   } else if (rv < 0) {
     repair->due = true;

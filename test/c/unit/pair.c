@@ -238,7 +238,8 @@ pair_step(struct pair *pair, unsigned at)
   } else if (effect.type != HOLT_EFFECT_NONE) {
     pair_send(pair, at, &effect);
   }
-  return effect.type != HOLT_EFFECT_NONE;
+  return effect.type != HOLT_EFFECT_NONE ||
+         (pair->replica[at] != NULL && effect.timeout_ms == 0);
 }
 
 void
