@@ -290,8 +290,9 @@ HOLT_API void holt_replica_peer_busy(struct holt_replica *replica,
                                      const struct holt_time *now);
 
 /* A hello came from this member.  *peer is its link, made when there was none.
- * HOLT_ERR_MALFORMED, HOLT_ERR_VERSION, HOLT_ERR_POLICY, HOLT_ERR_LIMIT,
- * HOLT_ERR_NOMEM: refused and counted. */
+ * HOLT_ERR_MALFORMED, HOLT_ERR_VERSION, HOLT_ERR_POLICY, HOLT_ERR_STALE (its
+ * actor is gone, or another's), HOLT_ERR_LIMIT, HOLT_ERR_NOMEM: refused and
+ * counted. */
 HOLT_API int holt_replica_hello(struct holt_replica *replica,
                                 const struct holt_member *member,
                                 const uint8_t *bytes, size_t size,
@@ -312,7 +313,7 @@ HOLT_API void holt_replica_resume(struct holt_replica *replica,
 /* Read and check a message, without a replica.  The limits are those of
  * tuning.  Refusals as values, for holt_replica_refused():
  * HOLT_ERR_MALFORMED, HOLT_ERR_TOO_LARGE, HOLT_ERR_LIMIT, HOLT_ERR_VERSION,
- * HOLT_ERR_UNSUPPORTED, HOLT_ERR_NOMEM. */
+ * HOLT_ERR_UNSUPPORTED, HOLT_ERR_TOO_DEEP, HOLT_ERR_NOMEM. */
 HOLT_API int holt_message_open(struct holt_message **out, struct holt_mem *mem,
                                const struct holt_tuning *tuning,
                                const uint8_t *header, size_t header_size,
@@ -418,7 +419,7 @@ struct holt_counters {
   uint64_t refused[HOLT_ERRORS_MAX]; /* By -error. */
   uint64_t gaps;                     /* Messages that came before their time. */
   uint64_t duplicates;
-  uint64_t repairs; /* Whole actors asked for again. */
+  uint64_t repairs; /* Begun: a first piece has come. */
   uint64_t repairs_served;
   uint64_t stalls;         /* Repairs given up and begun elsewhere. */
   uint64_t diverged;       /* Equal versions with unequal rows. */
