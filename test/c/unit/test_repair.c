@@ -658,6 +658,32 @@ each_request_refused_once(void)
   CU_ASSERT(heap_fail_each(repair_live, NULL, NULL));
 }
 
+/* What we have of a newer state can only be built on by a holder that has seen
+ * it: another begins from 0. */
+static void
+base_needs_a_holder_as_new(void)
+{
+  struct fixture f;
+  fixture_init(&f, 3, 3);
+  CU_ASSERT_EQUAL(pair_register_many(&f.pair, 0, 0, 30), 0);
+  pair_run(&f.pair);
+  pair_disconnect(&f.pair, 0, 2);
+  struct holt_replica *const r = f.pair.replica[2];
+  struct holt_actor *const copy = pair_copy(&f.pair, 2, 0);
+  copy->dirty = true;
+  copy->as_of = 60;
+  const uint64_t versions[] = { 20, 45, 60, 61 };
+  const uint64_t bases[] = { 0, 0, 30, 30 };
+  for (unsigned i = 0; i < 4; i++) {
+    holt__repair_ask(r, pair_peer(&f.pair, 2, 1), 10, versions[i],
+                     f.pair.now.mono_ms);
+    CU_ASSERT_EQUAL_FATAL(r->repair_count, 1);
+    CU_ASSERT_EQUAL(r->repairs->base, bases[i]);
+    holt__repairs_end(r, NULL, copy);
+  }
+  fixture_deinit(&f);
+}
+
 void test_repair_suite(void);
 
 void
@@ -679,4 +705,5 @@ test_repair_suite(void)
   CU_ADD_TEST(suite, contradicting_piece_is_refused);
   CU_ADD_TEST(suite, repairs_at_a_time_are_bounded);
   CU_ADD_TEST(suite, each_request_refused_once);
+  CU_ADD_TEST(suite, base_needs_a_holder_as_new);
 }
