@@ -243,7 +243,7 @@ silence_is_greeted(void)
   fixture_deinit(&f);
 }
 
-/* Two that have heard nothing of each other for long, because neither was asked,
+/* Two that have heard nothing of each other for long, as neither was asked,
  * greet each other once, not for ever. */
 static void
 both_silent_greet_once(void)

@@ -132,7 +132,7 @@ overrun_log_is_repaired_from_base(void)
   fixture_deinit(&f);
 }
 
-/* After a repair the stream goes on, and nothing of it is left at either end. */
+/* After a repair the stream goes on, and nothing of it is left anywhere. */
 static void
 stream_goes_on_behind_a_repair(void)
 {
@@ -275,7 +275,7 @@ unknown_actor_comes_with_its_identity(void)
   CU_ASSERT(copy->relayed && !copy->shown && !copy->connected);
   CU_ASSERT(pair_has(&f.pair, 0, 2));
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 0, "x"), 0);
-  /* Who holds it only from others tells it, but nobody takes it up from that. */
+  /* Who holds it only from others tells it, but nobody takes it from that. */
   pair_disconnect(&f.pair, 1, 2);
   f.pair.ends = 4;
   CU_ASSERT_EQUAL(pair_replica_new(&f.pair, 3, 13), 0);
