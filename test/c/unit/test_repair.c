@@ -614,6 +614,125 @@ repairs_at_a_time_are_bounded(void)
 }
 
 /*--------------------------------------------------------------------
+ * All together */
+
+static bool
+some_are_lost(struct pair *pair, unsigned from, unsigned to,
+              const struct holt_effect *effect)
+{
+  struct fixture *const f = pair->user;
+  (void)from;
+  (void)to;
+  (void)effect;
+  return prng_chance(&f->prng, 1, 6);
+}
+
+static void
+random_event(struct fixture *f)
+{
+  struct pair *const pair = &f->pair;
+  struct prng *const prng = &f->prng;
+  const unsigned at = (unsigned)prng_below(prng, pair->ends);
+  const unsigned other =
+    (at + 1 + (unsigned)prng_below(prng, pair->ends - 1)) % pair->ends;
+  const uint32_t process = (uint32_t)prng_below(prng, 5) + 1;
+  char text[16];
+  (void)snprintf(text, sizeof text, "name %u", (unsigned)prng_below(prng, 40));
+  switch (prng_below(prng, 10)) {
+  case 0:
+    (void)pair_connect(pair, at, other);
+    break;
+  case 1:
+    pair_disconnect(pair, at, other);
+    break;
+  case 2:
+    pair_forget(pair, at);
+    break;
+  case 3:
+    holt_replica_owner_dead(pair->replica[at], process, 0);
+    break;
+  case 4:
+  case 5:
+    (void)pair_unregister(pair, at, text);
+    break;
+  case 6:
+    (void)pair_update(pair, at, text, "new");
+    break;
+  case 7:
+    (void)pair_register_as(pair, at, text, process, HOLT_REGISTER_STANDBY, 0, 0,
+                           NULL);
+    break;
+  default:
+    (void)pair_register(pair, at, text, process);
+    break;
+  }
+}
+
+/* Links that come and go and lose messages, logs of deaths that run over, and
+ * changes all the time, with messages of every size: in the end all hold the
+ * same, and agree on every name. */
+static void
+prop_everything_heals(void)
+{
+  const uint64_t seed = prng_seed();
+  const uint64_t policies[3] = { HOLT_POLICY_UNIQUE_KEEP_NEWEST,
+                                 HOLT_POLICY_UNIQUE_KEEP_OLDEST,
+                                 HOLT_POLICY_DUPLICATE };
+  bool good = true;
+  for (unsigned run = 0; good && run < 40; run++) {
+    static struct fixture f;
+    heap_init(&f.heap);
+    prng_init(&f.prng, seed + run);
+    CU_ASSERT_EQUAL_FATAL(pair_init_ends(&f.pair, &f.heap.mem,
+                                         policies[prng_below(&f.prng, 3)],
+                                         3 + (unsigned)prng_below(&f.prng, 3)),
+                          0);
+    f.pair.user = &f;
+    for (unsigned i = 0; i < f.pair.ends; i++) {
+      f.pair.replica[i]->tuning.message_bytes_max =
+        60 + (size_t)prng_below(&f.prng, 400);
+      f.pair.replica[i]->tuning.window_bytes =
+        1 + (size_t)prng_below(&f.prng, 1000);
+    }
+    f.pair.budget = 1 + (size_t)prng_below(&f.prng, 20);
+    f.pair.filter = some_are_lost;
+    f.pair.busy_every = 3 + (unsigned)prng_below(&f.prng, 20);
+    for (unsigned i = 0; i < 400; i++) {
+      random_event(&f);
+      pair_wait(&f.pair, 10 * prng_below(&f.prng, 4));
+      if (prng_chance(&f.prng, 1, 40)) {
+        pair_wait(&f.pair, 1500);
+      }
+    }
+    f.pair.filter = NULL;
+    f.pair.busy_every = 0;
+    CU_ASSERT_EQUAL(pair_connect_all(&f.pair), 0);
+    pair_wait(&f.pair, 20000);
+    good = pair_equal(&f.pair);
+    for (unsigned i = 0; good && i < f.pair.ends; i++) {
+      const struct holt_counters counters = pair_counters(&f.pair, i);
+      good = counters.diverged == 0 &&
+             counters.refused[-HOLT_ERR_MALFORMED] == 0 &&
+             holt_replica_in_sync(f.pair.replica[i]) &&
+             f.pair.replica[i]->repairs == NULL &&
+             f.pair.replica[i]->serves == NULL &&
+             holt_replica_count(f.pair.replica[i]) ==
+               holt_replica_count(f.pair.replica[0]);
+      for (unsigned name = 0; good && name < 40 &&
+                              f.pair.replica[0]->rows.kind == HOLT_KIND_UNIQUE;
+           name++) {
+        good = holder(&f, i, name) == holder(&f, 0, name);
+      }
+    }
+    if (!good) {
+      fprintf(stderr, "SEED=%" PRIu64 "\n", seed + run);
+    }
+    fixture_deinit(&f);
+  }
+  CU_ASSERT(good);
+}
+
+/*--------------------------------------------------------------------
  * Memory */
 
 static int
@@ -704,6 +823,7 @@ test_repair_suite(void)
   CU_ADD_TEST(suite, pieces_out_of_order_are_harmless);
   CU_ADD_TEST(suite, contradicting_piece_is_refused);
   CU_ADD_TEST(suite, repairs_at_a_time_are_bounded);
+  CU_ADD_TEST(suite, prop_everything_heals);
   CU_ADD_TEST(suite, each_request_refused_once);
   CU_ADD_TEST(suite, base_needs_a_holder_as_new);
 }
