@@ -533,7 +533,7 @@ holt__repair_apply(struct holt_replica *replica, struct holt_message *message,
     give_up(replica, repair, now->mono_ms);
     return 0;
   }
-  repair->moved_at_ms = now->mono_ms;
+  const uint64_t place = repair->after + repair->notes;
   if (!message->begun) {
     const int rv = piece_begin(replica, repair, message, budget, now->mono_ms);
     if (rv != 0) {
@@ -542,9 +542,15 @@ holt__repair_apply(struct holt_replica *replica, struct holt_message *message,
   }
   const int rv = take_piece(replica, repair, message, now, budget);
   message->at = repair->after + repair->notes;
+  if (message->at != place) {
+    repair->moved_at_ms = now->mono_ms; /* Else it stalls, whatever it says. */
+  }
   if (rv == 0) {
     repair->after = message->to;
-    repair->due = true;
+    if (repair->after + repair->notes != message->after + message->notes) {
+      repair->moved_at_ms = now->mono_ms;
+      repair->due = true;
+    }
     if (message->last) {
       adopt(replica, repair, message, now);
     }
