@@ -274,6 +274,9 @@ piece_actor(struct holt_replica *replica, const struct holt_message *message,
   if (!message->has_identity) {
     return HOLT_ERR_MALFORMED;
   }
+  if (replica->rows.actor_count >= HOLT_ACTORS_MAX - HOLT_PEERS_MAX) {
+    return HOLT_ERR_LIMIT; /* The rest is for those who come themselves. */
+  }
   if (has_successor(replica, &message->identity.member)) {
     return HOLT_ERR_STALE;
   }
