@@ -291,6 +291,17 @@ supersede(struct holt_replica *replica, const struct holt_member *member,
   }
 }
 
+/* What an actor says of itself holds for life; its rows are in order of its
+ * rule. */
+static bool
+is_the_same(const struct holt_actor *actor, const struct holt_hello *hello)
+{
+  return holt_member_equal(&actor->member, &hello->member) &&
+         actor->creation == hello->creation &&
+         (actor->rule == (enum holt_rule)(hello->policy >> 8 & 0xffu) ||
+          actor->row_count == 0);
+}
+
 static int
 hello_actor(struct holt_replica *replica, const struct holt_hello *hello,
             struct holt_actor **out)
@@ -316,9 +327,10 @@ hello_actor(struct holt_replica *replica, const struct holt_hello *hello,
     if (rv != 0) {
       return rv;
     }
-  } else if (actor->gone ||
-             !holt_member_equal(&actor->member, &hello->member) ||
-             actor->creation != hello->creation) {
+  } else if (actor->gone || !is_the_same(actor, hello)) {
+    if (actor->relayed) {
+      holt__actor_end(replica, actor); /* Who told us of it was wrong. */
+    }
     return HOLT_ERR_STALE;
   }
   *out = actor;
