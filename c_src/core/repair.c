@@ -95,6 +95,18 @@ give_up(struct holt_replica *replica, struct holt_repair *repair,
   repair_free(replica, repair);
 }
 
+/* As many from others must not keep one from an actor itself waiting. */
+static size_t
+repairs_count(const struct holt_replica *replica, bool itself)
+{
+  size_t count = 0;
+  for (const struct holt_repair *repair = replica->repairs; repair != NULL;
+       repair = repair->next) {
+    count += (repair->peer->actor == repair->actor_id) == itself ? 1 : 0;
+  }
+  return count;
+}
+
 void
 holt__repair_ask(struct holt_replica *replica, struct holt_peer *peer,
                  uint64_t actor_id, uint64_t version, uint64_t now_ms)
@@ -102,7 +114,7 @@ holt__repair_ask(struct holt_replica *replica, struct holt_peer *peer,
   struct holt_actor *const actor = holt_rows_actor(&replica->rows, actor_id);
   const bool itself = peer->actor == actor_id;
   if (repair_find(replica, actor_id) != NULL ||
-      replica->repair_count >= HOLT_REPAIRS_MAX) {
+      repairs_count(replica, itself) >= HOLT_REPAIRS_MAX) {
     return;
   }
   if (actor != NULL &&

@@ -135,6 +135,18 @@ refuse(struct holt_peer *peer, uint64_t actor, uint64_t token)
   peer->refused_token = token;
 }
 
+/* As many of copies must not keep one of our own rows waiting. */
+static size_t
+serves_count(const struct holt_replica *replica, bool own)
+{
+  size_t count = 0;
+  for (const struct holt_serve *serve = replica->serves; serve != NULL;
+       serve = serve->next) {
+    count += (serve->actor == replica->self) == own ? 1 : 0;
+  }
+  return count;
+}
+
 static int
 serve_begin(struct holt_replica *replica, struct holt_peer *peer,
             const struct holt_request *request, uint64_t now_ms)
@@ -144,7 +156,7 @@ serve_begin(struct holt_replica *replica, struct holt_peer *peer,
   if (!request->start || actor == NULL || actor->gone ||
       (actor->dirty && !holt_mutant(SERVE_DIRTY)) ||
       request->base > actor->version ||
-      replica->serve_count >= HOLT_SERVES_MAX) {
+      serves_count(replica, actor == replica->self) >= HOLT_SERVES_MAX) {
     refuse(peer, request->actor, request->token);
     return 0;
   }

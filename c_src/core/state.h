@@ -71,7 +71,8 @@
 /* A repair that does not move for so many intervals is given up, by both. */
 #define HOLT_STALL_INTERVALS 4u
 
-/* Repairs at a time: asked for, and served. */
+/* Repairs at a time: asked for, and served; of actors by themselves, and as
+ * many of copies that others have. */
 #define HOLT_REPAIRS_MAX 16u
 #define HOLT_SERVES_MAX 16u
 
