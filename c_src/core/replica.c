@@ -324,7 +324,8 @@ register_check(const struct holt_replica *replica,
       return row == NULL ? HOLT_ERR_NOT_FOUND : HOLT_ERR_EXISTS;
     }
     *stamp = row->stamp;
-    return 0;
+    /* Nothing outranks the ends of time, which only a broken peer stamps. */
+    return row->stamp == 0 || row->stamp == UINT64_MAX ? HOLT_ERR_LIMIT : 0;
   }
   const bool standby = (registration->flags & HOLT_REGISTER_STANDBY) != 0;
   return winner != 0 && !standby ? HOLT_ERR_EXISTS : 0;
