@@ -567,6 +567,7 @@ free_dead_owners(struct holt_replica *replica, size_t *budget)
     if (local->rows == 0) {
       replica->dead_owners = local->next_dead;
       holt_rows_local_remove(&replica->rows, ref);
+      *budget -= *budget > 0 ? 1 : 0;
     }
   }
 }
@@ -589,6 +590,7 @@ free_gone_actors(struct holt_replica *replica, size_t *budget)
       }
       if (actor->rows_head == 0) {
         holt_rows_actor_remove(&replica->rows, actor);
+        *budget -= *budget > 0 ? 1 : 0;
       }
     }
   }
