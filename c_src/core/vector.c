@@ -149,7 +149,9 @@ diverged(struct holt_replica *replica, struct holt_actor *actor,
          uint64_t now_ms)
 {
   replica->counters.diverged++;
-  struct holt_peer *const itself = holt__peer_of_actor(replica, actor);
+  /* Not among all peers for each item of a vector of those who are gone. */
+  struct holt_peer *const itself =
+    actor->connected ? holt__peer_of_actor(replica, actor) : NULL;
   if (itself != NULL) {
     actor->version = 0;
     actor->torn = true;
