@@ -437,6 +437,7 @@ holt__serve_busy(struct holt_replica *replica, const struct holt_peer *peer)
     holt__window_undo(&serve->window,
                       serve->before_cursor + serve->before_notes,
                       serve->before_bytes);
+    serve->before_bytes = 0; /* Once: two repairs may have the same token. */
   }
   serve->cursor = serve->before_cursor;
   serve->notes_to = serve->before_notes;
