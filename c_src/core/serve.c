@@ -383,6 +383,8 @@ encode_piece(struct holt_replica *replica, struct holt_serve *serve)
   }
   uint64_t as_of =
     actor->version > actor->cursor ? actor->version : actor->cursor;
+  /* Between two versions deaths from beyond the cursor may be in already. */
+  as_of = actor->as_of > as_of ? actor->as_of : as_of;
   serve->last = at_end(serve);
   if (serve->last) {
     serve->cursor = actor->version;
