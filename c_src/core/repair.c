@@ -338,6 +338,12 @@ first_piece(struct holt_replica *replica, struct holt_repair *repair,
     give_up(replica, repair, now_ms);
     return rv;
   }
+  if (repair->base > actor->version ||
+      (repair->base > 0 && message->as_of < actor->as_of)) {
+    /* What it was to build on is not there any more, at one of the two. */
+    give_up(replica, repair, now_ms);
+    return HOLT_ERR_BUSY;
+  }
   if (actor->unfinished >= EPOCHS_MAX) {
     rv = drop_rows(replica, repair, actor, budget, now_ms);
     if (rv != 0) {
