@@ -250,14 +250,14 @@ seek(struct holt_replica *replica, struct holt_serve *serve)
   }
   uint32_t at = serve->seeking ? serve->walk.at : 0;
   holt_walk_stop(&replica->rows, &serve->walk);
-  for (size_t steps = 0; serve->cursor > 0; steps++) {
+  for (; serve->cursor > 0; replica->seek_steps--) {
     const uint32_t before =
       at != 0 ? holt_row_at(rows, at)->seq_prev : serve->actor->rows_tail;
     if (before == 0 ||
         holt_row_seq(holt_row_at(rows, before)) <= serve->cursor) {
       break;
     }
-    if (steps == HOLT_SLICE_STEPS) {
+    if (replica->seek_steps == 0) {
       serve->seeking = true;
       holt_walk_start(&replica->rows, &serve->walk, at, HOLT_WALK_SEQ);
       return false;

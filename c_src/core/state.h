@@ -237,6 +237,7 @@ struct holt_replica {
   size_t peer_count;
   uint32_t next_peer;
   uint32_t turn; /* The peer served last, so that the next one is served. */
+  size_t seek_steps; /* Left to this poll for finding cursors. */
 
   struct holt_serve *serves;
   size_t serve_count;
