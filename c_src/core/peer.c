@@ -340,9 +340,9 @@ hello_actor(struct holt_replica *replica, const struct holt_hello *hello,
 static void
 actor_connected(struct holt_replica *replica, struct holt_peer *peer,
                 struct holt_actor *actor, const struct holt_hello *hello,
-                const struct holt_time *now)
+                bool is_new, const struct holt_time *now)
 {
-  if (hello->version < actor->cursor) {
+  if (is_new && hello->version < actor->cursor) {
     /* It knows less of itself than we do: not a past of ours to build on. */
     actor->torn = true;
     actor->dirty = true;
@@ -444,10 +444,13 @@ hello_accept(struct holt_replica *replica, const struct holt_member *member,
     }
     return rv;
   }
+  /* Within a session a hello that comes late says less than we know. */
+  const bool is_new_session =
+    !peer->up || peer->remote_session != hello->session;
   session_remote(replica, peer, actor, hello, now_ms);
   holt__peer_clock(replica, peer, hello->wall_ms, now);
   supersede(replica, member, hello->actor);
-  actor_connected(replica, peer, actor, hello, now);
+  actor_connected(replica, peer, actor, hello, is_new_session, now);
   *out = peer->id;
   return 0;
 }
