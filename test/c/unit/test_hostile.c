@@ -418,6 +418,34 @@ pieces_say_as_of_when_they_are(void)
   fixture_deinit(&f);
 }
 
+/* What others say of the rows of an actor that is there costs nothing. */
+static void
+false_fingerprint_tears_nothing(void)
+{
+  struct fixture f;
+  fixture_init(&f, 3, 3);
+  CU_ASSERT_EQUAL(pair_register(&f.pair, 2, "x", 1), 0);
+  pair_run(&f.pair);
+  struct holt_buf body;
+  holt_buf_init(&body, &f.heap.mem, 0);
+  const struct holt_vector vector = { .wall_ms = 1000000, .count = 1 };
+  const struct holt_vector_item item = { .actor = 12,
+                                         .connected = true,
+                                         .version = 1,
+                                         .fingerprint = 77 };
+  CU_ASSERT_EQUAL(holt_vector_encode(&body, &vector), 0);
+  CU_ASSERT_EQUAL(holt_vector_item_encode(&body, &item), 0);
+  CU_ASSERT_EQUAL(pair_apply_from(&f.pair, 1, 0, body.data, body.size), 0);
+  CU_ASSERT(pair_has(&f.pair, 0, 2));
+  CU_ASSERT_EQUAL(pair_counters(&f.pair, 0).diverged, 1);
+  CU_ASSERT_EQUAL(pair_apply_from(&f.pair, 2, 0, body.data, body.size), 0);
+  CU_ASSERT(!pair_has(&f.pair, 0, 2));
+  pair_wait(&f.pair, 100);
+  CU_ASSERT(pair_has(&f.pair, 0, 2));
+  holt_buf_deinit(&body);
+  fixture_deinit(&f);
+}
+
 /* Processes without names, and actors without rows, go in slices, too. */
 static void
 empty_ones_go_in_slices(void)
@@ -462,5 +490,6 @@ test_hostile_suite(void)
   CU_ADD_TEST(suite, last_stamp_can_not_be_replaced);
   CU_ADD_TEST(suite, empty_ones_go_in_slices);
   CU_ADD_TEST(suite, pieces_say_as_of_when_they_are);
+  CU_ADD_TEST(suite, false_fingerprint_tears_nothing);
   CU_ADD_TEST(suite, equal_tokens_are_harmless);
 }
