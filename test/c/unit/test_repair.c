@@ -220,6 +220,48 @@ prop_changes_during_a_repair(void)
   CU_ASSERT(good);
 }
 
+static bool
+held_all_the_time(struct pair *pair, unsigned from, unsigned to,
+                  const struct holt_effect *effect)
+{
+  struct fixture *const f = pair->user;
+  (void)from;
+  (void)to;
+  if (is_piece(effect)) {
+    f->pieces++;
+    f->done = f->done || pair_holder(pair, 1, "name 55") != 10 ||
+              pair_holder(pair, 1, "name 56") != 10;
+  }
+  return false;
+}
+
+/* A name that has changed since base is in sight all through the repair, old
+ * value or new: nobody can take it because it seems free. */
+static void
+changed_names_stay_in_sight(void)
+{
+  struct fixture f;
+  fixture_init(&f, 2, 2);
+  CU_ASSERT_EQUAL(pair_register_many(&f.pair, 0, 0, 200), 0);
+  pair_run(&f.pair);
+  f.pair.cut = true;
+  CU_ASSERT_EQUAL(pair_register_many(&f.pair, 0, 300, 400), 0);
+  CU_ASSERT_EQUAL(pair_update(&f.pair, 0, "name 55", "new"), 0);
+  CU_ASSERT_EQUAL(pair_update(&f.pair, 0, "name 56", "new"), 0);
+  CU_ASSERT_EQUAL(unregister(&f, 0, 57), 0);
+  pair_run(&f.pair);
+  pair_forget(&f.pair, 0);
+  f.pair.cut = false;
+  f.pair.replica[0]->tuning.message_bytes_max = 200;
+  f.pair.filter = held_all_the_time;
+  pair_wait(&f.pair, 3000);
+  CU_ASSERT(f.pieces > 5);
+  CU_ASSERT(!f.done);
+  CU_ASSERT(pair_equal(&f.pair));
+  CU_ASSERT_EQUAL(holder(&f, 1, 57), 0);
+  fixture_deinit(&f);
+}
+
 /*--------------------------------------------------------------------
  * From others */
 
@@ -812,6 +854,7 @@ test_repair_suite(void)
   CU_ADD_TEST(suite, overrun_log_is_repaired_from_base);
   CU_ADD_TEST(suite, stream_goes_on_behind_a_repair);
   CU_ADD_TEST(suite, prop_changes_during_a_repair);
+  CU_ADD_TEST(suite, changed_names_stay_in_sight);
   CU_ADD_TEST(suite, absent_actor_is_repaired_by_others);
   CU_ADD_TEST(suite, unknown_actor_comes_with_its_identity);
   CU_ADD_TEST(suite, stalled_repair_starts_elsewhere);
