@@ -547,12 +547,29 @@ take_piece(struct holt_replica *replica, struct holt_repair *repair,
   return rv;
 }
 
+/* A piece of a repair that is over.  If the actor itself sends it, it streams
+ * nothing to us until it knows that: tell it where we are. */
+static void
+tell_over(struct holt_replica *replica, struct holt_peer *peer,
+          uint64_t actor_id)
+{
+  const struct holt_actor *const actor =
+    holt_rows_actor(&replica->rows, actor_id);
+  if (peer->actor == actor_id && actor != NULL && !actor->torn) {
+    peer->ack_due = true;
+    peer->ack_gap = true;
+  }
+}
+
 int
 holt__repair_apply(struct holt_replica *replica, struct holt_message *message,
                    struct holt_peer *peer, const struct holt_time *now,
                    size_t *budget)
 {
   struct holt_repair *const repair = repair_find(replica, message->actor);
+  if (repair == NULL && !message->refused) {
+    tell_over(replica, peer, message->actor);
+  }
   if (repair == NULL || repair->peer != peer || repair->done ||
       repair->token != message->token ||
       (message->begun && message->at != repair->after + repair->notes)) {

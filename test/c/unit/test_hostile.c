@@ -446,6 +446,24 @@ false_fingerprint_tears_nothing(void)
   fixture_deinit(&f);
 }
 
+/* The request that began a repair comes again when all is over: the stream goes
+ * on at once. */
+static void
+late_request_holds_nothing_up(void)
+{
+  struct fixture f;
+  fixture_init(&f, 2, 2);
+  CU_ASSERT_EQUAL(pair_register(&f.pair, 0, "x", 1), 0);
+  pair_run(&f.pair);
+  request(&f, 10, 7);
+  pair_run(&f.pair);
+  CU_ASSERT_EQUAL(pair_register(&f.pair, 0, "y", 1), 0);
+  pair_wait(&f.pair, 50);
+  CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "y"), 10);
+  CU_ASSERT_EQUAL(f.pair.replica[0]->serve_count, 0);
+  fixture_deinit(&f);
+}
+
 /* Processes without names, and actors without rows, go in slices, too. */
 static void
 empty_ones_go_in_slices(void)
@@ -491,5 +509,6 @@ test_hostile_suite(void)
   CU_ADD_TEST(suite, empty_ones_go_in_slices);
   CU_ADD_TEST(suite, pieces_say_as_of_when_they_are);
   CU_ADD_TEST(suite, false_fingerprint_tears_nothing);
+  CU_ADD_TEST(suite, late_request_holds_nothing_up);
   CU_ADD_TEST(suite, equal_tokens_are_harmless);
 }
