@@ -10,6 +10,7 @@ void
 sim_touched(struct sim *sim, unsigned at)
 {
   sim_memory_disarm(sim, at);
+  sim_clock_look(sim, at);
   sim_log_sync(sim, at);
   sim_check(sim, at);
 }
@@ -97,6 +98,7 @@ on_link_up(struct sim *sim, unsigned at, const struct sim_message *message)
   }
   const struct holt_time now = sim_time(sim, at);
   sim_trace(sim, "n%u sees n%u up", at, message->from);
+  sim_clock_new_session(sim, at, message->from);
   if (holt_replica_peer_up(node->replica, &sim->nodes[message->from].member,
                            &now, &node->peers[message->from]) != 0) {
     sim_fail(sim, "n%u: peer up refused", at);
@@ -114,6 +116,7 @@ on_link_down(struct sim *sim, unsigned at, const struct sim_message *message)
   }
   const struct holt_time now = sim_time(sim, at);
   sim_trace(sim, "n%u sees n%u down", at, message->from);
+  sim_clock_new_session(sim, at, message->from);
   holt_replica_peer_down(node->replica, node->peers[message->from],
                          HOLT_DOWN_LINK, &now);
 }
@@ -124,6 +127,7 @@ replica_down(struct sim *sim, unsigned at, unsigned from)
   struct sim_node *const node = &sim->nodes[at];
   const struct holt_time now = sim_time(sim, at);
   sim_trace(sim, "n%u sees n%u's process down", at, from);
+  sim_clock_lost(sim, at, from);
   holt_replica_peer_down(node->replica, node->peers[from], HOLT_DOWN_REPLICA,
                          &now);
 }
@@ -184,6 +188,7 @@ on_hello(struct sim *sim, unsigned at, const struct sim_message *message)
   sim_trace(sim, "n%u <- n%u hello: %s", at, message->from,
             rv == 0 ? "ok" : holt_error_name(rv));
   if (rv == 0) {
+    sim_clock_hello(sim, at, message);
     node->peers[message->from] = peer;
     node->peer_incarnation[message->from] = message->incarnation;
     if (message->incarnation < node->alive_incarnation[message->from]) {
@@ -256,6 +261,25 @@ trace_applied(struct sim *sim, unsigned at, int rv)
                               : holt_error_name(rv));
 }
 
+/* What a message does besides what it brings. */
+static void
+on_applied(struct sim *sim, unsigned at)
+{
+  struct sim_node *const node = &sim->nodes[at];
+  if (node->open->kind == HOLT_PACKET_VECTOR) {
+    sim_clock_heard(sim, at, node->current);
+  }
+}
+
+/* In the middle of a message, best where only its end is missing. */
+static bool
+breaks(struct sim *sim, unsigned at)
+{
+  const struct sim_node *const node = &sim->nodes[at];
+  return node->fragile &&
+         (sim_core_at_end(node->replica, node->open) || sim_percent(sim, 10));
+}
+
 static void
 apply_slice(struct sim *sim, unsigned at)
 {
@@ -270,7 +294,14 @@ apply_slice(struct sim *sim, unsigned at)
     trace_applied(sim, at, rv);
   }
   if (rv == HOLT_MORE) {
+    if (breaks(sim, at)) {
+      node->fragile = false;
+      (void)sim_process_crash(sim, at);
+    }
     return;
+  }
+  if (rv == 0) {
+    on_applied(sim, at);
   }
   if (rv != 0 && rv != HOLT_ERR_STALE && rv != HOLT_ERR_NOMEM &&
       !(rv == HOLT_ERR_MALFORMED && !sim->options.faithful)) {
@@ -302,6 +333,9 @@ sim_slice(struct sim *sim, unsigned at)
     apply_slice(sim, at);
   }
   sim_touched(sim, at);
+  if (!node->running) {
+    return;
+  }
   sim_plan_poll(sim, at, sim->now_ms);
   if (node->current != NULL || node->inbox != NULL) {
     plan_slice(sim, at, false);

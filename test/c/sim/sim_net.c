@@ -30,6 +30,11 @@ message_new(struct sim *sim, unsigned from, enum sim_message_kind kind,
   message->from = from;
   message->incarnation = sim->nodes[from].incarnation;
   message->size = size;
+  if (sim->nodes[from].replica != NULL) {
+    message->wall_ms = sim_time(sim, from).wall_ms;
+    message->actor = sim->nodes[from].log->actor;
+    message->held = kind == SIM_PACKET ? sim_held(sim, from) : 0;
+  }
   return message;
 }
 

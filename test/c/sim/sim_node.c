@@ -65,7 +65,7 @@ replica_new(struct sim *sim, unsigned at)
     .creation = node->creation,
     .hash_seed = { prng_next(&sim->net), prng_next(&sim->net) },
     .entropy = prng_next(&sim->net),
-    .policy = sim_core_policy(&sim->options),
+    .policy = sim_core_policy(&sim->options, at),
     .tuning = sim->options.tuning,
   };
   const struct holt_time now = sim_time(sim, at);
@@ -73,6 +73,8 @@ replica_new(struct sim *sim, unsigned at)
     abort();
   }
   node->log = sim_log_new(sim, config.actor, at, node->creation);
+  node->clock = (struct sim_clock){ .met = false };
+  node->fragile = false;
   for (unsigned i = 0; i < SIM_PROCESSES; i++) {
     node->processes[i].known = false;
   }
@@ -160,7 +162,7 @@ process_restart(struct sim *sim, unsigned at)
   struct sim_node *const node = &sim->nodes[at];
   node->running = false;
   node->incarnation++;
-  uint64_t after_ms = sim_below(sim, 200);
+  uint64_t after_ms = sim_percent(sim, 30) ? 0 : sim_below(sim, 200);
   if (sim_percent(sim, 20)) {
     after_ms += sim->options.tuning.replica_restart_ms;
   }
@@ -237,6 +239,7 @@ sim_process_start(struct sim *sim, unsigned at)
   sim_trace(sim, "n%u process starts", at);
   for (unsigned i = 0; i < sim->options.nodes; i++) {
     node->peer_incarnation[i] = UINT64_MAX; /* It watches nobody yet. */
+    sim_clock_new_session(sim, at, i);
     if (node->linked[i]) {
       if (holt_replica_peer_up(node->replica, &sim->nodes[i].member, &now,
                                &node->peers[i]) != 0) {

@@ -74,22 +74,25 @@ void
 sim_print_options(const struct sim_options *options)
 {
   const struct holt_tuning *const tuning = &options->tuning;
-  fprintf(stderr,
-          "%u nodes (%u at first), %u keys%s, %s, loss %u%%, "
-          "duplicates %u%%, busy %u%%, nomem %u/1000, delay %" PRIu64 " ms,\n"
-          "message %zu, window %zu, budget %zu, vectors %" PRIu64
-          " ms, restart %" PRIu64 " ms, forget %" PRIu64 " ms, clock %" PRIu64
-          " ms, speaking",
-          options->nodes, options->members, options->keys,
-          options->big ? ", big" : "",
-          options->faithful ? "faithful" : "unfaithful", options->loss_percent,
-          options->duplicate_percent, options->busy_percent,
-          options->nomem_permille, options->delay_max_ms,
-          tuning->message_bytes_max, tuning->window_bytes, options->budget_max,
-          tuning->vector_interval_ms, tuning->replica_restart_ms,
-          tuning->forget_after_ms, tuning->clock_bound_ms);
+  fprintf(
+    stderr,
+    "%u nodes (%u at first), %u keys%s, %s, loss %u%%, "
+    "duplicates %u%%, busy %u%%, nomem %u/1000, delay %" PRIu64 " ms,\n"
+    "message %zu, window %zu, budget %zu, vectors %" PRIu64
+    " ms, restart %" PRIu64 " ms, forget %" PRIu64 " ms, clock %" PRIu64
+    " ms, speaking",
+    options->nodes, options->members, options->keys,
+    options->duplicate ? (options->big ? ", duplicate, big" : ", duplicate")
+    : options->big     ? ", big"
+                       : "",
+    options->faithful ? "faithful" : "unfaithful", options->loss_percent,
+    options->duplicate_percent, options->busy_percent, options->nomem_permille,
+    options->delay_max_ms, tuning->message_bytes_max, tuning->window_bytes,
+    options->budget_max, tuning->vector_interval_ms, tuning->replica_restart_ms,
+    tuning->forget_after_ms, tuning->clock_bound_ms);
   for (unsigned i = 0; i < options->nodes; i++) {
-    fprintf(stderr, " %u-%u", options->speaks_min[i], options->speaks_max[i]);
+    fprintf(stderr, " %u-%u%s", options->speaks_min[i], options->speaks_max[i],
+            options->oldest[i] ? " oldest" : "");
   }
   fprintf(stderr, "\n");
 }
