@@ -102,6 +102,9 @@ struct sim_log {
   size_t live_capacity;
   size_t untold_count;
   uint64_t stamp; /* The last one that its clock gave. */
+  /* The farthest cursor of a copy on each node, in this life of that. */
+  uint64_t reached[SIM_NODES_MAX];
+  uint64_t reached_by[SIM_NODES_MAX];
 };
 
 struct sim_key {
@@ -173,7 +176,8 @@ struct sim_clock {
 
 struct sim_node {
   char name[16];
-  struct holt_member member;
+  struct holt_member member; /* As others know it. */
+  struct holt_member own;    /* As it is called at the moment. */
   struct heap heap;
   struct holt_replica *replica; /* NULL: the node is down. */
   bool running;                 /* The process around the replica. */
@@ -205,7 +209,11 @@ struct sim_node {
   struct sim_process processes[SIM_PROCESSES];
   uint32_t next_process;
   struct sim_clock clock;
-  bool fragile; /* Its process ends in the middle of a message. */
+  bool fragile;  /* Its process ends in the middle of a message. */
+  bool alone;    /* Its node has no name yet. */
+  bool paused;   /* It has said so. */
+  bool stopping; /* Its instance says goodbye, and then ends. */
+  unsigned stop_polls;
   struct sim_tour tour;
   size_t look_at; /* Where the cheap checks go on. */
 };
@@ -227,6 +235,8 @@ enum sim_event_kind {
   SIM_EVENT_SLICE,
   SIM_EVENT_START_PROCESS,
   SIM_EVENT_TOUR,
+  SIM_EVENT_RESUME, /* If it is this actor. */
+  SIM_EVENT_RENAME,
   SIM_EVENT_MUTE_ENDS, /* Of the link to `other`, if it is that connection. */
   SIM_EVENT_FLAP       /* Of the link to `other`, so many times more. */
 };
@@ -285,8 +295,11 @@ enum sim_op {
   SIM_OP_CRASH,
   SIM_OP_FRAGILE,
   SIM_OP_INSTANCE,
+  SIM_OP_STOP,
+  SIM_OP_PAUSE,
   SIM_OP_KILL,
   SIM_OP_START,
+  SIM_OP_ALONE,
   SIM_OP_LEAVE,
   SIM_OP_SLOW,
   SIM_OP_CLOCK,
@@ -336,7 +349,8 @@ struct sim_total {
   uint64_t replaced;
   uint64_t capped; /* Stamps held back to the clock of the others. */
   uint64_t in_syncs;
-  uint64_t wholes; /* Checks of everything. */
+  uint64_t goodbyes; /* Heard. */
+  uint64_t wholes;   /* Checks of everything. */
   uint64_t gaps;
   uint64_t duplicates;
   uint64_t repairs;
@@ -456,6 +470,26 @@ void sim_process_start(struct sim *sim, unsigned at);
 /* The instance ends and is started again: a new actor on the same node. */
 bool sim_instance_restart(struct sim *sim, unsigned at);
 
+/* sim_life.c: what is announced, and who gets a name late. */
+
+/* The instance says goodbye, ends, and is started again. */
+bool sim_stop(struct sim *sim, unsigned at);
+
+/* Whether it has said it to all, when poll has nothing to do for so long. */
+bool sim_stop_done(struct sim_node *node, uint64_t timeout_ms);
+
+/* The instance is hidden for a while. */
+bool sim_pause(struct sim *sim, unsigned at, uint64_t for_ms);
+void sim_resume(struct sim *sim, unsigned at);
+void sim_goodbye_heard(struct sim *sim, unsigned at,
+                       const struct sim_message *message);
+
+/* Start the node (again, if it is up) without a name of its own.  It gets one
+ * in a while, and becomes another actor. */
+bool sim_node_start_alone(struct sim *sim, unsigned at);
+void sim_rename(struct sim *sim, unsigned at);
+void sim_node_name(struct sim_node *node, bool alone);
+
 /* What the node, not the process, does with news of its links. */
 void sim_kernel_link(struct sim *sim, unsigned at,
                      const struct sim_message *message);
@@ -535,6 +569,10 @@ uint64_t sim_held(const struct sim *sim, unsigned at);
 /* sim_log.c: what was written. */
 struct sim_log *sim_log_new(struct sim *sim, uint64_t actor, unsigned node,
                             uint32_t creation);
+
+/* The same rows under another actor, whose past they are. */
+struct sim_log *sim_log_copy(struct sim *sim, const struct sim_log *source,
+                             uint64_t actor, uint32_t creation);
 struct sim_log *sim_log_find(const struct sim *sim, uint64_t actor);
 void sim_log_free(struct sim_log *log);
 

@@ -268,6 +268,8 @@ on_applied(struct sim *sim, unsigned at)
   struct sim_node *const node = &sim->nodes[at];
   if (node->open->kind == HOLT_PACKET_VECTOR) {
     sim_clock_heard(sim, at, node->current);
+  } else if (node->open->kind == HOLT_PACKET_GOODBYE) {
+    sim_goodbye_heard(sim, at, node->current);
   }
 }
 
@@ -419,6 +421,11 @@ sim_poll(struct sim *sim, unsigned at, uint64_t number)
     break;
   }
   sim_touched(sim, at);
+  if (effect.type == HOLT_EFFECT_NONE && node->stopping &&
+      sim_stop_done(node, effect.timeout_ms)) {
+    (void)sim_instance_restart(sim, at);
+    return;
+  }
   uint64_t after_ms = effect.type == HOLT_EFFECT_NONE ? effect.timeout_ms : 0;
   if (effect.type == HOLT_EFFECT_NONE && after_ms == 0 &&
       (sim->options.nomem_permille > 0 || sim_memory_is_short(sim, at))) {

@@ -72,7 +72,8 @@ sim_link_heal(struct sim *sim, unsigned left, unsigned right)
   /* A connection begins when both have seen the end of the one before. */
   if (!link->cut || sim->nodes[left].linked[right] ||
       sim->nodes[right].linked[left] || sim->nodes[left].replica == NULL ||
-      sim->nodes[right].replica == NULL) {
+      sim->nodes[right].replica == NULL || sim->nodes[left].alone ||
+      sim->nodes[right].alone) {
     return false;
   }
   link->cut = false;

@@ -60,7 +60,7 @@ replica_new(struct sim *sim, unsigned at)
   heap_init(&node->heap);
   const struct holt_config config = {
     .mem = &node->heap.mem,
-    .member = node->member,
+    .member = node->own,
     .actor = prng_next(&sim->net) | 1,
     .creation = node->creation,
     .hash_seed = { prng_next(&sim->net), prng_next(&sim->net) },
@@ -75,6 +75,8 @@ replica_new(struct sim *sim, unsigned at)
   node->log = sim_log_new(sim, config.actor, at, node->creation);
   node->clock = (struct sim_clock){ .met = false };
   node->fragile = false;
+  node->paused = false;
+  node->stopping = false;
   for (unsigned i = 0; i < SIM_PROCESSES; i++) {
     node->processes[i].known = false;
   }
@@ -132,6 +134,7 @@ sim_node_kill(struct sim *sim, unsigned at)
 {
   struct sim_node *const node = &sim->nodes[at];
   sim_trace(sim, "n%u is killed", at);
+  sim_node_name(node, false);
   replica_delete(sim, at);
   node->running = false;
   node->incarnation++;

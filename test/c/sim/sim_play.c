@@ -119,6 +119,12 @@ play_node(struct sim *sim, const struct sim_step *step)
     return is_up(sim, at);
   case SIM_OP_INSTANCE:
     return sim_instance_restart(sim, at);
+  case SIM_OP_STOP:
+    return sim_stop(sim, at);
+  case SIM_OP_PAUSE:
+    return sim_pause(sim, at, step->number % 2000);
+  case SIM_OP_ALONE:
+    return sim_node_start_alone(sim, at);
   case SIM_OP_START: {
     const bool started = sim_node_start(sim, at);
     sim_heal_all(sim);
@@ -208,6 +214,8 @@ rest(struct sim *sim)
     node->slow_until_ms = 0;
     node->short_until_ms = 0;
     node->fragile = false;
+    sim_resume(sim, i);
+    sim_rename(sim, i);
     if (node->joined) {
       (void)sim_node_start(sim, i);
     }
@@ -343,9 +351,10 @@ sim_total_print(const struct sim_total *total, double seconds)
          total->names, total->conflicts, total->gaps, total->duplicates,
          total->repairs, total->stamps_refused, total->wholes);
   printf("rows: %" PRIu64 " early, %" PRIu64 " standbys, %" PRIu64
-         " replacing; %" PRIu64 " stamps capped, in sync %" PRIu64 " times\n",
+         " replacing; %" PRIu64 " stamps capped, in sync %" PRIu64
+         " times, %" PRIu64 " goodbyes\n",
          total->early, total->standbys, total->replaced, total->capped,
-         total->in_syncs);
+         total->in_syncs, total->goodbyes);
   printf("refused:");
   for (int i = 1; i < 16; i++) {
     if (total->refused[i] > 0) {

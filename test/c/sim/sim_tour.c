@@ -139,8 +139,8 @@ sim_tour_start(struct sim *sim, unsigned at, unsigned of, unsigned who,
 {
   struct sim_node *const node = &sim->nodes[at];
   const struct sim_node *const other = &sim->nodes[of];
-  if (other->replica == NULL) {
-    return false;
+  if (other->replica == NULL || (other->alone && of != at)) {
+    return false; /* Without a name it could be anybody. */
   }
   sim_tour_stop(sim, at);
   const struct sim_process *const process = &other->processes[who];
@@ -153,8 +153,8 @@ sim_tour_start(struct sim *sim, unsigned at, unsigned of, unsigned who,
                              .budget = budget,
                              .at_once = at_once };
   tour->expected = count_rows(sim, at);
-  const struct holt_process pid = { .node = other->member.node,
-                                    .node_size = other->member.node_size,
+  const struct holt_process pid = { .node = other->own.node,
+                                    .node_size = other->own.node_size,
                                     .creation = other->creation,
                                     .id = process->id,
                                     .serial = process->serial };

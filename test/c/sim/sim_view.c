@@ -162,10 +162,11 @@ check_counts(struct sim *sim, unsigned at, unsigned key,
              look->rows);
   }
   for (unsigned i = 0; i < sim->options.nodes && !sim->failed; i++) {
-    const struct holt_member *const member = &sim->nodes[i].member;
+    const struct holt_member *const member = &sim->nodes[i].own;
     const size_t on = holt_replica_count_key(replica, name->bytes, name->size,
                                              member->node, member->node_size);
-    if (on != look->rows_on[i]) {
+    const bool another = sim->nodes[i].alone && i != at; /* So is this one. */
+    if (!another && on != look->rows_on[i]) {
       sim_fail(sim, "n%u counts %zu rows of key %u on n%u, not %zu", at, on,
                key, i, look->rows_on[i]);
     }

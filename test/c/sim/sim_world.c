@@ -184,6 +184,18 @@ event_do(struct sim *sim, const struct sim_event *event)
   case SIM_EVENT_TOUR:
     sim_tour_next(sim, event->node, event->number);
     break;
+  case SIM_EVENT_RESUME:
+  case SIM_EVENT_RENAME:
+    if (sim->nodes[event->node].replica == NULL ||
+        event->number != sim->nodes[event->node].log->actor) {
+      break; /* It was another life. */
+    }
+    if (event->kind == SIM_EVENT_RESUME) {
+      sim_resume(sim, event->node);
+    } else {
+      sim_rename(sim, event->node);
+    }
+    break;
   case SIM_EVENT_MUTE_ENDS:
     sim_mute_ends(sim, event);
     break;
@@ -288,6 +300,7 @@ node_init(struct sim *sim, unsigned at)
                                        .name_size = 3,
                                        .node = (const uint8_t *)node->name,
                                        .node_size = (uint16_t)size };
+  sim_node_name(node, false);
   node->speaks_min = sim->options.speaks_min[at];
   node->speaks_max = sim->options.speaks_max[at];
   for (unsigned i = 0; i < at; i++) {
