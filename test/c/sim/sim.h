@@ -42,6 +42,7 @@
 
 #include "heap.h"
 #include "prng.h"
+#include "twin.h"
 
 #define SIM_NODES_MAX 7u
 #define SIM_KEYS_MAX 12000u
@@ -105,6 +106,13 @@ struct sim_log {
   /* The farthest cursor of a copy on each node, in this life of that. */
   uint64_t reached[SIM_NODES_MAX];
   uint64_t reached_by[SIM_NODES_MAX];
+
+  /* For the twins: what it wrote, and how far each node's twin has it. */
+  struct twin twin;
+  struct twin *deltas; /* By seq - 1. */
+  uint64_t delta_count;
+  uint64_t joined[SIM_NODES_MAX];
+  uint64_t joined_by[SIM_NODES_MAX];
 };
 
 struct sim_key {
@@ -184,6 +192,8 @@ struct sim_node {
   bool joined;                  /* It has been up. */
   bool left;                    /* It will not be up again. */
   uint64_t incarnation;         /* Of that process. */
+  struct twin twin;             /* Of the replica, where there are twins. */
+  uint64_t twin_number;
   struct sim_log *log;
   uint32_t creation;
   uint64_t mono_base_ms;
@@ -259,6 +269,7 @@ struct sim_options {
   bool big;                   /* Thousands of names at a time. */
   bool duplicate;             /* The kind of all; else unique keys. */
   bool oldest[SIM_NODES_MAX]; /* The rule of each node. */
+  bool twins;                 /* Each node has one: see sim_twin.c. */
   unsigned loss_percent;
   unsigned duplicate_percent;
   unsigned busy_percent;
@@ -350,7 +361,10 @@ struct sim_total {
   uint64_t capped; /* Stamps held back to the clock of the others. */
   uint64_t in_syncs;
   uint64_t goodbyes; /* Heard. */
-  uint64_t wholes;   /* Checks of everything. */
+  uint64_t twin_runs;
+  uint64_t twins;      /* Copies compared with a twin's. */
+  uint64_t twin_views; /* And whole views. */
+  uint64_t wholes;     /* Checks of everything. */
   uint64_t gaps;
   uint64_t duplicates;
   uint64_t repairs;
@@ -366,6 +380,7 @@ struct sim {
   uint64_t seed;
   struct prng net;    /* The network and the hosts. */
   struct prng choice; /* The step that is played. */
+  struct prng twins;  /* How they join. */
   struct sim_options options;
   uint64_t now_ms;
   uint64_t order;
@@ -617,6 +632,17 @@ bool sim_may_outrank(const struct sim *sim, const struct holt_view *winner,
 
 /* sim_view.c: what is seen is what a look at all rows shows. */
 void sim_check_view(struct sim *sim, unsigned at);
+
+/* sim_twin.c: each node beside the naive map. */
+void sim_twin_new(struct sim *sim, unsigned at);
+void sim_twin_delete(struct sim *sim, unsigned at);
+
+/* The log has grown. */
+void sim_twin_write(struct sim *sim, struct sim_log *log);
+void sim_twin_forget(struct sim_log *log);
+
+/* Has the node come to new versions?  Then so does its twin. */
+void sim_twin_look(struct sim *sim, unsigned at);
 
 /* sim_script.c: what is played. */
 void sim_script_draw(struct sim_script *script, uint64_t seed);

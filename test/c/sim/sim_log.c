@@ -86,6 +86,7 @@ sim_log_free(struct sim_log *log)
   for (size_t i = 0; i < log->capacity; i++) {
     free(log->entries[i].value);
   }
+  sim_twin_forget(log);
   free(log->entries);
   free(log->live);
   free(log);
@@ -198,4 +199,5 @@ sim_log_sync(struct sim *sim, unsigned at)
     }
     log->entries[seq].rows = log->live_count;
   }
+  sim_twin_write(sim, log);
 }

@@ -296,6 +296,7 @@ count_up(struct sim *sim)
   struct sim_total *const total = &sim->total;
   total->runs = 1;
   total->big_runs = sim->options.big ? 1 : 0;
+  total->twin_runs = sim->options.twins ? 1 : 0;
   total->events = sim->events_done;
   total->events_min = sim->events_done;
   for (unsigned i = 0; i < sim->options.nodes; i++) {
@@ -355,6 +356,9 @@ sim_total_print(const struct sim_total *total, double seconds)
          " times, %" PRIu64 " goodbyes\n",
          total->early, total->standbys, total->replaced, total->capped,
          total->in_syncs, total->goodbyes);
+  printf("twins: %" PRIu64 " runs, %" PRIu64 " versions and %" PRIu64
+         " views compared\n",
+         total->twin_runs, total->twins, total->twin_views);
   printf("refused:");
   for (int i = 1; i < 16; i++) {
     if (total->refused[i] > 0) {

@@ -146,6 +146,7 @@ draw_options(struct prng *prng, struct sim_options *options)
     options->value_bytes_max = 0;
   }
   draw_policies(prng, options);
+  options->twins = !options->big && prng_chance(prng, 1, 8);
   draw_versions(prng, options);
   draw_tuning(prng, options);
 }

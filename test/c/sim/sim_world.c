@@ -319,6 +319,7 @@ sim_init(struct sim *sim, uint64_t seed, const struct sim_options *options,
   sim->options = *options;
   prng_init(&sim->net, seed);
   prng_init(&sim->choice, seed + 1);
+  prng_init(&sim->twins, seed + 2);
   sim->now_ms = 1;
   sim->keys = keys_get(options->keys);
   sim_current = sim;
