@@ -21,6 +21,9 @@
 #define ROW_SAYS_SHIFT 3
 #define ROW_TAG_BITS 0x3fu
 
+/* Who waits in line takes nobody's place. */
+#define ROW_NEVER_BOTH (HOLT_ROW_STANDBY | HOLT_ROW_REPLACES)
+
 #define FLAG_CLEAN 0x01u
 
 #define PIECE_REFUSED 0x01u
@@ -285,7 +288,9 @@ read_row(struct holt_message *message, struct holt_reader *reader, uint8_t tag,
   row->birth = row->seq;
   row->stamp = unzigzag(state->stamp, holt_read_varint(reader));
   row->flags = (uint8_t)((tag & ROW_TAG_BITS) >> ROW_SAYS_SHIFT);
-  if (step == 0 || row->seq < state->seq || row->seq > HOLT_SEQ_MAX) {
+  if (step == 0 || row->seq < state->seq || row->seq > HOLT_SEQ_MAX ||
+      row->stamp > HOLT_STAMP_MAX ||
+      (row->flags & ROW_NEVER_BOTH) == ROW_NEVER_BOTH) {
     holt_read_fail(reader, HOLT_ERR_MALFORMED);
   }
   if ((tag & ROW_CHANGED) != 0) {

@@ -57,6 +57,9 @@
 #define HOLT_PROTOCOL_MIN 1u
 #define HOLT_PROTOCOL_MAX 1u
 
+/* The latest stamp: of HOLT_CLOCK_WALL_MS_MAX. */
+#define HOLT_STAMP_MAX ((UINT64_C(1) << 63) - 1)
+
 /* The most deaths one delta may name: what bounds a run of ten bytes. */
 #define HOLT_DELTA_DEATHS_MAX 65536u
 

@@ -310,19 +310,25 @@ hello_actor(struct holt_replica *replica, const struct holt_hello *hello,
       actor = NULL;
     }
   }
+  const enum holt_rule rule = (enum holt_rule)(hello->policy >> 8 & 0xffu);
   if (actor == NULL) {
     const int rv = holt_rows_actor_add(&replica->rows, hello->actor,
                                        &hello->member, hello->creation, &actor);
     if (rv != 0) {
       return rv;
     }
-  } else if (actor->gone ||
-             !holt_member_equal(&actor->member, &hello->member) ||
-             actor->creation != hello->creation) {
-    return HOLT_ERR_STALE;
+    actor->rule = rule;
   }
-  *out = actor;
-  return 0;
+  if (!actor->gone && holt_member_equal(&actor->member, &hello->member) &&
+      actor->creation == hello->creation && actor->rule == rule) {
+    *out = actor;
+    return 0;
+  }
+  if (actor->relayed && !actor->gone) {
+    /* What others have told of it is not so; it is heard when that is gone. */
+    holt__actor_end(replica, actor);
+  }
+  return HOLT_ERR_STALE;
 }
 
 static void
@@ -344,7 +350,6 @@ actor_connected(struct holt_replica *replica, struct holt_peer *peer,
   }
   actor->paused = false;
   actor->relayed = false;
-  actor->rule = (enum holt_rule)(hello->policy >> 8 & 0xffu);
   actor->hello_version = hello->version;
   holt__actor_show(replica, actor, now);
   if (actor->torn) {
@@ -381,7 +386,6 @@ session_remote(struct holt_replica *replica, struct holt_peer *peer,
     peer->lost = peer->lost || (ours && hello->have_torn);
     peer->unclean = ours && hello->have_dirty && !peer->lost &&
                     peer->cursor == replica->self->version;
-    peer->goodbye_due = replica->goodbye != 0;
   }
   peer->heard_at_ms = now_ms;
   peer->confirmed = hello->known_session == peer->session;
@@ -433,6 +437,7 @@ hello_accept(struct holt_replica *replica, const struct holt_member *member,
     return rv;
   }
   session_remote(replica, peer, actor, hello, now_ms);
+  peer->goodbye_due = replica->goodbye != 0;
   holt__peer_clock(replica, peer, hello->wall_ms, now);
   supersede(replica, member, hello->actor);
   actor_connected(replica, peer, actor, hello, now);
@@ -475,7 +480,8 @@ holt_replica_peers(const struct holt_replica *replica,
                                    .cursor = peer->cursor,
                                    .acked = peer->acked,
                                    .inflight_bytes = peer->window.bytes,
-                                   .in_sync = peer->up && digest != 0 &&
+                                   .in_sync = peer->up && !peer->lost &&
+                                              digest != 0 &&
                                               peer->digest == digest &&
                                               peer->acked == version,
                                    .clock_ms = peer->clock_ms };

@@ -391,6 +391,7 @@ piece_begin(struct holt_replica *replica, struct holt_repair *repair,
   }
   message->begun = true;
   message->at = repair->after + repair->notes;
+  repair->moved_at_ms = now_ms;
   return 0;
 }
 
@@ -541,7 +542,6 @@ holt__repair_apply(struct holt_replica *replica, struct holt_message *message,
     give_up(replica, repair, now->mono_ms);
     return 0;
   }
-  repair->moved_at_ms = now->mono_ms;
   if (!message->begun) {
     const int rv = piece_begin(replica, repair, message, budget, now->mono_ms);
     if (rv != 0) {

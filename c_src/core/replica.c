@@ -292,11 +292,35 @@ own_remove_dead(struct holt_replica *replica, const uint8_t *key,
   holt_walk_stop(&replica->rows, &walk);
 }
 
-/* May this be registered?  For one that replaces another, *stamp becomes that
- * one's. */
+/* May it take the place of the holder?  Where the rules differ, who keeps the
+ * oldest cannot outrank who keeps the newest. */
+static int
+replace_check(const struct holt_replica *replica,
+              const struct holt_registration *registration,
+              const struct holt_row *holder)
+{
+  if ((registration->flags & HOLT_REGISTER_STANDBY) != 0) {
+    return HOLT_ERR_UNSUPPORTED;
+  }
+  if (holder == NULL) {
+    return HOLT_ERR_NOT_FOUND;
+  }
+  const struct holt_actor *const actor = holt_row_actor(&replica->rows, holder);
+  if (actor->id != registration->replaces_actor ||
+      holt_row_birth(holder) != registration->replaces_birth) {
+    return HOLT_ERR_EXISTS;
+  }
+  const bool outranked = (holder->birth_flags & HOLT_ROW_STANDBY) != 0 ||
+                         actor->rule == replica->self->rule ||
+                         actor->rule == HOLT_RULE_OLDEST;
+  return outranked ? 0 : HOLT_ERR_POLICY;
+}
+
+/* May this be registered?  holder is who has the key, or NULL. */
 static int
 register_check(const struct holt_replica *replica,
-               const struct holt_registration *registration, uint64_t *stamp)
+               const struct holt_registration *registration,
+               const struct holt_row *holder)
 {
   const uint32_t ref =
     holt_rows_local(&replica->rows, registration->id, registration->serial);
@@ -312,69 +336,53 @@ register_check(const struct holt_replica *replica,
   if (replica->rows.kind == HOLT_KIND_DUPLICATE) {
     return 0;
   }
-  const uint32_t winner =
-    holt_rows_winner(&replica->rows, registration->key, registration->key_size);
   if ((registration->flags & HOLT_REGISTER_REPLACES) != 0) {
-    const struct holt_row *const row =
-      winner == 0 ? NULL : holt_row_at(&replica->rows, winner);
-    if (row == NULL ||
-        holt_row_actor(&replica->rows, row)->id !=
-          registration->replaces_actor ||
-        holt_row_birth(row) != registration->replaces_birth) {
-      return row == NULL ? HOLT_ERR_NOT_FOUND : HOLT_ERR_EXISTS;
-    }
-    *stamp = row->stamp;
-    return 0;
+    return replace_check(replica, registration, holder);
   }
   const bool standby = (registration->flags & HOLT_REGISTER_STANDBY) != 0;
-  return winner != 0 && !standby ? HOLT_ERR_EXISTS : 0;
+  return holder != NULL && !standby ? HOLT_ERR_EXISTS : 0;
 }
 
-/* All who are seen to have this key keep the oldest, and so do we. */
-static bool
-keeps_oldest(const struct holt_replica *replica,
-             const struct holt_registration *registration)
+/* What the row says of itself.  One that takes another's place is as early as
+ * that: no node makes more of a name by handing it on. */
+static uint8_t
+register_flags(const struct holt_replica *replica,
+               const struct holt_registration *registration,
+               const struct holt_row *replaced)
 {
-  const struct holt_actor *actor = replica->rows.actor_list;
-  while (actor != NULL &&
-         (!actor->shown || actor->rule == HOLT_RULE_OLDEST ||
-          holt_rows_first_of(&replica->rows, registration->key,
-                             registration->key_size, actor) == 0)) {
-    actor = actor->next;
+  if (replica->rows.kind == HOLT_KIND_DUPLICATE) {
+    return 0;
   }
-  return actor == NULL && replica->self->rule == HOLT_RULE_OLDEST;
+  uint8_t flags = 0;
+  if ((registration->flags & HOLT_REGISTER_STANDBY) != 0) {
+    flags |= HOLT_ROW_STANDBY;
+  }
+  if (replaced != NULL) {
+    flags |= HOLT_ROW_REPLACES;
+  }
+  const bool early = replaced != NULL
+                       ? (replaced->birth_flags & HOLT_ROW_EARLY) != 0
+                       : !replica->met;
+  if (early && !holt_mutant(MARK_IGNORED)) {
+    flags |= HOLT_ROW_EARLY;
+  }
+  return flags;
 }
 
 /* The stamp of a new row: now; or, for one that takes another's place, one that
  * outranks it. */
 static uint64_t
 register_stamp(struct holt_replica *replica, const struct holt_time *now,
-               const struct holt_registration *registration, bool replaces,
-               uint64_t replaced)
+               const struct holt_row *replaced, uint8_t flags)
 {
-  if (replaces && keeps_oldest(replica, registration)) {
-    return replaced - (replaced > 0 ? 1 : 0);
+  if (replaced != NULL && ((flags & HOLT_ROW_EARLY) != 0 ||
+                           replica->self->rule == HOLT_RULE_OLDEST)) {
+    return replaced->stamp - (replaced->stamp > 0 ? 1 : 0);
   }
   const uint64_t stamp =
     holt_clock_tick(&replica->clock, now->mono_ms, now->wall_ms);
-  return replaces && stamp <= replaced ? replaced + 1 : stamp;
-}
-
-static uint8_t
-register_flags(const struct holt_replica *replica,
-               const struct holt_registration *registration)
-{
-  const bool duplicate = replica->rows.kind == HOLT_KIND_DUPLICATE;
-  uint8_t flags = 0;
-  if (!duplicate && (registration->flags & HOLT_REGISTER_STANDBY) != 0) {
-    flags |= HOLT_ROW_STANDBY;
-  }
-  if (!duplicate && (registration->flags & HOLT_REGISTER_REPLACES) != 0) {
-    flags |= HOLT_ROW_REPLACES;
-  } else if (!duplicate && !replica->met && !holt_mutant(MARK_IGNORED)) {
-    flags |= HOLT_ROW_EARLY;
-  }
-  return flags;
+  return replaced != NULL && stamp <= replaced->stamp ? replaced->stamp + 1
+                                                      : stamp;
 }
 
 int
@@ -382,18 +390,26 @@ holt_replica_register(struct holt_replica *replica, const struct holt_time *now,
                       const struct holt_registration *registration,
                       uint64_t *birth)
 {
-  uint64_t replaced = 0;
-  int rv = register_check(replica, registration, &replaced);
+  const uint32_t winner =
+    replica->rows.kind == HOLT_KIND_DUPLICATE
+      ? 0
+      : holt_rows_winner(&replica->rows, registration->key,
+                         registration->key_size);
+  const struct holt_row *const holder =
+    winner == 0 ? NULL : holt_row_at(&replica->rows, winner);
+  int rv = register_check(replica, registration, holder);
   if (rv != 0) {
     return rv;
   }
-  const uint8_t flags = register_flags(replica, registration);
-  const bool replaces = (flags & HOLT_ROW_REPLACES) != 0;
+  const bool replaces =
+    (registration->flags & HOLT_REGISTER_REPLACES) != 0 && holder != NULL;
+  const struct holt_row *const replaced = replaces ? holder : NULL;
+  const uint8_t flags = register_flags(replica, registration, replaced);
   const uint64_t seq = replica->self->version + 1;
   const struct holt_row_spec spec = {
     .seq = seq,
     .birth = seq,
-    .stamp = register_stamp(replica, now, registration, replaces, replaced),
+    .stamp = register_stamp(replica, now, replaced, flags),
     .key = registration->key,
     .key_size = registration->key_size,
     .value = registration->value,

@@ -924,12 +924,11 @@ cell_place(const struct holt_rows *rows, const struct cell *cell,
   if (rows->kind == HOLT_KIND_DUPLICATE || cell->first_row == 0) {
     return 0;
   }
-  const enum holt_rule rule = cell_actor(rows, cell)->rule;
   if ((row_flags(row) & HOLT_ROW_STANDBY) == 0) {
     uint32_t next = cell->first_row;
     while (next != 0) {
       const struct holt_row *const other = holt_row_at(rows, next);
-      if (holt_row_outranks(rows, rule, row, other)) {
+      if (holt_row_outranks(rows, row, other)) {
         break;
       }
       next = other->link[LINK_NEXT];
@@ -941,7 +940,7 @@ cell_place(const struct holt_rows *rows, const struct cell *cell,
     const uint32_t prev =
       next == 0 ? holt_row_at(rows, cell->first_row)->link[LINK_PREV]
                 : holt_row_at(rows, next)->link[LINK_PREV];
-    if (!holt_row_outranks(rows, rule, row, holt_row_at(rows, prev))) {
+    if (!holt_row_outranks(rows, row, holt_row_at(rows, prev))) {
       return next;
     }
     next = prev;
@@ -1146,8 +1145,8 @@ row_is_older(const struct holt_rows *rows, const struct holt_row *left,
 }
 
 bool
-holt_row_outranks(const struct holt_rows *rows, enum holt_rule rule,
-                  const struct holt_row *left, const struct holt_row *right)
+holt_row_outranks(const struct holt_rows *rows, const struct holt_row *left,
+                  const struct holt_row *right)
 {
   if (holt_mutant(ARRIVAL_ORDER)) {
     return (uintptr_t)left < (uintptr_t)right;
@@ -1156,7 +1155,14 @@ holt_row_outranks(const struct holt_rows *rows, enum holt_rule rule,
   if (standby != ((row_flags(right) & HOLT_ROW_STANDBY) != 0)) {
     return !standby;
   }
-  if (standby || rule == HOLT_RULE_OLDEST) {
+  if (standby) {
+    return row_is_older(rows, left, right);
+  }
+  const enum holt_rule rule = holt_row_actor(rows, left)->rule;
+  if (rule != holt_row_actor(rows, right)->rule) {
+    return rule == HOLT_RULE_NEWEST;
+  }
+  if (rule == HOLT_RULE_OLDEST) {
     return row_is_older(rows, left, right);
   }
   const bool early = (row_flags(left) & HOLT_ROW_EARLY) != 0;
@@ -1548,65 +1554,28 @@ holt_rows_remove(struct holt_rows *rows, uint32_t ref)
 /*--------------------------------------------------------------------
  * Keys */
 
-/* The row of a cell that ranks first among those that are visible.  The cell is
- * in order under its actor's rule. */
+/* The row of a cell that ranks first among those that are visible: a cell is in
+ * order. */
 static uint32_t
-cell_best(const struct holt_rows *rows, const struct cell *cell,
-          enum holt_rule rule)
+cell_best(const struct holt_rows *rows, const struct cell *cell)
 {
-  const bool sorted = cell_actor(rows, cell)->rule == rule;
-  uint32_t best = 0;
   uint32_t ref = cell->first_row;
-  while (ref != 0) {
-    const struct holt_row *const row = holt_row_at(rows, ref);
-    if (best != 0 && (row_flags(row) & HOLT_ROW_STANDBY) != 0) {
-      break;
-    }
-    if (holt_row_visible(rows, row) &&
-        (best == 0 ||
-         holt_row_outranks(rows, rule, row, holt_row_at(rows, best)))) {
-      best = ref;
-      if (sorted) {
-        break;
-      }
-    }
-    ref = row->link[LINK_NEXT];
+  while (ref != 0 && !holt_row_visible(rows, holt_row_at(rows, ref))) {
+    ref = holt_row_at(rows, ref)->link[LINK_NEXT];
   }
-  return best;
-}
-
-/* The rule of the actors whose rows are shown, if they have the same. */
-static enum holt_rule
-entry_rule(const struct holt_rows *rows, const struct entry *entry)
-{
-  enum holt_rule rule = HOLT_RULE_NEWEST;
-  bool first = true;
-  for (uint32_t ref = entry->first_cell; ref != 0;) {
-    const struct cell *const cell = cell_at(rows, ref);
-    const struct holt_actor *const actor = cell_actor(rows, cell);
-    if (actor->shown) {
-      if (!first && actor->rule != rule) {
-        return HOLT_RULE_NEWEST;
-      }
-      rule = actor->rule;
-      first = false;
-    }
-    ref = cell->entry_next;
-  }
-  return rule;
+  return ref;
 }
 
 static uint32_t
 entry_winner(const struct holt_rows *rows, const struct entry *entry)
 {
-  const enum holt_rule rule = entry_rule(rows, entry);
   uint32_t winner = 0;
   for (uint32_t ref = entry->first_cell; ref != 0;) {
     const struct cell *const cell = cell_at(rows, ref);
     const uint32_t best =
-      cell_actor(rows, cell)->shown ? cell_best(rows, cell, rule) : 0;
+      cell_actor(rows, cell)->shown ? cell_best(rows, cell) : 0;
     if (best != 0 &&
-        (winner == 0 || holt_row_outranks(rows, rule, holt_row_at(rows, best),
+        (winner == 0 || holt_row_outranks(rows, holt_row_at(rows, best),
                                           holt_row_at(rows, winner)))) {
       winner = best;
     }

@@ -86,14 +86,14 @@ struct holt_actor {
   uint64_t id;
   uint64_t fingerprint; /* Sum over the rows, independent of their order. */
   struct holt_member member; /* Owned: one block, the name, then the node. */
-  uint32_t slot;     /* Small, unique among the actors there are; survives a
+  uint32_t slot;       /* Small, unique among the actors there are; survives a
                       * change of identity. */
-  uint32_t creation; /* Of the node: part of its pids. */
-  uint32_t by_id;    /* Chain of the index. */
-  enum holt_rule rule;
-  bool shown;    /* Its rows take part in the view: holt_rows_show(). */
-  bool local;    /* Its processes are the host's: they have records. */
-  uint8_t epoch; /* Rows of another one are stale. */
+  uint32_t creation;   /* Of the node: part of its pids. */
+  uint32_t by_id;      /* Chain of the index. */
+  enum holt_rule rule; /* Set before the first row, never changed. */
+  bool shown;          /* Its rows take part in the view: holt_rows_show(). */
+  bool local;          /* Its processes are the host's: they have records. */
+  uint8_t epoch;       /* Rows of another one are stale. */
   size_t row_count;
   size_t pid_count;   /* Processes with rows. */
   uint32_t rows_head; /* By ascending seq, but for stale rows; see repair.c. */
@@ -274,17 +274,20 @@ bool holt_row_visible(const struct holt_rows *rows, const struct holt_row *row);
 /* Several rows have its key. */
 bool holt_row_shared(const struct holt_rows *rows, const struct holt_row *row);
 
-/* True when left outranks right, rows of one unique key under this rule: the
- * one order by which names are won.
+/* True when left outranks right, rows of one unique key: the one order by which
+ * names are won.
  *
  *  1. Standbys rank below all others, and among themselves the first in line
  *     wins.
- *  2. keep_newest: EARLY rows rank below the others, and among themselves the
+ *  2. Where members have different rules, a row of one that keeps the newest
+ *     ranks above one of one that keeps the oldest: a total order, whoever
+ *     looks on.
+ *  3. keep_newest: EARLY rows rank below the others, and among themselves the
  *     older wins, so that a booting node never evicts an incumbent.
- *  3. The newer wins (keep_oldest: the older).
+ *  4. The newer wins (keep_oldest: the older).
  *
  * Older is the smaller (stamp, actor id, birth). */
-bool holt_row_outranks(const struct holt_rows *rows, enum holt_rule rule,
+bool holt_row_outranks(const struct holt_rows *rows,
                        const struct holt_row *left,
                        const struct holt_row *right);
 

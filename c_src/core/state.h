@@ -175,7 +175,6 @@ struct holt_serve {
   uint64_t cursor;   /* All rows up to there have been covered. */
   uint64_t reach;    /* The most that ever have been, before going back. */
   uint64_t notes_to; /* And so many deaths told. */
-  uint64_t marks;    /* Messages sent. */
   uint64_t moved_at_ms;
   uint8_t epoch; /* Of the actor; another one ends this. */
   bool last;     /* Its last piece has been sent. */

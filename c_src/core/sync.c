@@ -288,6 +288,7 @@ holt_replica_apply(struct holt_replica *replica, struct holt_message *message,
   if (peer != NULL) {
     peer->confirmed = true; /* It knows our session, or could not name it. */
     peer->heard_at_ms = now->mono_ms;
+    peer->goodbye_due = replica->goodbye != 0; /* It has not heard it. */
     rv = apply_one(replica, message, peer, now, budget);
   }
   if (rv < 0) {

@@ -6,8 +6,9 @@
  * that it exists: what was lost on the way, and what it cannot hear itself.  It
  * is sent every vector_interval_ms, and soon after somebody came or went.
  *
- * Equal versions mean equal rows.  The fingerprint proves it: where it differs
- * somebody's memory is wrong, and the copy is had anew from its actor. */
+ * Equal versions mean equal rows.  The fingerprint checks it, but for the bytes
+ * of keys and values: where it differs somebody's memory is wrong, and the copy
+ * is had anew from its actor. */
 #include "invariant.h"
 #include "state.h"
 

@@ -47,8 +47,10 @@ holt_replica_member(const struct holt_replica *replica, const uint8_t *key,
                     size_t key_size, uint32_t id, uint32_t serial,
                     struct holt_view *view)
 {
-  const uint32_t ref =
-    holt_rows_member(&replica->rows, key, key_size, replica->self, id, serial);
+  const uint32_t ref = replica->rows.kind == HOLT_KIND_DUPLICATE
+                         ? holt_rows_member(&replica->rows, key, key_size,
+                                            replica->self, id, serial)
+                         : 0;
   if (ref == 0) {
     return false;
   }

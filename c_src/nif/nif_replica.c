@@ -294,7 +294,8 @@ term_of_effect(ErlNifEnv *env, const struct holt_effect *effect,
     *term = term_of_send(env, effect);
     return true;
   case HOLT_EFFECT_CONFLICT:
-    return term_of_conflict(env, effect, term);
+    /* Who was replaced on purpose has lost nothing that it did not give. */
+    return !effect->replaced && term_of_conflict(env, effect, term);
   default:
     return false;
   }

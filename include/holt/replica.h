@@ -58,7 +58,7 @@ extern "C" {
 
 /* What members of an instance agree on, as hellos compare it.  Members of
  * another kind (the low byte) are refused; where only the rule differs, a
- * conflict between their rows goes by keep_newest. */
+ * name goes to the member that keeps the newest. */
 #define HOLT_POLICY_UNIQUE_KEEP_NEWEST UINT64_C(0x0001)
 #define HOLT_POLICY_UNIQUE_KEEP_OLDEST UINT64_C(0x0101)
 #define HOLT_POLICY_DUPLICATE UINT64_C(0x0002)
@@ -192,6 +192,9 @@ struct holt_registration {
  * HOLT_ERR_NOT_FOUND  the process is not known; or the registration to replace
  *                     is not there.
  * HOLT_ERR_DEAD       the process is dead.
+ * HOLT_ERR_UNSUPPORTED  a standby that replaces.
+ * HOLT_ERR_POLICY     the registration to replace is of a member that keeps the
+ *                     newest, and we keep the oldest.
  * HOLT_ERR_TOO_LARGE  value_size is over value_bytes_max.
  * HOLT_ERR_NOMEM      nothing was changed. */
 HOLT_API int holt_replica_register(struct holt_replica *replica,
@@ -212,7 +215,7 @@ HOLT_API int holt_replica_update(struct holt_replica *replica, uint64_t birth,
                                  size_t value_size);
 
 /* Duplicate keys: the row of a local process under this key, the youngest if it
- * has several; O(1) in lists of any size.  False: none. */
+ * has several; O(1) in lists of any size.  False: none, or keys are unique. */
 HOLT_API bool holt_replica_member(const struct holt_replica *replica,
                                   const uint8_t *key, size_t key_size,
                                   uint32_t id, uint32_t serial,
@@ -290,8 +293,9 @@ HOLT_API void holt_replica_peer_busy(struct holt_replica *replica,
                                      const struct holt_time *now);
 
 /* A hello came from this member.  *peer is its link, made when there was none.
- * HOLT_ERR_MALFORMED, HOLT_ERR_VERSION, HOLT_ERR_POLICY, HOLT_ERR_LIMIT,
- * HOLT_ERR_NOMEM: refused and counted. */
+ * HOLT_ERR_MALFORMED, HOLT_ERR_VERSION, HOLT_ERR_POLICY, HOLT_ERR_STALE (its
+ * actor is gone, or another's), HOLT_ERR_LIMIT, HOLT_ERR_NOMEM: refused and
+ * counted. */
 HOLT_API int holt_replica_hello(struct holt_replica *replica,
                                 const struct holt_member *member,
                                 const uint8_t *bytes, size_t size,
@@ -312,7 +316,7 @@ HOLT_API void holt_replica_resume(struct holt_replica *replica,
 /* Read and check a message, without a replica.  The limits are those of
  * tuning.  Refusals as values, for holt_replica_refused():
  * HOLT_ERR_MALFORMED, HOLT_ERR_TOO_LARGE, HOLT_ERR_LIMIT, HOLT_ERR_VERSION,
- * HOLT_ERR_UNSUPPORTED, HOLT_ERR_NOMEM. */
+ * HOLT_ERR_UNSUPPORTED, HOLT_ERR_TOO_DEEP, HOLT_ERR_NOMEM. */
 HOLT_API int holt_message_open(struct holt_message **out, struct holt_mem *mem,
                                const struct holt_tuning *tuning,
                                const uint8_t *header, size_t header_size,
@@ -418,7 +422,7 @@ struct holt_counters {
   uint64_t refused[HOLT_ERRORS_MAX]; /* By -error. */
   uint64_t gaps;                     /* Messages that came before their time. */
   uint64_t duplicates;
-  uint64_t repairs; /* Whole actors asked for again. */
+  uint64_t repairs; /* Begun: a first piece has come. */
   uint64_t repairs_served;
   uint64_t stalls;         /* Repairs given up and begun elsewhere. */
   uint64_t diverged;       /* Equal versions with unequal rows. */

@@ -364,17 +364,22 @@ rows_prefer(const struct twin_row **rows, size_t *count,
   return true;
 }
 
-/* The rule for these rows: what all of their actors want, or newest. */
+/* Keep the rows of actors that keep the newest, unless there are none; whether
+ * there are. */
 static bool
-rows_keep_oldest(const struct twin_row **rows, size_t count,
-                 const struct twin_actor *shown, size_t shown_count)
+rows_prefer_newest(const struct twin_row **rows, size_t *count,
+                   const struct twin_actor *shown, size_t shown_count)
 {
-  for (size_t i = 0; i < count; i++) {
+  size_t kept = 0;
+  for (size_t i = 0; i < *count; i++) {
     if (actor_shown(rows[i], shown, shown_count)->rule != TWIN_KEEP_OLDEST) {
-      return false;
+      const struct twin_row *const row = rows[i];
+      rows[i] = rows[kept];
+      rows[kept++] = row;
     }
   }
-  return true;
+  *count = kept == 0 ? *count : kept;
+  return kept > 0;
 }
 
 const struct twin_row *
@@ -384,16 +389,14 @@ twin_winner(const struct twin *twin, struct twin_bytes key,
   const struct twin_row **const rows = room(twin->row_count, sizeof *rows);
   size_t count =
     twin_rows(twin, key, shown, shown_count, rows, twin->row_count);
-  bool oldest = rows_keep_oldest(rows, count, shown, shown_count);
 
   /* A standby has the key only while nobody else wants it; then the first in
-   * line has it.  Who registered before it knew the others has it, where the
-   * newest wins, only against its like, and of those the oldest has it. */
-  if (!rows_prefer(rows, &count, row_is_regular)) {
-    oldest = true;
-  } else if (!oldest && !rows_prefer(rows, &count, row_is_settled)) {
-    oldest = true;
-  }
+   * line has it.  Who keeps the newest goes before who keeps the oldest.  Who
+   * registered before it knew the others has it, where the newest wins, only
+   * against its like, and of those the oldest has it. */
+  const bool oldest = !rows_prefer(rows, &count, row_is_regular) ||
+                      !rows_prefer_newest(rows, &count, shown, shown_count) ||
+                      !rows_prefer(rows, &count, row_is_settled);
   const struct twin_row *winner = count == 0 ? NULL : rows[0];
   for (size_t i = 1; i < count; i++) {
     if (row_older(rows[i], winner) == oldest) {

@@ -85,7 +85,7 @@ draw_row(struct item *item, struct prng *prng, uint64_t seq)
     (struct holt_row_spec){ .seq = seq,
                             .birth =
                               changed ? 1 + prng_below(prng, seq - 1) : seq,
-                            .stamp = prng_next(prng),
+                            .stamp = prng_next(prng) & HOLT_STAMP_MAX,
                             .key = item->key,
                             .key_size = draw_key(prng, item->key),
                             .value = item->value,
@@ -94,6 +94,7 @@ draw_row(struct item *item, struct prng *prng, uint64_t seq)
                             .owner_serial = (uint32_t)prng_next(prng) & 1u,
                             .flags = (uint8_t)prng_below(prng, 8) };
   if ((item->row.flags & HOLT_ROW_REPLACES) != 0) {
+    item->row.flags &= (uint8_t)~HOLT_ROW_STANDBY;
     item->row.replaces_actor = prng_next(prng);
     item->row.replaces_birth = prng_next(prng) & HOLT_SEQ_MAX;
   }

@@ -69,7 +69,7 @@ put_rows(struct holt_delta_writer *writer, uint64_t seq, bool deaths)
       .value = i == 0 ? NULL : value,
       .value_size = i == 0 ? 0 : sizeof value,
       .owner_id = i == 1 ? 8 : 7,
-      .flags = i == 2 ? HOLT_ROW_REPLACES | HOLT_ROW_STANDBY : HOLT_ROW_EARLY,
+      .flags = i == 2 ? HOLT_ROW_REPLACES | HOLT_ROW_EARLY : HOLT_ROW_STANDBY,
       .replaces_actor = i == 2 ? 99 : 0,
       .replaces_birth = i == 2 ? 12 : 0
     };
@@ -187,7 +187,7 @@ check_rows(struct holt_message *message)
     CU_ASSERT_EQUAL(item.row.seq, 11 + i);
     CU_ASSERT_EQUAL(item.row.birth, i == 1 ? 2 : 11 + i);
     CU_ASSERT_EQUAL(item.row.stamp, 1000 - i);
-    CU_ASSERT_EQUAL(item.row.flags, i == 2 ? 6 : 1);
+    CU_ASSERT_EQUAL(item.row.flags, i == 2 ? 5 : 2);
     CU_ASSERT_EQUAL(item.row.replaces_actor, i == 2 ? 99 : 0);
     CU_ASSERT_EQUAL(item.row.replaces_birth, i == 2 ? 12 : 0);
     CU_ASSERT_EQUAL(item.row.value_size, i == 0 ? 0 : 8);

@@ -189,7 +189,7 @@ ranks_follow_rule_and_flags(void)
   const uint32_t young = f.nine->rows_head;
   CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), young);
   f.nine->rule = HOLT_RULE_OLDEST;
-  CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), young); /* They disagree. */
+  CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), old); /* Who keeps the newest. */
   f.seven->rule = HOLT_RULE_OLDEST;
   CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), old);
   holt_rows_show(&f.rows, f.seven, false);
@@ -824,45 +824,37 @@ model_older(const struct model *model, const struct model_row *left,
   return false;
 }
 
-static bool
-model_outranks(const struct model *model, enum holt_rule rule,
-               const struct model_row *left, const struct model_row *right)
+/* Those that hold, early ones, those that keep the oldest, those in line. */
+static unsigned
+model_class(const struct model *model, const struct model_row *row)
 {
-  /* Three classes: those that hold, early ones, those in line. */
-  const bool newest = rule == HOLT_RULE_NEWEST;
-  const unsigned early = newest ? HOLT_ROW_EARLY : 0;
-  const unsigned left_class = (left->spec.flags & HOLT_ROW_STANDBY) != 0 ? 2
-                              : (left->spec.flags & early) != 0          ? 1
-                                                                         : 0;
-  const unsigned right_class = (right->spec.flags & HOLT_ROW_STANDBY) != 0 ? 2
-                               : (right->spec.flags & early) != 0          ? 1
-                                                                           : 0;
+  const bool oldest = model->actors[row->actor]->rule == HOLT_RULE_OLDEST;
+  return (row->spec.flags & HOLT_ROW_STANDBY) != 0 ? 3
+         : oldest                                  ? 2
+         : (row->spec.flags & HOLT_ROW_EARLY) != 0 ? 1
+                                                   : 0;
+}
+
+static bool
+model_outranks(const struct model *model, const struct model_row *left,
+               const struct model_row *right)
+{
+  const unsigned left_class = model_class(model, left);
+  const unsigned right_class = model_class(model, right);
   if (left_class != right_class) {
     return left_class < right_class;
   }
-  return model_older(model, left, right) != (newest && left_class == 0);
+  return model_older(model, left, right) != (left_class == 0);
 }
 
 static uint32_t
 model_winner(const struct model *model, unsigned key)
 {
-  bool oldest = false;
-  bool newest = false;
-  for (unsigned i = 0; i < ROWS_MAX; i++) {
-    const struct model_row *const row = &model->model[i];
-    if (row->ref != 0 && row->key == key && model->actors[row->actor]->shown) {
-      const bool is = model->actors[row->actor]->rule == HOLT_RULE_OLDEST;
-      oldest = oldest || is;
-      newest = newest || !is;
-    }
-  }
-  const enum holt_rule rule =
-    oldest && !newest ? HOLT_RULE_OLDEST : HOLT_RULE_NEWEST;
   const struct model_row *winner = NULL;
   for (unsigned i = 0; i < ROWS_MAX; i++) {
     const struct model_row *const row = &model->model[i];
     if (row->key == key && model_visible(model, row) &&
-        (winner == NULL || model_outranks(model, rule, row, winner))) {
+        (winner == NULL || model_outranks(model, row, winner))) {
       winner = row;
     }
   }
@@ -947,10 +939,10 @@ model_check_key(struct model *model, unsigned number)
     for (unsigned j = 0; own != 0 && j < ROWS_MAX; j++) {
       const struct model_row *const row = &model->model[j];
       good =
-        good && (row->ref == 0 || row->ref == own || row->key != number ||
-                 row->actor != i || rows->kind == HOLT_KIND_DUPLICATE ||
-                 model_outranks(model, actor->rule,
-                                &model->model[model_find(model, own)], row));
+        good &&
+        (row->ref == 0 || row->ref == own || row->key != number ||
+         row->actor != i || rows->kind == HOLT_KIND_DUPLICATE ||
+         model_outranks(model, &model->model[model_find(model, own)], row));
     }
   }
   return good;

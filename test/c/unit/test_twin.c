@@ -344,16 +344,14 @@ key_has_its_winner(const struct history *history, const struct twin *twin,
   if (count == 0) {
     return winner == NULL;
   }
-  enum twin_rule rule = TWIN_KEEP_OLDEST;
-  for (size_t i = 0; i < count; i++) {
-    if (shown_rule(history, rows[i]->dot.actor) == TWIN_KEEP_NEWEST) {
-      rule = TWIN_KEEP_NEWEST;
-    }
-  }
+  const enum twin_rule rule = shown_rule(history, winner->dot.actor);
   bool found = false;
   for (size_t i = 0; i < count; i++) {
     found = found || rows[i] == winner;
-    if (rows[i] != winner && !ranks_before(winner, rows[i], rule)) {
+    const bool same = shown_rule(history, rows[i]->dot.actor) == rule ||
+                      winner->standby || rows[i]->standby;
+    if (rows[i] != winner && (same ? !ranks_before(winner, rows[i], rule)
+                                   : rule == TWIN_KEEP_OLDEST)) {
       return false;
     }
   }
