@@ -622,14 +622,6 @@ void sim_check_conflict(struct sim *sim, unsigned at,
                         const struct holt_effect *effect);
 bool sim_converged(struct sim *sim, char *why, size_t why_size);
 
-/* Some node has this rule. */
-bool sim_may_keep_oldest(const struct sim *sim);
-bool sim_may_keep_newest(const struct sim *sim);
-
-/* The winner outranks the row under one of the rules that there are. */
-bool sim_may_outrank(const struct sim *sim, const struct holt_view *winner,
-                     uint64_t actor, const struct holt_row_spec *row);
-
 /* sim_view.c: what is seen is what a look at all rows shows. */
 void sim_check_view(struct sim *sim, unsigned at);
 

@@ -68,9 +68,7 @@ sim_core_row(const struct holt_replica *replica, const struct sim_copy *copy,
 
 /* As c_src/core/rows.h tells it. */
 bool
-sim_core_outranks(bool oldest, uint64_t left_actor,
-                  const struct holt_row_spec *left, uint64_t right_actor,
-                  const struct holt_row_spec *right)
+sim_core_outranks(const struct sim_rank *left, const struct sim_rank *right)
 {
   const bool left_waits = (left->flags & HOLT_ROW_STANDBY) != 0;
   const bool right_waits = (right->flags & HOLT_ROW_STANDBY) != 0;
@@ -79,13 +77,19 @@ sim_core_outranks(bool oldest, uint64_t left_actor,
   bool greater = left->birth > right->birth;
   if (left->stamp != right->stamp) {
     greater = left->stamp > right->stamp;
-  } else if (left_actor != right_actor) {
-    greater = left_actor > right_actor;
+  } else if (left->actor != right->actor) {
+    greater = left->actor > right->actor;
   }
   if (left_waits != right_waits) {
     return right_waits;
   }
-  if (left_waits || oldest) {
+  if (left_waits) {
+    return !greater;
+  }
+  if (left->oldest != right->oldest) {
+    return right->oldest;
+  }
+  if (left->oldest) {
     return !greater;
   }
   if (left_early != right_early) {
@@ -94,19 +98,25 @@ sim_core_outranks(bool oldest, uint64_t left_actor,
   return left_early ? !greater : greater;
 }
 
-struct holt_row_spec
-sim_core_rank_of(uint64_t birth, uint64_t stamp, uint8_t flags)
+struct sim_rank
+sim_core_rank_of(const struct sim *sim, uint64_t actor, uint64_t birth,
+                 uint64_t stamp, uint8_t flags)
 {
-  return (
-    struct holt_row_spec){ .birth = birth, .stamp = stamp, .flags = flags };
+  const struct sim_log *const log = sim_log_find(sim, actor);
+  return (struct sim_rank){ .actor = actor,
+                            .oldest =
+                              log != NULL && sim->options.oldest[log->node],
+                            .birth = birth,
+                            .stamp = stamp,
+                            .flags = flags };
 }
 
-struct holt_row_spec
-sim_core_rank(const struct holt_view *view)
+struct sim_rank
+sim_core_rank(const struct sim *sim, const struct holt_view *view)
 {
   const uint8_t flags = (uint8_t)((view->standby ? HOLT_ROW_STANDBY : 0) |
                                   (view->early ? HOLT_ROW_EARLY : 0));
-  return sim_core_rank_of(view->birth, view->stamp, flags);
+  return sim_core_rank_of(sim, view->actor, view->birth, view->stamp, flags);
 }
 
 uint64_t

@@ -51,15 +51,24 @@ bool sim_core_row(const struct holt_replica *replica,
                   const struct sim_copy *copy, uintptr_t *at,
                   struct sim_row *row);
 
-/* True when left outranks right, under keep_oldest or keep_newest. */
-bool sim_core_outranks(bool oldest, uint64_t left_actor,
-                       const struct holt_row_spec *left, uint64_t right_actor,
-                       const struct holt_row_spec *right);
+/* What decides between two rows: the row, and its actor with its rule. */
+struct sim_rank {
+  uint64_t actor;
+  bool oldest;
+  uint64_t birth;
+  uint64_t stamp;
+  uint8_t flags;
+};
 
-/* What decides between the row of a view and others. */
-struct holt_row_spec sim_core_rank(const struct holt_view *view);
-struct holt_row_spec sim_core_rank_of(uint64_t birth, uint64_t stamp,
-                                      uint8_t flags);
+/* True when left outranks right. */
+bool sim_core_outranks(const struct sim_rank *left,
+                       const struct sim_rank *right);
+
+/* Of the row in a view; of a row of an actor. */
+struct sim_rank sim_core_rank(const struct sim *sim,
+                              const struct holt_view *view);
+struct sim_rank sim_core_rank_of(const struct sim *sim, uint64_t actor,
+                                 uint64_t birth, uint64_t stamp, uint8_t flags);
 
 uint64_t sim_core_version(const struct holt_replica *replica);
 size_t sim_core_actors(const struct holt_replica *replica);

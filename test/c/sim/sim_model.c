@@ -128,37 +128,6 @@ check_ghosts(struct sim *sim, unsigned at, const struct sim_copy *copy,
 /*--------------------------------------------------------------------
  * Names, one by one */
 
-bool
-sim_may_keep_oldest(const struct sim *sim)
-{
-  bool any = false;
-  for (unsigned i = 0; i < sim->options.nodes; i++) {
-    any = any || sim->options.oldest[i];
-  }
-  return any;
-}
-
-bool
-sim_may_keep_newest(const struct sim *sim)
-{
-  bool any = false;
-  for (unsigned i = 0; i < sim->options.nodes; i++) {
-    any = any || !sim->options.oldest[i];
-  }
-  return any;
-}
-
-bool
-sim_may_outrank(const struct sim *sim, const struct holt_view *winner,
-                uint64_t actor, const struct holt_row_spec *row)
-{
-  const struct holt_row_spec rank = sim_core_rank(winner);
-  return (sim_may_keep_oldest(sim) &&
-          sim_core_outranks(true, winner->actor, &rank, actor, row)) ||
-         (sim_may_keep_newest(sim) &&
-          sim_core_outranks(false, winner->actor, &rank, actor, row));
-}
-
 /* Duplicate keys: the youngest row of a process is found. */
 static void
 check_member(struct sim *sim, unsigned at, const struct sim_entry *entry)
@@ -200,10 +169,11 @@ check_own(struct sim *sim, unsigned at, uint64_t seq)
     sim_fail(sim, "n%u does not find its own key %u", at, entry->key);
     return;
   }
-  const struct holt_row_spec own =
-    sim_core_rank_of(entry->birth, entry->stamp, entry->flags);
-  const bool same = view.local && view.birth == entry->birth;
-  if (!same && !sim_may_outrank(sim, &view, node->log->actor, &own)) {
+  const struct sim_rank own = sim_core_rank_of(
+    sim, node->log->actor, entry->birth, entry->stamp, entry->flags);
+  const struct sim_rank rank = sim_core_rank(sim, &view);
+  if (view.local ? view.birth != entry->birth && !sim_core_outranks(&rank, &own)
+                 : !sim_core_outranks(&rank, &own)) {
     sim_fail(sim, "n%u finds somebody else under its own key %u", at,
              entry->key);
   }
@@ -409,8 +379,9 @@ sim_check_conflict(struct sim *sim, unsigned at,
     return;
   }
   /* The order is total, so of all who claim a name one never loses it. */
-  const struct holt_row_spec right = sim_core_rank(loser);
-  if (!sim_may_outrank(sim, winner, loser->actor, &right)) {
+  const struct sim_rank left = sim_core_rank(sim, winner);
+  const struct sim_rank right = sim_core_rank(sim, loser);
+  if (!sim_core_outranks(&left, &right)) {
     sim_fail(sim, "n%u: a conflict won by the weaker", at);
   }
   const struct sim_entry *const won = &other->entries[winner->seq];

@@ -269,20 +269,14 @@ check_view(struct sim *sim, unsigned at, const struct twin_actor *shown,
   struct twin twin;
   twin_init(&twin);
   twin_copy(&twin, &node->twin);
-  bool any = false;
   for (size_t i = 0; i < node->log->live_count; i++) {
     const struct sim_entry *const entry =
       &node->log->entries[node->log->live[i]];
     if (sim_owner_ended(node, entry)) {
       (void)twin_remove(&twin, node->log->actor, entry->birth, NULL);
-      any = true;
     }
   }
-  /* The rule of a key may still be that of the dead. */
-  const bool clear =
-    !any || !sim_may_keep_oldest(sim) || !sim_may_keep_newest(sim);
-  for (unsigned key = 0; clear && key < sim->options.keys && !sim->failed;
-       key++) {
+  for (unsigned key = 0; key < sim->options.keys && !sim->failed; key++) {
     if (sim->options.duplicate) {
       check_members(sim, at, key, &twin, shown, shown_count);
     } else {

@@ -12,9 +12,7 @@ struct look {
   size_t visible; /* Of processes that live, too. */
   uint64_t sum;   /* Over these, in no order. */
   size_t rows_on[SIM_NODES_MAX];
-  bool oldest;
-  bool newest;
-  uint64_t actor; /* The holder's, when visible > 0. */
+  struct sim_rank rank; /* The holder's, when visible > 0. */
   struct holt_row_spec row;
 };
 
@@ -31,12 +29,10 @@ sum_of(uint64_t actor, uint64_t seq, uint64_t birth)
   return (actor ^ seq * UINT64_C(0x9e3779b97f4a7c15)) * (2 * birth + 1);
 }
 
-/* The rules first: a holder needs that of its key. */
 static void
-add_row(const struct sim *sim, struct naive *naive, const struct sim_copy *copy,
+add_row(struct naive *naive, const struct sim_copy *copy,
         const struct sim_log *log, const struct sim_row *row)
 {
-  (void)sim;
   struct look *const look = &naive->looks[log->entries[row->spec.seq].key];
   if (look->round != naive->round) {
     *look = (struct look){ .round = naive->round };
@@ -44,46 +40,38 @@ add_row(const struct sim *sim, struct naive *naive, const struct sim_copy *copy,
   }
   look->rows++;
   look->rows_on[log->node]++;
-  look->oldest = look->oldest || copy->oldest;
-  look->newest = look->newest || !copy->oldest;
-  if (!row->dead) {
-    naive->visible += look->visible == 0 ? 1 : 0;
-    look->visible++;
-    look->sum += sum_of(copy->id, row->spec.seq, row->spec.birth);
-  }
-}
-
-static void
-add_holder(const struct sim *sim, struct naive *naive,
-           const struct sim_copy *copy, const struct sim_log *log,
-           const struct sim_row *row)
-{
-  (void)sim;
-  struct look *const look = &naive->looks[log->entries[row->spec.seq].key];
-  if (row->dead || (look->actor != 0 &&
-                    !sim_core_outranks(look->oldest && !look->newest, copy->id,
-                                       &row->spec, look->actor, &look->row))) {
+  if (row->dead) {
     return;
   }
-  look->actor = copy->id;
-  look->row = row->spec;
+  const struct sim_rank rank = { .actor = copy->id,
+                                 .oldest = copy->oldest,
+                                 .birth = row->spec.birth,
+                                 .stamp = row->spec.stamp,
+                                 .flags = row->spec.flags };
+  if (look->visible == 0 || sim_core_outranks(&rank, &look->rank)) {
+    look->rank = rank;
+    look->row = row->spec;
+  }
+  naive->visible += look->visible == 0 ? 1 : 0;
+  look->visible++;
+  look->sum += sum_of(copy->id, row->spec.seq, row->spec.birth);
 }
 
 static void
-look_at_all(struct sim *sim, unsigned at, struct naive *naive,
-            void (*add)(const struct sim *sim, struct naive *naive,
-                        const struct sim_copy *copy, const struct sim_log *log,
-                        const struct sim_row *row))
+look_at_all(struct sim *sim, unsigned at, struct naive *naive)
 {
   const struct holt_replica *const replica = sim->nodes[at].replica;
   const struct holt_actor *next = NULL;
   struct sim_copy copy;
+  naive->round++;
+  naive->visible = 0;
+  naive->keys = 0;
   while (sim_core_copy(replica, &next, &copy)) {
     const struct sim_log *const log = sim_log_find(sim, copy.id);
     uintptr_t walk = 0;
     struct sim_row row;
     while (copy.shown && sim_core_row(replica, &copy, &walk, &row)) {
-      add(sim, naive, &copy, log, &row);
+      add_row(naive, &copy, log, &row);
     }
   }
 }
@@ -100,7 +88,7 @@ check_holder(struct sim *sim, unsigned at, unsigned key,
     sim->nodes[at].replica, sim->keys[key].bytes, sim->keys[key].size, &view);
   if (found != (look->visible > 0) ||
       (found &&
-       (view.actor != look->actor || view.seq != look->row.seq ||
+       (view.actor != look->rank.actor || view.seq != look->row.seq ||
         view.birth != look->row.birth || view.stamp != look->row.stamp ||
         view.value != look->row.value))) {
     sim_fail(sim, "n%u: find and look disagree about key %u", at, key);
@@ -224,13 +212,7 @@ sim_check_view(struct sim *sim, unsigned at)
   static struct naive naive;
   const bool duplicate = sim->options.duplicate;
   const struct holt_replica *const replica = sim->nodes[at].replica;
-  naive.round++;
-  naive.visible = 0;
-  naive.keys = 0;
-  look_at_all(sim, at, &naive, add_row);
-  if (!duplicate) {
-    look_at_all(sim, at, &naive, add_holder);
-  }
+  look_at_all(sim, at, &naive);
   const struct look nothing = { .round = 0 };
   /* All when there are few, else some, and others the next time. */
   const bool some = sim->options.big;

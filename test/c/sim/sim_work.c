@@ -96,6 +96,11 @@ wish_make(struct sim *sim, unsigned at, const struct sim_process *process,
     wish->expected = !wish->taken ? HOLT_ERR_NOT_FOUND
                      : another    ? HOLT_ERR_EXISTS
                                   : 0;
+    const bool oldest = sim->options.oldest[at];
+    if (wish->expected == 0 && oldest && !wish->holder.standby &&
+        !sim_core_rank(sim, &wish->holder).oldest) {
+      wish->expected = HOLT_ERR_POLICY; /* It could not outrank it. */
+    }
   } else if (flags == 0 && wish->taken) {
     wish->expected = HOLT_ERR_EXISTS;
   }
@@ -112,7 +117,7 @@ check_registered(struct sim *sim, unsigned at, unsigned key,
   const struct sim_node *const node = &sim->nodes[at];
   const bool replaces = (row->flags & HOLT_ROW_REPLACES) != 0;
   struct holt_view view = { .key = NULL };
-  if (wish->spec.flags == 0 && !sim->options.duplicate &&
+  if (wish->spec.flags != HOLT_REGISTER_STANDBY && !sim->options.duplicate &&
       (!find(sim, at, key, &view) || view.birth != row->birth)) {
     sim_fail(sim, "n%u does not find what it has registered", at);
   }
@@ -123,14 +128,14 @@ check_registered(struct sim *sim, unsigned at, unsigned key,
   if (!replaces) {
     return;
   }
-  const struct holt_row_spec other = sim_core_rank(&wish->holder);
-  const uint64_t actor = node->log->actor;
-  const uint64_t holder = wish->holder.actor;
-  if (!(sim_may_keep_oldest(sim) &&
-        sim_core_outranks(true, actor, row, holder, &other)) &&
-      !(sim_may_keep_newest(sim) &&
-        sim_core_outranks(false, actor, row, holder, &other))) {
+  const struct sim_rank rank =
+    sim_core_rank_of(sim, node->log->actor, row->birth, row->stamp, row->flags);
+  const struct sim_rank other = sim_core_rank(sim, &wish->holder);
+  if (!sim_core_outranks(&rank, &other)) {
     sim_fail(sim, "n%u replaces what outranks it", at);
+  }
+  if (!wish->holder.early != ((row->flags & HOLT_ROW_EARLY) == 0)) {
+    sim_fail(sim, "n%u makes more of what it replaces, or less", at);
   }
 }
 
