@@ -42,6 +42,7 @@
 
 #include "heap.h"
 #include "prng.h"
+#include "twin.h"
 
 #define SIM_NODES_MAX 7u
 #define SIM_KEYS_MAX 12000u
@@ -66,6 +67,8 @@
 /*--------------------------------------------------------------------
  * The model */
 
+struct holt_row_spec;
+
 /* Something that an actor wrote.  A seq at which nothing was written but
  * something ended has an entry without birth. */
 struct sim_entry {
@@ -75,7 +78,9 @@ struct sim_entry {
   unsigned key;
   uint32_t owner_id;
   uint32_t owner_serial;
-  uint8_t flags; /* As in its row. */
+  uint8_t flags; /* As in its row, like the next two. */
+  uint64_t replaces_actor;
+  uint64_t replaces_birth;
   uint8_t *value;
   size_t value_size;
   size_t live_at;       /* In the log's list, while it stands. */
@@ -97,7 +102,17 @@ struct sim_log {
   size_t live_count;
   size_t live_capacity;
   size_t untold_count;
-  uint64_t stamp; /* The last one. */
+  uint64_t stamp; /* The last one that its clock gave. */
+  /* The farthest cursor of a copy on each node, in this life of that. */
+  uint64_t reached[SIM_NODES_MAX];
+  uint64_t reached_by[SIM_NODES_MAX];
+
+  /* For the twins: what it wrote, and how far each node's twin has it. */
+  struct twin twin;
+  struct twin *deltas; /* By seq - 1. */
+  uint64_t delta_count;
+  uint64_t joined[SIM_NODES_MAX];
+  uint64_t joined_by[SIM_NODES_MAX];
 };
 
 struct sim_key {
@@ -123,6 +138,9 @@ struct sim_message {
   unsigned from;
   uint64_t connection;  /* The one it was sent over. */
   uint64_t incarnation; /* Of the sending process. */
+  uint64_t wall_ms;     /* The sender's, when it was sent. */
+  uint64_t held;        /* What the sender held then: sim_held(). */
+  uint64_t actor;       /* The sender's. */
   uint8_t header[HOLT_HEADER_BYTES];
   size_t size;
   uint8_t bytes[];
@@ -134,10 +152,12 @@ struct sim_process {
   bool known;
 };
 
-/* The names of a process, visited in pieces. */
+/* The names of a process, or the rows of a key, visited in pieces. */
 struct sim_tour {
   struct holt_tour *tour; /* NULL: none runs. */
   uint64_t number;
+  bool by_key;
+  unsigned key;
   unsigned of; /* The node of the process. */
   uint32_t creation;
   uint32_t id;
@@ -149,15 +169,31 @@ struct sim_tour {
   bool at_once; /* Nothing happens in between. */
 };
 
+/* What a node ought to know of the clocks around it, see sim_clock.c. */
+struct sim_clock {
+  bool met;                      /* It has caught up with a first peer. */
+  bool counted[SIM_NODES_MAX];   /* This one's clock is known, ... */
+  int64_t offset[SIM_NODES_MAX]; /* ... so far from our monotonic one. */
+  bool median_known;
+  int64_t median;
+  uint64_t limit_ms; /* No stamp may ever have been beyond. */
+  uint64_t hello_actor[SIM_NODES_MAX];
+  uint64_t hello_version[SIM_NODES_MAX];
+  uint64_t heard[SIM_NODES_MAX]; /* What it held at its last word; 0: none. */
+};
+
 struct sim_node {
   char name[16];
-  struct holt_member member;
+  struct holt_member member; /* As others know it. */
+  struct holt_member own;    /* As it is called at the moment. */
   struct heap heap;
   struct holt_replica *replica; /* NULL: the node is down. */
   bool running;                 /* The process around the replica. */
   bool joined;                  /* It has been up. */
   bool left;                    /* It will not be up again. */
   uint64_t incarnation;         /* Of that process. */
+  struct twin twin;             /* Of the replica, where there are twins. */
+  uint64_t twin_number;
   struct sim_log *log;
   uint32_t creation;
   uint64_t mono_base_ms;
@@ -182,6 +218,12 @@ struct sim_node {
   bool slice_planned;
   struct sim_process processes[SIM_PROCESSES];
   uint32_t next_process;
+  struct sim_clock clock;
+  bool fragile;  /* Its process ends in the middle of a message. */
+  bool alone;    /* Its node has no name yet. */
+  bool paused;   /* It has said so. */
+  bool stopping; /* Its instance says goodbye, and then ends. */
+  unsigned stop_polls;
   struct sim_tour tour;
   size_t look_at; /* Where the cheap checks go on. */
 };
@@ -203,6 +245,8 @@ enum sim_event_kind {
   SIM_EVENT_SLICE,
   SIM_EVENT_START_PROCESS,
   SIM_EVENT_TOUR,
+  SIM_EVENT_RESUME, /* If it is this actor. */
+  SIM_EVENT_RENAME,
   SIM_EVENT_MUTE_ENDS, /* Of the link to `other`, if it is that connection. */
   SIM_EVENT_FLAP       /* Of the link to `other`, so many times more. */
 };
@@ -222,7 +266,10 @@ struct sim_options {
   unsigned members; /* That are up at the beginning. */
   unsigned keys;
   bool faithful;
-  bool big; /* Thousands of names at a time. */
+  bool big;                   /* Thousands of names at a time. */
+  bool duplicate;             /* The kind of all; else unique keys. */
+  bool oldest[SIM_NODES_MAX]; /* The rule of each node. */
+  bool twins;                 /* Each node has one: see sim_twin.c. */
   unsigned loss_percent;
   unsigned duplicate_percent;
   unsigned busy_percent;
@@ -245,6 +292,10 @@ enum sim_op {
   SIM_OP_UPDATE,
   SIM_OP_EXIT,
   SIM_OP_TOUR,
+  SIM_OP_TOUR_KEY,
+  SIM_OP_STANDBY,
+  SIM_OP_REPLACE,
+  SIM_OP_TAKE_OVER,
   SIM_OP_BULK,
   SIM_OP_CUT,
   SIM_OP_HEAL,
@@ -253,9 +304,13 @@ enum sim_op {
   SIM_OP_MUTE,
   SIM_OP_FLAP,
   SIM_OP_CRASH,
+  SIM_OP_FRAGILE,
   SIM_OP_INSTANCE,
+  SIM_OP_STOP,
+  SIM_OP_PAUSE,
   SIM_OP_KILL,
   SIM_OP_START,
+  SIM_OP_ALONE,
   SIM_OP_LEAVE,
   SIM_OP_SLOW,
   SIM_OP_CLOCK,
@@ -300,7 +355,16 @@ struct sim_total {
   uint64_t muted;
   uint64_t names; /* Registered. */
   uint64_t conflicts;
-  uint64_t wholes; /* Checks of everything. */
+  uint64_t early; /* Registered before their node had met another. */
+  uint64_t standbys;
+  uint64_t replaced;
+  uint64_t capped; /* Stamps held back to the clock of the others. */
+  uint64_t in_syncs;
+  uint64_t goodbyes; /* Heard. */
+  uint64_t twin_runs;
+  uint64_t twins;      /* Copies compared with a twin's. */
+  uint64_t twin_views; /* And whole views. */
+  uint64_t wholes;     /* Checks of everything. */
   uint64_t gaps;
   uint64_t duplicates;
   uint64_t repairs;
@@ -316,6 +380,7 @@ struct sim {
   uint64_t seed;
   struct prng net;    /* The network and the hosts. */
   struct prng choice; /* The step that is played. */
+  struct prng twins;  /* How they join. */
   struct sim_options options;
   uint64_t now_ms;
   uint64_t order;
@@ -420,6 +485,26 @@ void sim_process_start(struct sim *sim, unsigned at);
 /* The instance ends and is started again: a new actor on the same node. */
 bool sim_instance_restart(struct sim *sim, unsigned at);
 
+/* sim_life.c: what is announced, and who gets a name late. */
+
+/* The instance says goodbye, ends, and is started again. */
+bool sim_stop(struct sim *sim, unsigned at);
+
+/* Whether it has said it to all, when poll has nothing to do for so long. */
+bool sim_stop_done(struct sim_node *node, uint64_t timeout_ms);
+
+/* The instance is hidden for a while. */
+bool sim_pause(struct sim *sim, unsigned at, uint64_t for_ms);
+void sim_resume(struct sim *sim, unsigned at);
+void sim_goodbye_heard(struct sim *sim, unsigned at,
+                       const struct sim_message *message);
+
+/* Start the node (again, if it is up) without a name of its own.  It gets one
+ * in a while, and becomes another actor. */
+bool sim_node_start_alone(struct sim *sim, unsigned at);
+void sim_rename(struct sim *sim, unsigned at);
+void sim_node_name(struct sim_node *node, bool alone);
+
 /* What the node, not the process, does with news of its links. */
 void sim_kernel_link(struct sim *sim, unsigned at,
                      const struct sim_message *message);
@@ -446,13 +531,22 @@ void sim_touched(struct sim *sim, unsigned at);
 /* sim_work.c: operations of local processes.  They return what the replica
  * says. */
 int sim_register(struct sim *sim, unsigned at, unsigned process, unsigned key);
+
+/* Behind whoever has it; or in the place of whoever has it. */
+int sim_register_standby(struct sim *sim, unsigned at, unsigned process,
+                         unsigned key);
+int sim_replace(struct sim *sim, unsigned at, unsigned process, unsigned key);
+
+/* The process ends, and another has its names in the same instant; how many. */
+unsigned sim_take_over(struct sim *sim, unsigned at, unsigned process);
 int sim_unregister(struct sim *sim, unsigned at, unsigned key);
 int sim_update(struct sim *sim, unsigned at, unsigned key);
 bool sim_process_exit(struct sim *sim, unsigned at, unsigned process);
 
-/* Register many keys in one go, from this one on; how many were free. */
+/* Register many keys in one go, from this one on, or the same one again and
+ * again; how many were free. */
 unsigned sim_register_many(struct sim *sim, unsigned at, unsigned process,
-                           unsigned key, unsigned count);
+                           unsigned key, unsigned count, bool same);
 
 /* The node that holds the key in the view of another, or -1. */
 int sim_holder(struct sim *sim, unsigned at, unsigned key);
@@ -460,12 +554,40 @@ int sim_holder(struct sim *sim, unsigned at, unsigned key);
 /* sim_tour.c: visit the names of a process, at once or in pieces. */
 bool sim_tour_start(struct sim *sim, unsigned at, unsigned of, unsigned process,
                     size_t budget, bool at_once);
+bool sim_tour_start_key(struct sim *sim, unsigned at, unsigned key,
+                        size_t budget, bool at_once);
 void sim_tour_next(struct sim *sim, unsigned at, uint64_t number);
 void sim_tour_stop(struct sim *sim, unsigned at);
+
+/* sim_clock.c: which stamps and marks rows may have. */
+
+/* A hello or a vector of this node has been taken. */
+void sim_clock_heard(struct sim *sim, unsigned at,
+                     const struct sim_message *message);
+
+/* Its process has ended, or its link. */
+void sim_clock_lost(struct sim *sim, unsigned at, unsigned from);
+void sim_clock_new_session(struct sim *sim, unsigned at, unsigned from);
+void sim_clock_hello(struct sim *sim, unsigned at,
+                     const struct sim_message *message);
+
+/* After every call of the replica: has it met somebody? */
+void sim_clock_look(struct sim *sim, unsigned at);
+
+/* A row that has just been registered, with this birth. */
+void sim_clock_check(struct sim *sim, unsigned at, uint64_t birth);
+
+/* All that a node holds of those it is connected to, as one number; 0: it is
+ * between two versions of somebody. */
+uint64_t sim_held(const struct sim *sim, unsigned at);
 
 /* sim_log.c: what was written. */
 struct sim_log *sim_log_new(struct sim *sim, uint64_t actor, unsigned node,
                             uint32_t creation);
+
+/* The same rows under another actor, whose past they are. */
+struct sim_log *sim_log_copy(struct sim *sim, const struct sim_log *source,
+                             uint64_t actor, uint32_t creation);
 struct sim_log *sim_log_find(const struct sim *sim, uint64_t actor);
 void sim_log_free(struct sim_log *log);
 
@@ -492,10 +614,27 @@ void sim_check_whole(struct sim *sim);
 /* Everything that holds when nothing happens any more. */
 void sim_check_quiet(struct sim *sim);
 
+/* All say that they are in sync. */
+void sim_check_in_sync(struct sim *sim);
+
 /* The news of a conflict that a process gets. */
 void sim_check_conflict(struct sim *sim, unsigned at,
                         const struct holt_effect *effect);
 bool sim_converged(struct sim *sim, char *why, size_t why_size);
+
+/* sim_view.c: what is seen is what a look at all rows shows. */
+void sim_check_view(struct sim *sim, unsigned at);
+
+/* sim_twin.c: each node beside the naive map. */
+void sim_twin_new(struct sim *sim, unsigned at);
+void sim_twin_delete(struct sim *sim, unsigned at);
+
+/* The log has grown. */
+void sim_twin_write(struct sim *sim, struct sim_log *log);
+void sim_twin_forget(struct sim_log *log);
+
+/* Has the node come to new versions?  Then so does its twin. */
+void sim_twin_look(struct sim *sim, unsigned at);
 
 /* sim_script.c: what is played. */
 void sim_script_draw(struct sim_script *script, uint64_t seed);

@@ -18,7 +18,9 @@ copy_fill(const struct holt_replica *replica, const struct holt_actor *actor,
                              .self = actor == replica->self,
                              .connected = actor->connected,
                              .shown = actor->shown,
-                             .dirty = actor->dirty || actor->gone };
+                             .dirty = actor->dirty || actor->gone,
+                             .torn = actor->torn || actor->gone,
+                             .oldest = actor->rule == HOLT_RULE_OLDEST };
 }
 
 bool
@@ -64,10 +66,9 @@ sim_core_row(const struct holt_replica *replica, const struct sim_copy *copy,
   return true;
 }
 
-/* Keep_newest, as c_src/core/rows.h tells it. */
+/* As c_src/core/rows.h tells it. */
 bool
-sim_core_outranks(uint64_t left_actor, const struct holt_row_spec *left,
-                  uint64_t right_actor, const struct holt_row_spec *right)
+sim_core_outranks(const struct sim_rank *left, const struct sim_rank *right)
 {
   const bool left_waits = (left->flags & HOLT_ROW_STANDBY) != 0;
   const bool right_waits = (right->flags & HOLT_ROW_STANDBY) != 0;
@@ -76,13 +77,19 @@ sim_core_outranks(uint64_t left_actor, const struct holt_row_spec *left,
   bool greater = left->birth > right->birth;
   if (left->stamp != right->stamp) {
     greater = left->stamp > right->stamp;
-  } else if (left_actor != right_actor) {
-    greater = left_actor > right_actor;
+  } else if (left->actor != right->actor) {
+    greater = left->actor > right->actor;
   }
   if (left_waits != right_waits) {
     return right_waits;
   }
   if (left_waits) {
+    return !greater;
+  }
+  if (left->oldest != right->oldest) {
+    return right->oldest;
+  }
+  if (left->oldest) {
     return !greater;
   }
   if (left_early != right_early) {
@@ -91,25 +98,25 @@ sim_core_outranks(uint64_t left_actor, const struct holt_row_spec *left,
   return left_early ? !greater : greater;
 }
 
-struct holt_row_spec
-sim_core_rank_of(uint64_t birth, uint64_t stamp, uint8_t flags)
+struct sim_rank
+sim_core_rank_of(const struct sim *sim, uint64_t actor, uint64_t birth,
+                 uint64_t stamp, uint8_t flags)
 {
-  return (
-    struct holt_row_spec){ .birth = birth, .stamp = stamp, .flags = flags };
+  const struct sim_log *const log = sim_log_find(sim, actor);
+  return (struct sim_rank){ .actor = actor,
+                            .oldest =
+                              log != NULL && sim->options.oldest[log->node],
+                            .birth = birth,
+                            .stamp = stamp,
+                            .flags = flags };
 }
 
-struct holt_row_spec
-sim_core_rank(const struct holt_view *view)
+struct sim_rank
+sim_core_rank(const struct sim *sim, const struct holt_view *view)
 {
   const uint8_t flags = (uint8_t)((view->standby ? HOLT_ROW_STANDBY : 0) |
                                   (view->early ? HOLT_ROW_EARLY : 0));
-  return sim_core_rank_of(view->birth, view->stamp, flags);
-}
-
-uint8_t
-sim_core_flags(const struct holt_row_spec *spec)
-{
-  return spec->flags & (HOLT_ROW_STANDBY | HOLT_ROW_EARLY);
+  return sim_core_rank_of(sim, view->actor, view->birth, view->stamp, flags);
 }
 
 uint64_t
@@ -147,7 +154,8 @@ sim_core_receiver(const struct holt_replica *replica, uint32_t id,
     return false;
   }
   *receiver =
-    (struct sim_receiver){ .up = peer->up,
+    (struct sim_receiver){ .actor = peer->actor,
+                           .up = peer->up,
                            .idle = peer->window.bytes == 0 && !peer->lost &&
                                    peer->cursor == replica->self->version,
                            .acked = peer->acked };
@@ -186,6 +194,31 @@ bool
 sim_core_born(const struct holt_replica *replica, uint64_t birth)
 {
   return holt_rows_born(&replica->rows, replica->self, birth) != 0;
+}
+
+bool
+sim_core_own(const struct holt_replica *replica, uint64_t birth,
+             struct holt_row_spec *spec)
+{
+  const uint32_t row = holt_rows_born(&replica->rows, replica->self, birth);
+  if (row != 0) {
+    holt_row_spec_of(&replica->rows, holt_row_at(&replica->rows, row), spec);
+  }
+  return row != 0;
+}
+
+bool
+sim_core_visible(const struct holt_replica *replica, uint64_t id,
+                 uint64_t birth, struct holt_row_spec *spec)
+{
+  const struct holt_rows *const rows = &replica->rows;
+  const struct holt_actor *const actor = holt_rows_actor(rows, id);
+  const uint32_t row = actor == NULL ? 0 : holt_rows_born(rows, actor, birth);
+  if (row == 0 || !holt_row_visible(rows, holt_row_at(rows, row))) {
+    return false;
+  }
+  holt_row_spec_of(rows, holt_row_at(rows, row), spec);
+  return true;
 }
 
 size_t
@@ -265,11 +298,37 @@ sim_core_describe(const struct holt_message *message, char *text,
 /*--------------------------------------------------------------------
  * Operations */
 
-uint64_t
-sim_core_policy(const struct sim_options *options)
+bool
+sim_core_hello(const uint8_t *bytes, size_t size, uint64_t *actor,
+               uint64_t *version)
 {
-  (void)options;
-  return HOLT_POLICY_UNIQUE_KEEP_NEWEST;
+  struct holt_hello hello;
+  if (holt_hello_decode(bytes, size, &hello) != 0) {
+    return false;
+  }
+  *actor = hello.actor;
+  *version = hello.version;
+  return true;
+}
+
+bool
+sim_core_at_end(const struct holt_replica *replica,
+                const struct holt_message *message)
+{
+  const struct holt_actor *const actor =
+    holt_rows_actor(&replica->rows, message->actor);
+  return message->kind == HOLT_PACKET_DELTA && actor != NULL && actor->dirty &&
+         actor->cursor == message->to;
+}
+
+uint64_t
+sim_core_policy(const struct sim_options *options, unsigned at)
+{
+  if (options->duplicate) {
+    return HOLT_POLICY_DUPLICATE;
+  }
+  return options->oldest[at] ? HOLT_POLICY_UNIQUE_KEEP_OLDEST
+                             : HOLT_POLICY_UNIQUE_KEEP_NEWEST;
 }
 
 int
@@ -288,24 +347,6 @@ sim_core_register(struct holt_replica *replica, const struct holt_time *now,
     .replaces_birth = spec->replaces_birth,
   };
   return holt_replica_register(replica, now, &registration, seq);
-}
-
-int
-sim_core_unregister(struct holt_replica *replica, const struct sim_key *key,
-                    const struct holt_view *view, uint64_t *seq)
-{
-  (void)key;
-  return holt_replica_unregister(replica, view->local ? view->birth : 0, seq);
-}
-
-int
-sim_core_update(struct holt_replica *replica, const struct holt_time *now,
-                const struct sim_key *key, uint64_t birth, uint64_t *seq,
-                const uint8_t *value, size_t value_size)
-{
-  (void)now;
-  (void)key;
-  return holt_replica_update(replica, birth, seq, value, value_size);
 }
 
 void

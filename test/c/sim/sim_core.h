@@ -21,7 +21,9 @@ struct sim_copy {
   bool self;
   bool connected;
   bool shown;
-  bool dirty; /* Not to be compared with a version. */
+  bool dirty;  /* Not to be compared with a version. */
+  bool torn;   /* Its cursor says nothing. */
+  bool oldest; /* Its rule. */
 };
 
 struct sim_row {
@@ -32,6 +34,7 @@ struct sim_row {
 
 /* What the owner of a stream thinks of a receiver. */
 struct sim_receiver {
+  uint64_t actor;
   bool up;
   bool idle; /* Nothing is under way or to be sent. */
   uint64_t acked;
@@ -48,15 +51,24 @@ bool sim_core_row(const struct holt_replica *replica,
                   const struct sim_copy *copy, uintptr_t *at,
                   struct sim_row *row);
 
-/* True when left outranks right. */
-bool sim_core_outranks(uint64_t left_actor, const struct holt_row_spec *left,
-                       uint64_t right_actor, const struct holt_row_spec *right);
+/* What decides between two rows: the row, and its actor with its rule. */
+struct sim_rank {
+  uint64_t actor;
+  bool oldest;
+  uint64_t birth;
+  uint64_t stamp;
+  uint8_t flags;
+};
 
-/* What decides between the row of a view and others. */
-struct holt_row_spec sim_core_rank(const struct holt_view *view);
-uint8_t sim_core_flags(const struct holt_row_spec *spec);
-struct holt_row_spec sim_core_rank_of(uint64_t birth, uint64_t stamp,
-                                      uint8_t flags);
+/* True when left outranks right. */
+bool sim_core_outranks(const struct sim_rank *left,
+                       const struct sim_rank *right);
+
+/* Of the row in a view; of a row of an actor. */
+struct sim_rank sim_core_rank(const struct sim *sim,
+                              const struct holt_view *view);
+struct sim_rank sim_core_rank_of(const struct sim *sim, uint64_t actor,
+                                 uint64_t birth, uint64_t stamp, uint8_t flags);
 
 uint64_t sim_core_version(const struct holt_replica *replica);
 size_t sim_core_actors(const struct holt_replica *replica);
@@ -74,6 +86,14 @@ int sim_core_death_at(const struct holt_replica *replica, uint64_t seq,
 bool sim_core_death_noted(const struct holt_replica *replica, uint64_t birth);
 bool sim_core_born(const struct holt_replica *replica, uint64_t birth);
 
+/* Its own row of this birth, as it is now. */
+bool sim_core_own(const struct holt_replica *replica, uint64_t birth,
+                  struct holt_row_spec *spec);
+
+/* The row of this actor and birth, of a living process as far as is known. */
+bool sim_core_visible(const struct holt_replica *replica, uint64_t actor,
+                      uint64_t birth, struct holt_row_spec *spec);
+
 /* Forget the oldest deaths, as a full ring would; how many there are. */
 size_t sim_core_deaths(const struct holt_replica *replica);
 void sim_core_trim_deaths(struct holt_replica *replica, size_t count);
@@ -87,19 +107,19 @@ const char *sim_core_kind(uint8_t kind);
 #define SIM_CORE_HELLO_RANGE 1u
 #define SIM_CORE_PROTOCOL HOLT_PROTOCOL_MAX
 
-/* Each registration of an actor has a greater stamp than the one before. */
-#define SIM_CORE_STAMPS_RISE false
+/* What a hello says; false: it cannot be read. */
+bool sim_core_hello(const uint8_t *bytes, size_t size, uint64_t *actor,
+                    uint64_t *version);
 
-uint64_t sim_core_policy(const struct sim_options *options);
+/* All rows of a delta are in, and only its end is missing. */
+bool sim_core_at_end(const struct holt_replica *replica,
+                     const struct holt_message *message);
+
+uint64_t sim_core_policy(const struct sim_options *options, unsigned at);
 
 /* Operations.  *seq becomes where it was written. */
 int sim_core_register(struct holt_replica *replica, const struct holt_time *now,
                       const struct holt_row_spec *spec, uint64_t *seq);
-int sim_core_unregister(struct holt_replica *replica, const struct sim_key *key,
-                        const struct holt_view *view, uint64_t *seq);
-int sim_core_update(struct holt_replica *replica, const struct holt_time *now,
-                    const struct sim_key *key, uint64_t birth, uint64_t *seq,
-                    const uint8_t *value, size_t value_size);
 void sim_core_refused(struct holt_replica *replica,
                       const uint8_t header[HOLT_HEADER_BYTES], int error);
 

@@ -10,8 +10,10 @@ void
 sim_touched(struct sim *sim, unsigned at)
 {
   sim_memory_disarm(sim, at);
+  sim_clock_look(sim, at);
   sim_log_sync(sim, at);
   sim_check(sim, at);
+  sim_twin_look(sim, at);
 }
 
 void
@@ -97,6 +99,7 @@ on_link_up(struct sim *sim, unsigned at, const struct sim_message *message)
   }
   const struct holt_time now = sim_time(sim, at);
   sim_trace(sim, "n%u sees n%u up", at, message->from);
+  sim_clock_new_session(sim, at, message->from);
   if (holt_replica_peer_up(node->replica, &sim->nodes[message->from].member,
                            &now, &node->peers[message->from]) != 0) {
     sim_fail(sim, "n%u: peer up refused", at);
@@ -114,6 +117,7 @@ on_link_down(struct sim *sim, unsigned at, const struct sim_message *message)
   }
   const struct holt_time now = sim_time(sim, at);
   sim_trace(sim, "n%u sees n%u down", at, message->from);
+  sim_clock_new_session(sim, at, message->from);
   holt_replica_peer_down(node->replica, node->peers[message->from],
                          HOLT_DOWN_LINK, &now);
 }
@@ -124,6 +128,7 @@ replica_down(struct sim *sim, unsigned at, unsigned from)
   struct sim_node *const node = &sim->nodes[at];
   const struct holt_time now = sim_time(sim, at);
   sim_trace(sim, "n%u sees n%u's process down", at, from);
+  sim_clock_lost(sim, at, from);
   holt_replica_peer_down(node->replica, node->peers[from], HOLT_DOWN_REPLICA,
                          &now);
 }
@@ -184,6 +189,7 @@ on_hello(struct sim *sim, unsigned at, const struct sim_message *message)
   sim_trace(sim, "n%u <- n%u hello: %s", at, message->from,
             rv == 0 ? "ok" : holt_error_name(rv));
   if (rv == 0) {
+    sim_clock_hello(sim, at, message);
     node->peers[message->from] = peer;
     node->peer_incarnation[message->from] = message->incarnation;
     if (message->incarnation < node->alive_incarnation[message->from]) {
@@ -256,6 +262,27 @@ trace_applied(struct sim *sim, unsigned at, int rv)
                               : holt_error_name(rv));
 }
 
+/* What a message does besides what it brings. */
+static void
+on_applied(struct sim *sim, unsigned at)
+{
+  struct sim_node *const node = &sim->nodes[at];
+  if (node->open->kind == HOLT_PACKET_VECTOR) {
+    sim_clock_heard(sim, at, node->current);
+  } else if (node->open->kind == HOLT_PACKET_GOODBYE) {
+    sim_goodbye_heard(sim, at, node->current);
+  }
+}
+
+/* In the middle of a message, best where only its end is missing. */
+static bool
+breaks(struct sim *sim, unsigned at)
+{
+  const struct sim_node *const node = &sim->nodes[at];
+  return node->fragile &&
+         (sim_core_at_end(node->replica, node->open) || sim_percent(sim, 10));
+}
+
 static void
 apply_slice(struct sim *sim, unsigned at)
 {
@@ -270,7 +297,14 @@ apply_slice(struct sim *sim, unsigned at)
     trace_applied(sim, at, rv);
   }
   if (rv == HOLT_MORE) {
+    if (breaks(sim, at)) {
+      node->fragile = false;
+      (void)sim_process_crash(sim, at);
+    }
     return;
+  }
+  if (rv == 0) {
+    on_applied(sim, at);
   }
   if (rv != 0 && rv != HOLT_ERR_STALE && rv != HOLT_ERR_NOMEM &&
       !(rv == HOLT_ERR_MALFORMED && !sim->options.faithful)) {
@@ -302,6 +336,9 @@ sim_slice(struct sim *sim, unsigned at)
     apply_slice(sim, at);
   }
   sim_touched(sim, at);
+  if (!node->running) {
+    return;
+  }
   sim_plan_poll(sim, at, sim->now_ms);
   if (node->current != NULL || node->inbox != NULL) {
     plan_slice(sim, at, false);
@@ -385,6 +422,11 @@ sim_poll(struct sim *sim, unsigned at, uint64_t number)
     break;
   }
   sim_touched(sim, at);
+  if (effect.type == HOLT_EFFECT_NONE && node->stopping &&
+      sim_stop_done(node, effect.timeout_ms)) {
+    (void)sim_instance_restart(sim, at);
+    return;
+  }
   uint64_t after_ms = effect.type == HOLT_EFFECT_NONE ? effect.timeout_ms : 0;
   if (effect.type == HOLT_EFFECT_NONE && after_ms == 0 &&
       (sim->options.nomem_permille > 0 || sim_memory_is_short(sim, at))) {

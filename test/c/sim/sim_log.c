@@ -39,6 +39,38 @@ sim_log_new(struct sim *sim, uint64_t actor, unsigned node, uint32_t creation)
 }
 
 struct sim_log *
+sim_log_copy(struct sim *sim, const struct sim_log *source, uint64_t actor,
+             uint32_t creation)
+{
+  struct sim_log *const log = sim_log_new(sim, actor, source->node, creation);
+  (void)entry_at(log, source->version);
+  for (uint64_t seq = 0; seq <= source->version; seq++) {
+    struct sim_entry *const entry = &log->entries[seq];
+    *entry = source->entries[seq];
+    entry->fingerprinted = false;
+    entry->value = NULL;
+    if (entry->value_size > 0) {
+      entry->value = malloc(entry->value_size);
+      if (entry->value == NULL) {
+        abort();
+      }
+      memcpy(entry->value, source->entries[seq].value, entry->value_size);
+    }
+  }
+  log->version = source->version;
+  log->stamp = source->stamp;
+  log->untold_count = source->untold_count;
+  log->live_count = source->live_count;
+  log->live_capacity = source->live_count + 1;
+  log->live = malloc(log->live_capacity * sizeof *log->live);
+  if (log->live == NULL) {
+    abort();
+  }
+  memcpy(log->live, source->live, log->live_count * sizeof *log->live);
+  return log;
+}
+
+struct sim_log *
 sim_log_find(const struct sim *sim, uint64_t actor)
 {
   struct sim_log *log = sim->logs;
@@ -54,6 +86,7 @@ sim_log_free(struct sim_log *log)
   for (size_t i = 0; i < log->capacity; i++) {
     free(log->entries[i].value);
   }
+  sim_twin_forget(log);
   free(log->entries);
   free(log->live);
   free(log);
@@ -166,4 +199,5 @@ sim_log_sync(struct sim *sim, unsigned at)
     }
     log->entries[seq].rows = log->live_count;
   }
+  sim_twin_write(sim, log);
 }

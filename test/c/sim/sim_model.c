@@ -27,7 +27,9 @@ check_row(struct sim *sim, unsigned at, const struct sim_copy *copy,
        memcmp(row->value, entry->value, row->value_size) != 0) ||
       row->owner_id != entry->owner_id ||
       row->owner_serial != entry->owner_serial || row->stamp != entry->stamp ||
-      sim_core_flags(row) != entry->flags) {
+      row->flags != entry->flags ||
+      row->replaces_actor != entry->replaces_actor ||
+      row->replaces_birth != entry->replaces_birth) {
     sim_fail(sim, "n%u holds row %" PRIu64 " of n%u, but not as written", at,
              row->seq, log->node);
   }
@@ -126,6 +128,27 @@ check_ghosts(struct sim *sim, unsigned at, const struct sim_copy *copy,
 /*--------------------------------------------------------------------
  * Names, one by one */
 
+/* Duplicate keys: the youngest row of a process is found. */
+static void
+check_member(struct sim *sim, unsigned at, const struct sim_entry *entry)
+{
+  const struct sim_node *const node = &sim->nodes[at];
+  const struct sim_key *const key = &sim->keys[entry->key];
+  struct holt_view view;
+  if (!holt_replica_member(node->replica, key->bytes, key->size,
+                           entry->owner_id, entry->owner_serial, &view)) {
+    sim_fail(sim, "n%u does not find its own row of key %u", at, entry->key);
+    return;
+  }
+  if (!view.local || view.actor != node->log->actor ||
+      view.birth < entry->birth || view.seq > node->log->version ||
+      node->log->entries[view.seq].key != entry->key ||
+      node->log->entries[view.seq].owner_id != entry->owner_id ||
+      node->log->entries[view.seq].end != UINT64_MAX) {
+    sim_fail(sim, "n%u finds another row of key %u", at, entry->key);
+  }
+}
+
 /* Whatever a living process of this node has registered is found, or outranked
  * by what is found. */
 static void
@@ -136,18 +159,21 @@ check_own(struct sim *sim, unsigned at, uint64_t seq)
   if (sim_owner_ended(node, entry)) {
     return;
   }
+  if (sim->options.duplicate) {
+    check_member(sim, at, entry);
+    return;
+  }
   const struct sim_key *const key = &sim->keys[entry->key];
   struct holt_view view;
   if (!holt_replica_find(node->replica, key->bytes, key->size, &view)) {
     sim_fail(sim, "n%u does not find its own key %u", at, entry->key);
     return;
   }
-  const struct holt_row_spec own =
-    sim_core_rank_of(entry->birth, entry->stamp, entry->flags);
-  const struct holt_row_spec found = sim_core_rank(&view);
-  if (view.local
-        ? view.birth != entry->birth
-        : !sim_core_outranks(view.actor, &found, node->log->actor, &own)) {
+  const struct sim_rank own = sim_core_rank_of(
+    sim, node->log->actor, entry->birth, entry->stamp, entry->flags);
+  const struct sim_rank rank = sim_core_rank(sim, &view);
+  if (view.local ? view.birth != entry->birth && !sim_core_outranks(&rank, &own)
+                 : !sim_core_outranks(&rank, &own)) {
     sim_fail(sim, "n%u finds somebody else under its own key %u", at,
              entry->key);
   }
@@ -175,6 +201,39 @@ check_found(struct sim *sim, unsigned at, unsigned key)
   }
 }
 
+/* A copy may go back when it is had anew from another holder, but nobody has
+ * acknowledged what it never had. */
+static void
+note_reached(const struct sim *sim, unsigned at, const struct sim_copy *copy,
+             struct sim_log *log)
+{
+  const uint64_t life = sim->nodes[at].log->actor;
+  if (log->reached_by[at] != life || log->reached[at] < copy->cursor) {
+    log->reached_by[at] = life;
+    log->reached[at] = copy->cursor;
+  }
+}
+
+static void
+check_acked(struct sim *sim, unsigned of, unsigned at)
+{
+  const struct sim_node *const owner = &sim->nodes[of];
+  const struct sim_node *const other = &sim->nodes[at];
+  struct sim_receiver receiver;
+  if (owner->replica == NULL || other->replica == NULL ||
+      !sim_core_receiver(owner->replica, owner->peers[at], &receiver) ||
+      receiver.actor != other->log->actor || receiver.acked == 0) {
+    return;
+  }
+  const struct sim_log *const log = owner->log;
+  const bool known = log->reached_by[at] == other->log->actor;
+  if (!known || log->reached[at] < receiver.acked) {
+    sim_fail(sim,
+             "n%u takes %" PRIu64 " for acked by n%u, which came to %" PRIu64,
+             of, receiver.acked, at, known ? log->reached[at] : 0);
+  }
+}
+
 void
 sim_check(struct sim *sim, unsigned at)
 {
@@ -182,10 +241,15 @@ sim_check(struct sim *sim, unsigned at)
   const struct holt_actor *walk = NULL;
   struct sim_copy copy;
   while (!sim->failed && sim_core_copy(node->replica, &walk, &copy)) {
-    const struct sim_log *const log = check_copy(sim, at, &copy);
+    struct sim_log *const log = check_copy(sim, at, &copy);
     if (log != NULL) {
+      note_reached(sim, at, &copy, log);
       check_ghosts(sim, at, &copy, log);
     }
+  }
+  for (unsigned i = 0; i < sim->options.nodes && !sim->failed; i++) {
+    check_acked(sim, at, i);
+    check_acked(sim, i, at);
   }
   /* All names when there are few, else some, and others the next time. */
   const struct sim_log *const log = node->log;
@@ -195,128 +259,47 @@ sim_check(struct sim *sim, unsigned at)
     if (i < log->live_count) {
       check_own(sim, at, log->live[(node->look_at + i) % log->live_count]);
     }
-    if (i < keys) {
+    if (i < keys && !sim->options.duplicate) {
       check_found(sim, at, (unsigned)((node->look_at + i) % keys));
     }
   }
 }
 
 /*--------------------------------------------------------------------
- * The whole view */
+ * Everything */
 
-/* The winner of each key, by looking at everything. */
-struct winner {
-  uint64_t round; /* Another one: there is none. */
-  uint64_t actor;
-  struct holt_row_spec row;
-};
-
-struct naive {
-  struct winner winners[SIM_KEYS_MAX];
-  uint64_t round;
-  size_t visible;
-};
-
+/* In_sync is never said in vain. */
 static void
-naive_add(struct naive *naive, const struct sim_copy *copy, unsigned key,
-          const struct holt_row_spec *row)
+check_in_sync(struct sim *sim, unsigned at)
 {
-  struct winner *const winner = &naive->winners[key];
-  if (winner->round != naive->round) {
-    naive->visible++;
-  } else if (!sim_core_outranks(copy->id, row, winner->actor, &winner->row)) {
+  const struct sim_node *const node = &sim->nodes[at];
+  struct holt_counters counters;
+  holt_replica_counters(node->replica, &counters);
+  if (counters.diverged > 0) {
+    sim_fail(sim, "n%u has seen unequal rows of equal versions", at);
+  }
+  if (!holt_replica_in_sync(node->replica)) {
     return;
   }
-  *winner =
-    (struct winner){ .round = naive->round, .actor = copy->id, .row = *row };
-}
-
-static void
-naive_look(struct sim *sim, unsigned at, struct naive *naive)
-{
-  const struct holt_replica *const replica = sim->nodes[at].replica;
-  naive->round++;
-  naive->visible = 0;
-  const struct holt_actor *next = NULL;
-  struct sim_copy copy;
-  while (sim_core_copy(replica, &next, &copy)) {
-    const struct sim_log *const log = sim_log_find(sim, copy.id);
-    uintptr_t walk = 0;
-    struct sim_row row;
-    while (copy.shown && sim_core_row(replica, &copy, &walk, &row)) {
-      if (!row.dead) {
-        naive_add(naive, &copy, log->entries[row.spec.seq].key, &row.spec);
-      }
+  sim->total.in_syncs++;
+  const uint64_t held = sim_held(sim, at);
+  for (unsigned i = 0; i < sim->options.nodes && !sim->failed; i++) {
+    struct sim_receiver receiver;
+    if (!sim_core_receiver(node->replica, node->peers[i], &receiver) ||
+        !receiver.up) {
+      continue;
     }
-  }
-}
-
-static void
-check_view(struct sim *sim, unsigned at, const struct naive *naive)
-{
-  const struct holt_replica *const replica = sim->nodes[at].replica;
-  for (unsigned key = 0; key < sim->options.keys && !sim->failed; key++) {
-    const struct winner *const winner = &naive->winners[key];
-    const bool expected = winner->round == naive->round;
-    struct holt_view view;
-    const bool found = holt_replica_find(replica, sim->keys[key].bytes,
-                                         sim->keys[key].size, &view);
-    if (found != expected ||
-        (found &&
-         (view.actor != winner->actor || view.seq != winner->row.seq ||
-          view.birth != winner->row.birth || view.stamp != winner->row.stamp ||
-          view.value != winner->row.value))) {
-      sim_fail(sim, "n%u: find and look disagree about key %u", at, key);
+    if (node->clock.heard[i] != held) {
+      sim_fail(sim, "n%u is not in sync with n%u, but says so", at, i);
+    } else if (receiver.acked != node->log->version) {
+      sim_fail(sim, "n%u is in sync with n%u, which lacks rows of it", at, i);
     }
-  }
-}
-
-struct scan {
-  const struct sim *sim;
-  uint64_t *seen; /* By key: the round. */
-  uint64_t round;
-  size_t count;
-  bool wrong;
-};
-
-static bool
-scan_visit(void *user, const struct holt_view *view)
-{
-  struct scan *const scan = user;
-  const struct sim_log *const log = sim_log_find(scan->sim, view->actor);
-  scan->count++;
-  if (log == NULL || view->seq > log->version ||
-      log->entries[view->seq].birth != view->birth) {
-    scan->wrong = true;
-    return true;
-  }
-  uint64_t *const seen = &scan->seen[log->entries[view->seq].key];
-  scan->wrong = scan->wrong || *seen == scan->round;
-  *seen = scan->round;
-  return true;
-}
-
-static void
-check_scan(struct sim *sim, unsigned at, size_t visible)
-{
-  static uint64_t seen[SIM_KEYS_MAX];
-  static uint64_t round;
-  struct scan scan = { .sim = sim, .seen = seen, .round = ++round };
-  uint64_t cursor = 0;
-  do {
-    cursor =
-      holt_replica_scan(sim->nodes[at].replica, cursor, scan_visit, &scan);
-  } while (cursor != 0);
-  if (scan.wrong || scan.count != visible) {
-    sim_fail(sim, "n%u: a scan visits %zu of %zu names", at, scan.count,
-             visible);
   }
 }
 
 static void
 check_node(struct sim *sim, unsigned at)
 {
-  static struct naive naive;
   const struct holt_replica *const replica = sim->nodes[at].replica;
   const struct holt_actor *next = NULL;
   struct sim_copy copy;
@@ -326,22 +309,19 @@ check_node(struct sim *sim, unsigned at)
       check_rows(sim, at, &copy, log);
     }
   }
-  if (sim->failed) {
-    return;
-  }
-  naive_look(sim, at, &naive);
-  check_view(sim, at, &naive);
-  check_scan(sim, at, naive.visible);
-  if (!sim_core_busy(replica) && holt_replica_count(replica) != naive.visible) {
-    sim_fail(sim, "n%u counts %zu names, not %zu", at,
-             holt_replica_count(replica), naive.visible);
+  if (!sim->failed) {
+    sim_check_view(sim, at);
   }
   const struct sim_log *const log = sim->nodes[at].log;
   for (size_t i = 0; i < log->live_count && !sim->failed; i++) {
     check_own(sim, at, log->live[i]);
   }
-  for (unsigned i = 0; i < sim->options.keys && !sim->failed; i++) {
+  for (unsigned i = 0;
+       i < sim->options.keys && !sim->failed && !sim->options.duplicate; i++) {
     check_found(sim, at, i);
+  }
+  if (!sim->failed) {
+    check_in_sync(sim, at);
   }
 }
 
@@ -399,10 +379,19 @@ sim_check_conflict(struct sim *sim, unsigned at,
     return;
   }
   /* The order is total, so of all who claim a name one never loses it. */
-  const struct holt_row_spec left = sim_core_rank(winner);
-  const struct holt_row_spec right = sim_core_rank(loser);
-  if (!sim_core_outranks(winner->actor, &left, loser->actor, &right)) {
+  const struct sim_rank left = sim_core_rank(sim, winner);
+  const struct sim_rank right = sim_core_rank(sim, loser);
+  if (!sim_core_outranks(&left, &right)) {
     sim_fail(sim, "n%u: a conflict won by the weaker", at);
+  }
+  const struct sim_entry *const won = &other->entries[winner->seq];
+  const bool replaced =
+    won->replaces_birth == entry->birth && won->replaces_actor == log->actor;
+  if (effect->replaced != replaced) {
+    sim_fail(sim, "n%u: replaced, or not", at);
+  }
+  if (!replaced && loser->standby) {
+    sim_fail(sim, "n%u: a standby has lost what it does not have", at);
   }
   entry->untold = false;
   log->untold_count--;
@@ -474,8 +463,10 @@ static void
 check_holders(struct sim *sim, unsigned at)
 {
   static int holders[SIM_KEYS_MAX];
+  static size_t rows[SIM_KEYS_MAX];
   for (unsigned key = 0; key < sim->options.keys; key++) {
     holders[key] = -1;
+    rows[key] = 0;
   }
   for (unsigned i = 0; i < sim->options.nodes && !sim->failed; i++) {
     const struct sim_node *const node = &sim->nodes[i];
@@ -483,8 +474,14 @@ check_holders(struct sim *sim, unsigned at)
       continue;
     }
     for (size_t j = 0; j < node->log->live_count; j++) {
-      const unsigned key = node->log->entries[node->log->live[j]].key;
-      if (holders[key] != -1) {
+      const struct sim_entry *const entry =
+        &node->log->entries[node->log->live[j]];
+      const unsigned key = entry->key;
+      rows[key]++;
+      if ((entry->flags & HOLT_ROW_STANDBY) != 0) {
+        continue;
+      }
+      if (holders[key] != -1 && !sim->options.duplicate) {
         sim_fail(sim, "key %u has two holders, n%d and n%u", key, holders[key],
                  i);
       }
@@ -492,9 +489,19 @@ check_holders(struct sim *sim, unsigned at)
     }
   }
   for (unsigned key = 0; key < sim->options.keys && !sim->failed; key++) {
-    if (sim_holder(sim, at, key) != holders[key]) {
+    const struct sim_key *const name = &sim->keys[key];
+    if (sim->options.duplicate) {
+      if (holt_replica_count_key(sim->nodes[at].replica, name->bytes,
+                                 name->size, NULL, 0) != rows[key]) {
+        sim_fail(sim, "n%u does not count %zu rows of key %u", at, rows[key],
+                 key);
+      }
+    } else if ((holders[key] != -1 || rows[key] == 0) &&
+               sim_holder(sim, at, key) != holders[key]) {
       sim_fail(sim, "n%u sees n%d under key %u, which is n%d's", at,
                sim_holder(sim, at, key), key, holders[key]);
+    } else if (rows[key] > 0 && sim_holder(sim, at, key) == -1) {
+      sim_fail(sim, "n%u sees none of the standbys of key %u", at, key);
     }
   }
 }
@@ -560,6 +567,17 @@ sim_check_quiet(struct sim *sim)
     if (sim->nodes[i].replica != NULL) {
       check_holders(sim, i);
       check_company(sim, i);
+    }
+  }
+}
+
+void
+sim_check_in_sync(struct sim *sim)
+{
+  for (unsigned i = 0; i < sim->options.nodes && !sim->failed; i++) {
+    const struct sim_node *const node = &sim->nodes[i];
+    if (node->replica != NULL && !holt_replica_in_sync(node->replica)) {
+      sim_fail(sim, "n%u is at rest and not in sync", i);
     }
   }
 }

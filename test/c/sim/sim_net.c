@@ -30,6 +30,11 @@ message_new(struct sim *sim, unsigned from, enum sim_message_kind kind,
   message->from = from;
   message->incarnation = sim->nodes[from].incarnation;
   message->size = size;
+  if (sim->nodes[from].replica != NULL) {
+    message->wall_ms = sim_time(sim, from).wall_ms;
+    message->actor = sim->nodes[from].log->actor;
+    message->held = kind == SIM_PACKET ? sim_held(sim, from) : 0;
+  }
   return message;
 }
 
@@ -67,7 +72,8 @@ sim_link_heal(struct sim *sim, unsigned left, unsigned right)
   /* A connection begins when both have seen the end of the one before. */
   if (!link->cut || sim->nodes[left].linked[right] ||
       sim->nodes[right].linked[left] || sim->nodes[left].replica == NULL ||
-      sim->nodes[right].replica == NULL) {
+      sim->nodes[right].replica == NULL || sim->nodes[left].alone ||
+      sim->nodes[right].alone) {
     return false;
   }
   link->cut = false;

@@ -60,12 +60,12 @@ replica_new(struct sim *sim, unsigned at)
   heap_init(&node->heap);
   const struct holt_config config = {
     .mem = &node->heap.mem,
-    .member = node->member,
+    .member = node->own,
     .actor = prng_next(&sim->net) | 1,
     .creation = node->creation,
     .hash_seed = { prng_next(&sim->net), prng_next(&sim->net) },
     .entropy = prng_next(&sim->net),
-    .policy = sim_core_policy(&sim->options),
+    .policy = sim_core_policy(&sim->options, at),
     .tuning = sim->options.tuning,
   };
   const struct holt_time now = sim_time(sim, at);
@@ -73,6 +73,11 @@ replica_new(struct sim *sim, unsigned at)
     abort();
   }
   node->log = sim_log_new(sim, config.actor, at, node->creation);
+  node->clock = (struct sim_clock){ .met = false };
+  sim_twin_new(sim, at);
+  node->fragile = false;
+  node->paused = false;
+  node->stopping = false;
   for (unsigned i = 0; i < SIM_PROCESSES; i++) {
     node->processes[i].known = false;
   }
@@ -88,6 +93,7 @@ replica_delete(struct sim *sim, unsigned at)
   while (!holt_replica_drain(node->replica, 1 + sim_below(sim, budget_max))) {
   }
   holt_replica_delete(node->replica);
+  sim_twin_delete(sim, at);
   node->replica = NULL;
   if (!heap_is_clean(&node->heap)) {
     sim_fail(sim, "n%u leaves %zu blocks behind", at, node->heap.blocks_count);
@@ -130,6 +136,7 @@ sim_node_kill(struct sim *sim, unsigned at)
 {
   struct sim_node *const node = &sim->nodes[at];
   sim_trace(sim, "n%u is killed", at);
+  sim_node_name(node, false);
   replica_delete(sim, at);
   node->running = false;
   node->incarnation++;
@@ -160,7 +167,7 @@ process_restart(struct sim *sim, unsigned at)
   struct sim_node *const node = &sim->nodes[at];
   node->running = false;
   node->incarnation++;
-  uint64_t after_ms = sim_below(sim, 200);
+  uint64_t after_ms = sim_percent(sim, 30) ? 0 : sim_below(sim, 200);
   if (sim_percent(sim, 20)) {
     after_ms += sim->options.tuning.replica_restart_ms;
   }
@@ -237,6 +244,7 @@ sim_process_start(struct sim *sim, unsigned at)
   sim_trace(sim, "n%u process starts", at);
   for (unsigned i = 0; i < sim->options.nodes; i++) {
     node->peer_incarnation[i] = UINT64_MAX; /* It watches nobody yet. */
+    sim_clock_new_session(sim, at, i);
     if (node->linked[i]) {
       if (holt_replica_peer_up(node->replica, &sim->nodes[i].member, &now,
                                &node->peers[i]) != 0) {

@@ -38,10 +38,21 @@ play_work(struct sim *sim, const struct sim_step *step)
     return sim_tour_start(sim, at, step->number % 4 == 0 ? at : step->other,
                           step->process, 1 + step->number % 5,
                           step->number % 3 == 0);
+  case SIM_OP_TOUR_KEY:
+    return sim_tour_start_key(sim, at, step->key, 1 + step->number % 5,
+                              step->number % 3 == 0);
+  case SIM_OP_STANDBY:
+    return sim_register_standby(sim, at, step->process, step->key) == 0;
+  case SIM_OP_REPLACE:
+    return sim_replace(sim, at, step->process, step->key) == 0;
+  case SIM_OP_TAKE_OVER:
+    return sim_take_over(sim, at, step->process) > 0;
   default: {
     const unsigned most = sim->options.big ? 6000 : sim->options.keys;
     const unsigned count = 1 + (unsigned)step->number % most;
-    return sim_register_many(sim, at, step->process, step->key, count) > 0;
+    const bool same = sim->options.duplicate && step->number % 2 == 0;
+    return sim_register_many(sim, at, step->process, step->key, count, same) >
+           0;
   }
   }
 }
@@ -103,8 +114,17 @@ play_node(struct sim *sim, const struct sim_step *step)
   switch (step->op) {
   case SIM_OP_CRASH:
     return sim_process_crash(sim, at);
+  case SIM_OP_FRAGILE:
+    sim->nodes[at].fragile = true;
+    return is_up(sim, at);
   case SIM_OP_INSTANCE:
     return sim_instance_restart(sim, at);
+  case SIM_OP_STOP:
+    return sim_stop(sim, at);
+  case SIM_OP_PAUSE:
+    return sim_pause(sim, at, step->number % 2000);
+  case SIM_OP_ALONE:
+    return sim_node_start_alone(sim, at);
   case SIM_OP_START: {
     const bool started = sim_node_start(sim, at);
     sim_heal_all(sim);
@@ -193,6 +213,9 @@ rest(struct sim *sim)
     struct sim_node *const node = &sim->nodes[i];
     node->slow_until_ms = 0;
     node->short_until_ms = 0;
+    node->fragile = false;
+    sim_resume(sim, i);
+    sim_rename(sim, i);
     if (node->joined) {
       (void)sim_node_start(sim, i);
     }
@@ -222,6 +245,7 @@ check_silence(struct sim *sim)
     sim_fail(sim, "%" PRIu64 " messages at rest, more than %" PRIu64,
              sim->total.messages - before, allowed);
   }
+  sim_check_in_sync(sim);
 }
 
 /* Who cannot be talked to greets every now and then, and is refused. */
@@ -272,6 +296,7 @@ count_up(struct sim *sim)
   struct sim_total *const total = &sim->total;
   total->runs = 1;
   total->big_runs = sim->options.big ? 1 : 0;
+  total->twin_runs = sim->options.twins ? 1 : 0;
   total->events = sim->events_done;
   total->events_min = sim->events_done;
   for (unsigned i = 0; i < sim->options.nodes; i++) {
@@ -282,6 +307,7 @@ count_up(struct sim *sim)
       total->duplicates += counters.duplicates;
       total->repairs += counters.repairs;
       total->stamps_refused += counters.stamps_refused;
+      total->capped += counters.stamps_capped;
       for (unsigned j = 0; j < 16; j++) {
         total->refused[j] += counters.refused[j];
       }
@@ -325,6 +351,14 @@ sim_total_print(const struct sim_total *total, double seconds)
          " stamps refused, %" PRIu64 " whole checks\n",
          total->names, total->conflicts, total->gaps, total->duplicates,
          total->repairs, total->stamps_refused, total->wholes);
+  printf("rows: %" PRIu64 " early, %" PRIu64 " standbys, %" PRIu64
+         " replacing; %" PRIu64 " stamps capped, in sync %" PRIu64
+         " times, %" PRIu64 " goodbyes\n",
+         total->early, total->standbys, total->replaced, total->capped,
+         total->in_syncs, total->goodbyes);
+  printf("twins: %" PRIu64 " runs, %" PRIu64 " versions and %" PRIu64
+         " views compared\n",
+         total->twin_runs, total->twins, total->twin_views);
   printf("refused:");
   for (int i = 1; i < 16; i++) {
     if (total->refused[i] > 0) {

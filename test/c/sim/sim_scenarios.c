@@ -437,8 +437,10 @@ static void
 sim_mass_death_is_seen_everywhere(struct sim *sim)
 {
   sim_settle(sim);
-  expect(sim, sim_register_many(sim, 0, 0, 0, 10000) == 10000, "n0 registers");
-  expect(sim, sim_register_many(sim, 1, 0, 10000, 10) == 10, "n1 registers");
+  expect(sim, sim_register_many(sim, 0, 0, 0, 10000, false) == 10000,
+         "n0 registers");
+  expect(sim, sim_register_many(sim, 1, 0, 10000, 10, false) == 10,
+         "n1 registers");
   sim_settle(sim);
   expect_holder(sim, 9999, 0);
   expect(sim, sim_process_exit(sim, 0, 0), "the process ends");
@@ -454,13 +456,15 @@ static void
 sim_node_with_thousands_dies(struct sim *sim)
 {
   sim_settle(sim);
-  expect(sim, sim_register_many(sim, 0, 0, 0, 5000) == 5000, "n0 registers");
+  expect(sim, sim_register_many(sim, 0, 0, 0, 5000, false) == 5000,
+         "n0 registers");
   sim_settle(sim);
   sim_node_kill(sim, 0);
   sim_run(sim, 200);
   expect(sim, sim_holder(sim, 1, 77) == -1, "its names are gone at n1");
   expect(sim, holt_replica_count(sim->nodes[1].replica) == 0, "all of them");
-  expect(sim, sim_register_many(sim, 1, 0, 0, 5000) == 5000, "n1 takes them");
+  expect(sim, sim_register_many(sim, 1, 0, 0, 5000, false) == 5000,
+         "n1 takes them");
   sim_settle(sim);
   (void)sim_node_start(sim, 0);
   sim_heal_all(sim);

@@ -19,7 +19,11 @@ static const struct {
   [SIM_OP_UNREGISTER] = { "unregister", 16, 0 },
   [SIM_OP_UPDATE] = { "update", 20, 0 },
   [SIM_OP_EXIT] = { "exit", 9, 0 },
-  [SIM_OP_TOUR] = { "tour", 8, 0 },
+  [SIM_OP_TOUR] = { "tour", 5, 0 },
+  [SIM_OP_TOUR_KEY] = { "tour-key", 5, 0 },
+  [SIM_OP_STANDBY] = { "stand-by", 8, 0 },
+  [SIM_OP_REPLACE] = { "replace", 6, 0 },
+  [SIM_OP_TAKE_OVER] = { "take-over", 4, 0 },
   [SIM_OP_BULK] = { "bulk", 2, 0 },
   [SIM_OP_CUT] = { "cut", 12, 80 },
   [SIM_OP_HEAL] = { "heal", 20, 100 },
@@ -28,9 +32,13 @@ static const struct {
   [SIM_OP_MUTE] = { "mute", 8, 50 },
   [SIM_OP_FLAP] = { "flap", 3, 30 },
   [SIM_OP_CRASH] = { "crash", 7, 60 },
+  [SIM_OP_FRAGILE] = { "fragile", 7, 40 },
   [SIM_OP_INSTANCE] = { "instance", 3, 40 },
+  [SIM_OP_STOP] = { "stop", 3, 30 },
+  [SIM_OP_PAUSE] = { "pause", 4, 30 },
   [SIM_OP_KILL] = { "kill", 4, 50 },
   [SIM_OP_START] = { "start", 8, 100 },
+  [SIM_OP_ALONE] = { "alone", 3, 30 },
   [SIM_OP_LEAVE] = { "leave", 1, 20 },
   [SIM_OP_SLOW] = { "slow", 5, 40 },
   [SIM_OP_CLOCK] = { "clock", 5, 40 },
@@ -62,6 +70,18 @@ draw_versions(struct prng *prng, struct sim_options *options)
       options->speaks_min[i] = 2;
       options->speaks_max[i] = 3;
     }
+  }
+}
+
+/* In a quarter of the runs keys are not unique; of the others one in three
+ * keeps the oldest, and one in six cannot agree. */
+static void
+draw_policies(struct prng *prng, struct sim_options *options)
+{
+  options->duplicate = prng_chance(prng, 1, 4);
+  const uint64_t rule = prng_below(prng, 6);
+  for (unsigned i = 0; i < SIM_NODES_MAX; i++) {
+    options->oldest[i] = rule < 2 || (rule == 2 && prng_chance(prng, 1, 2));
   }
 }
 
@@ -125,6 +145,8 @@ draw_options(struct prng *prng, struct sim_options *options)
     options->nomem_permille = 0;
     options->value_bytes_max = 0;
   }
+  draw_policies(prng, options);
+  options->twins = !options->big && prng_chance(prng, 1, 8);
   draw_versions(prng, options);
   draw_tuning(prng, options);
 }
@@ -211,15 +233,19 @@ step_print(const struct sim_step *step)
   fprintf(stderr, "  %-16s n%u", ops[step->op].name, step->at);
   switch (step->op) {
   case SIM_OP_REGISTER:
+  case SIM_OP_STANDBY:
+  case SIM_OP_REPLACE:
   case SIM_OP_BULK:
     fprintf(stderr, " process %u", step->process);
     fprintf(stderr, " key %u", step->key);
     break;
   case SIM_OP_UNREGISTER:
   case SIM_OP_UPDATE:
+  case SIM_OP_TOUR_KEY:
     fprintf(stderr, " key %u", step->key);
     break;
   case SIM_OP_EXIT:
+  case SIM_OP_TAKE_OVER:
     fprintf(stderr, " process %u", step->process);
     break;
   case SIM_OP_TOUR:

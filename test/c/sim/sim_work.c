@@ -2,6 +2,7 @@
 /* What local processes do.  Choices are drawn from the seed of the step. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "sim_core.h"
 
@@ -45,7 +46,8 @@ value_new(struct sim *sim, size_t *size)
 static bool
 find(const struct sim *sim, unsigned at, unsigned key, struct holt_view *view)
 {
-  return holt_replica_find(sim->nodes[at].replica, sim->keys[key].bytes,
+  return !sim->options.duplicate &&
+         holt_replica_find(sim->nodes[at].replica, sim->keys[key].bytes,
                            sim->keys[key].size, view);
 }
 
@@ -66,73 +68,177 @@ process_know(struct sim *sim, unsigned at, struct sim_process *process)
   return rv;
 }
 
+/*--------------------------------------------------------------------
+ * Registering */
+
+/* What is asked for, and what has to be the answer. */
+struct wish {
+  struct holt_row_spec spec;
+  int expected;
+  bool taken;
+  struct holt_view holder; /* If it is taken. */
+};
+
+static void
+wish_make(struct sim *sim, unsigned at, const struct sim_process *process,
+          unsigned key, uint8_t flags, struct wish *wish)
+{
+  *wish = (struct wish){ .spec = { .key = sim->keys[key].bytes,
+                                   .key_size = sim->keys[key].size,
+                                   .owner_id = process->id,
+                                   .owner_serial = process->serial,
+                                   .flags = flags } };
+  wish->taken = find(sim, at, key, &wish->holder);
+  if ((flags & HOLT_REGISTER_REPLACES) != 0) {
+    const bool another = prng_chance(&sim->choice, 1, 10);
+    wish->spec.replaces_actor = wish->holder.actor;
+    wish->spec.replaces_birth = wish->holder.birth + (another ? 1 : 0);
+    wish->expected = !wish->taken ? HOLT_ERR_NOT_FOUND
+                     : another    ? HOLT_ERR_EXISTS
+                                  : 0;
+    const bool oldest = sim->options.oldest[at];
+    if (wish->expected == 0 && oldest && !wish->holder.standby &&
+        !sim_core_rank(sim, &wish->holder).oldest) {
+      wish->expected = HOLT_ERR_POLICY; /* It could not outrank it. */
+    }
+  } else if (flags == 0 && wish->taken) {
+    wish->expected = HOLT_ERR_EXISTS;
+  }
+  if (sim->options.duplicate) {
+    wish->expected = 0;
+  }
+}
+
+/* What has been registered is found, or stands where it should. */
+static void
+check_registered(struct sim *sim, unsigned at, unsigned key,
+                 const struct wish *wish, const struct holt_row_spec *row)
+{
+  const struct sim_node *const node = &sim->nodes[at];
+  const bool replaces = (row->flags & HOLT_ROW_REPLACES) != 0;
+  struct holt_view view = { .key = NULL };
+  if (wish->spec.flags != HOLT_REGISTER_STANDBY && !sim->options.duplicate &&
+      (!find(sim, at, key, &view) || view.birth != row->birth)) {
+    sim_fail(sim, "n%u does not find what it has registered", at);
+  }
+  if ((row->flags & ~HOLT_ROW_EARLY) !=
+      (sim->options.duplicate ? 0 : wish->spec.flags)) {
+    sim_fail(sim, "n%u registers with other flags", at);
+  }
+  if (!replaces) {
+    return;
+  }
+  const struct sim_rank rank =
+    sim_core_rank_of(sim, node->log->actor, row->birth, row->stamp, row->flags);
+  const struct sim_rank other = sim_core_rank(sim, &wish->holder);
+  if (!sim_core_outranks(&rank, &other)) {
+    sim_fail(sim, "n%u replaces what outranks it", at);
+  }
+  if (!wish->holder.early != ((row->flags & HOLT_ROW_EARLY) == 0)) {
+    sim_fail(sim, "n%u makes more of what it replaces, or less", at);
+  }
+}
+
+static void
+on_registered(struct sim *sim, unsigned at, unsigned key,
+              const struct wish *wish, uint64_t birth)
+{
+  struct sim_node *const node = &sim->nodes[at];
+  struct holt_row_spec row;
+  sim_clock_check(sim, at, birth);
+  if (!sim_core_own(node->replica, birth, &row)) {
+    return;
+  }
+  struct sim_entry entry = { .birth = birth,
+                             .flags = row.flags,
+                             .replaces_actor = row.replaces_actor,
+                             .replaces_birth = row.replaces_birth,
+                             .stamp = row.stamp,
+                             .key = key,
+                             .owner_id = wish->spec.owner_id,
+                             .owner_serial = wish->spec.owner_serial,
+                             .value_size = wish->spec.value_size };
+  if (entry.value_size > 0) {
+    entry.value = malloc(entry.value_size);
+    if (entry.value == NULL) {
+      abort();
+    }
+    memcpy(entry.value, wish->spec.value, entry.value_size);
+  }
+  sim_log_open(node->log, birth, &entry);
+  sim->total.names++;
+  sim->total.standbys += (row.flags & HOLT_ROW_STANDBY) != 0 ? 1 : 0;
+  if ((row.flags & HOLT_ROW_REPLACES) != 0) {
+    sim->total.replaced++;
+    if (wish->holder.local) {
+      sim_log_end(node->log, wish->holder.seq, birth + 1);
+    }
+  }
+  check_registered(sim, at, key, wish, &row);
+}
+
 /* Register, and write it into the log. */
 static int
 register_one(struct sim *sim, unsigned at, const struct sim_process *process,
-             unsigned key)
+             unsigned key, uint8_t flags)
 {
   struct sim_node *const node = &sim->nodes[at];
   const struct holt_time now = sim_time(sim, at);
-  struct holt_view view;
-  const bool taken = find(sim, at, key, &view);
-  size_t value_size;
-  uint8_t *const value = value_new(sim, &value_size);
-  const struct holt_row_spec spec = { .key = sim->keys[key].bytes,
-                                      .key_size = sim->keys[key].size,
-                                      .value = value,
-                                      .value_size = value_size,
-                                      .owner_id = process->id,
-                                      .owner_serial = process->serial };
-  uint64_t seq;
+  struct wish wish;
+  wish_make(sim, at, process, key, flags, &wish);
+  uint8_t *const value = value_new(sim, &wish.spec.value_size);
+  wish.spec.value = value;
+  uint64_t birth = 0;
   sim_memory_arm(sim, at);
-  const int rv = sim_core_register(node->replica, &now, &spec, &seq);
+  const int rv = sim_core_register(node->replica, &now, &wish.spec, &birth);
   sim_memory_disarm(sim, at);
-  if (rv != 0) {
-    free(value);
-  } else if (!find(sim, at, key, &view) || view.birth != seq) {
-    free(value);
-    sim_fail(sim, "n%u does not find what it has registered", at);
-  } else {
-    const struct holt_row_spec rank = sim_core_rank(&view);
-    sim_log_open(node->log, seq,
-                 &(struct sim_entry){ .birth = seq,
-                                      .flags = sim_core_flags(&rank),
-                                      .stamp = view.stamp,
-                                      .key = key,
-                                      .owner_id = process->id,
-                                      .owner_serial = process->serial,
-                                      .value = value,
-                                      .value_size = value_size });
-    if (SIM_CORE_STAMPS_RISE && view.stamp <= node->log->stamp) {
-      sim_fail(sim, "n%u stamps what is new as older", at);
-    }
-    node->log->stamp = view.stamp;
-    sim->total.names++;
+  if (rv == 0) {
+    on_registered(sim, at, key, &wish, birth);
   }
-  if (rv != HOLT_ERR_NOMEM && rv != (taken ? HOLT_ERR_EXISTS : 0)) {
+  free(value);
+  if (rv != HOLT_ERR_NOMEM && rv != wish.expected) {
     sim_fail(sim, "n%u: register says %s", at, holt_error_name(rv));
   }
   sim_log_sync(sim, at);
   return rv;
 }
 
-int
-sim_register(struct sim *sim, unsigned at, unsigned who, unsigned key)
+static int
+register_how(struct sim *sim, unsigned at, unsigned who, unsigned key,
+             uint8_t flags, const char *how)
 {
   struct sim_process *const process = &sim->nodes[at].processes[who];
   int rv = process_know(sim, at, process);
   if (rv == 0) {
-    rv = register_one(sim, at, process, key);
-    sim_trace(sim, "n%u register key %u by %u: %s", at, key, process->id,
+    rv = register_one(sim, at, process, key, flags);
+    sim_trace(sim, "n%u %s key %u by %u: %s", at, how, key, process->id,
               rv == 0 ? "ok" : holt_error_name(rv));
     wake(sim, at);
   }
   return rv;
 }
 
+int
+sim_register(struct sim *sim, unsigned at, unsigned who, unsigned key)
+{
+  return register_how(sim, at, who, key, 0, "register");
+}
+
+int
+sim_register_standby(struct sim *sim, unsigned at, unsigned who, unsigned key)
+{
+  return register_how(sim, at, who, key, HOLT_REGISTER_STANDBY, "stand by");
+}
+
+int
+sim_replace(struct sim *sim, unsigned at, unsigned who, unsigned key)
+{
+  return register_how(sim, at, who, key, HOLT_REGISTER_REPLACES, "replace");
+}
+
 unsigned
 sim_register_many(struct sim *sim, unsigned at, unsigned who, unsigned key,
-                  unsigned count)
+                  unsigned count, bool same)
 {
   struct sim_process *const process = &sim->nodes[at].processes[who];
   unsigned done = 0;
@@ -140,8 +246,8 @@ sim_register_many(struct sim *sim, unsigned at, unsigned who, unsigned key,
     return 0;
   }
   for (unsigned i = 0; i < count && !sim->failed; i++) {
-    const unsigned one = (key + i) % sim->options.keys;
-    done += register_one(sim, at, process, one) == 0 ? 1 : 0;
+    const unsigned one = same ? key : (key + i) % sim->options.keys;
+    done += register_one(sim, at, process, one, 0) == 0 ? 1 : 0;
   }
   sim_trace(sim, "n%u registers %u of %u keys from %u by %u", at, done, count,
             key, process->id);
@@ -149,22 +255,45 @@ sim_register_many(struct sim *sim, unsigned at, unsigned who, unsigned key,
   return done;
 }
 
+/*--------------------------------------------------------------------
+ * Own rows */
+
+/* One of our rows of this key, of a process that lives; its seq, or 0. */
+static uint64_t
+own_row(struct sim *sim, unsigned at, unsigned key)
+{
+  const struct sim_node *const node = &sim->nodes[at];
+  const struct sim_log *const log = node->log;
+  if (log->live_count == 0) {
+    return 0;
+  }
+  const size_t first = prng_below(&sim->choice, log->live_count);
+  for (size_t i = 0; i < log->live_count; i++) {
+    const uint64_t seq = log->live[(first + i) % log->live_count];
+    if (log->entries[seq].key == key &&
+        !sim_owner_ended(node, &log->entries[seq])) {
+      return seq;
+    }
+  }
+  return 0;
+}
+
 int
 sim_unregister(struct sim *sim, unsigned at, unsigned key)
 {
   struct sim_node *const node = &sim->nodes[at];
-  struct holt_view view = { .key = NULL };
-  const bool ours = find(sim, at, key, &view) && view.local;
+  const uint64_t written = own_row(sim, at, key);
+  const uint64_t birth =
+    written == 0 ? UINT32_MAX : node->log->entries[written].birth;
   const uint64_t next = node->log->version + 1;
-  const uint64_t written = view.seq;
   uint64_t seq = 0;
-  const int rv =
-    sim_core_unregister(node->replica, &sim->keys[key], &view, &seq);
+  const int rv = holt_replica_unregister(node->replica, birth, &seq);
   sim_trace(sim, "n%u unregister key %u: %s", at, key,
             rv == 0 ? "ok" : holt_error_name(rv));
-  if (rv != (ours ? 0 : HOLT_ERR_NOT_FOUND) || (ours && seq != next)) {
+  if (rv != (written != 0 ? 0 : HOLT_ERR_NOT_FOUND) ||
+      (rv == 0 && seq != next)) {
     sim_fail(sim, "n%u: unregister says %s", at, holt_error_name(rv));
-  } else if (ours) {
+  } else if (rv == 0) {
     sim_log_end(node->log, written, next);
   }
   wake(sim, at);
@@ -187,18 +316,16 @@ int
 sim_update(struct sim *sim, unsigned at, unsigned key)
 {
   struct sim_node *const node = &sim->nodes[at];
-  struct holt_view view;
-  const bool ours = find(sim, at, key, &view) && view.local;
+  const uint64_t written = own_row(sim, at, key);
+  const bool ours = written != 0;
   const bool stale = ours && prng_chance(&sim->choice, 10, 100);
-  const struct holt_time now = sim_time(sim, at);
-  const uint64_t written = ours ? view.seq : 1;
-  const uint64_t birth = ours ? view.birth : UINT32_MAX;
+  const uint64_t birth = ours ? node->log->entries[written].birth : UINT32_MAX;
   uint64_t seq = stale ? written + 1 : written;
   size_t value_size;
   uint8_t *const value = value_new(sim, &value_size);
   sim_memory_arm(sim, at);
-  const int rv = sim_core_update(node->replica, &now, &sim->keys[key], birth,
-                                 &seq, value, value_size);
+  const int rv =
+    holt_replica_update(node->replica, birth, &seq, value, value_size);
   sim_memory_disarm(sim, at);
   sim_trace(sim, "n%u update key %u: %s", at, key,
             rv == 0 ? "ok" : holt_error_name(rv));
@@ -215,6 +342,9 @@ sim_update(struct sim *sim, unsigned at, unsigned key)
   return rv;
 }
 
+/*--------------------------------------------------------------------
+ * Ends */
+
 bool
 sim_process_exit(struct sim *sim, unsigned at, unsigned who)
 {
@@ -228,6 +358,29 @@ sim_process_exit(struct sim *sim, unsigned at, unsigned who)
     wake(sim, at);
   }
   return dead.known;
+}
+
+unsigned
+sim_take_over(struct sim *sim, unsigned at, unsigned who)
+{
+  struct sim_node *const node = &sim->nodes[at];
+  const struct sim_process dead = node->processes[who];
+  unsigned keys[64];
+  unsigned count = 0;
+  for (size_t i = 0; i < node->log->live_count && count < 64; i++) {
+    const struct sim_entry *const entry =
+      &node->log->entries[node->log->live[i]];
+    if (entry->owner_id == dead.id && entry->owner_serial == dead.serial) {
+      keys[count++] = entry->key;
+    }
+  }
+  (void)sim_process_exit(sim, at, who);
+  unsigned done = 0;
+  for (unsigned i = 0; i < count && !sim->failed; i++) {
+    const unsigned heir = (who + 1 + i % 2) % SIM_PROCESSES;
+    done += sim_register(sim, at, heir, keys[i]) == 0 ? 1 : 0;
+  }
+  return done;
 }
 
 int

@@ -74,22 +74,25 @@ void
 sim_print_options(const struct sim_options *options)
 {
   const struct holt_tuning *const tuning = &options->tuning;
-  fprintf(stderr,
-          "%u nodes (%u at first), %u keys%s, %s, loss %u%%, "
-          "duplicates %u%%, busy %u%%, nomem %u/1000, delay %" PRIu64 " ms,\n"
-          "message %zu, window %zu, budget %zu, vectors %" PRIu64
-          " ms, restart %" PRIu64 " ms, forget %" PRIu64 " ms, clock %" PRIu64
-          " ms, speaking",
-          options->nodes, options->members, options->keys,
-          options->big ? ", big" : "",
-          options->faithful ? "faithful" : "unfaithful", options->loss_percent,
-          options->duplicate_percent, options->busy_percent,
-          options->nomem_permille, options->delay_max_ms,
-          tuning->message_bytes_max, tuning->window_bytes, options->budget_max,
-          tuning->vector_interval_ms, tuning->replica_restart_ms,
-          tuning->forget_after_ms, tuning->clock_bound_ms);
+  fprintf(
+    stderr,
+    "%u nodes (%u at first), %u keys%s, %s, loss %u%%, "
+    "duplicates %u%%, busy %u%%, nomem %u/1000, delay %" PRIu64 " ms,\n"
+    "message %zu, window %zu, budget %zu, vectors %" PRIu64
+    " ms, restart %" PRIu64 " ms, forget %" PRIu64 " ms, clock %" PRIu64
+    " ms, speaking",
+    options->nodes, options->members, options->keys,
+    options->duplicate ? (options->big ? ", duplicate, big" : ", duplicate")
+    : options->big     ? ", big"
+                       : "",
+    options->faithful ? "faithful" : "unfaithful", options->loss_percent,
+    options->duplicate_percent, options->busy_percent, options->nomem_permille,
+    options->delay_max_ms, tuning->message_bytes_max, tuning->window_bytes,
+    options->budget_max, tuning->vector_interval_ms, tuning->replica_restart_ms,
+    tuning->forget_after_ms, tuning->clock_bound_ms);
   for (unsigned i = 0; i < options->nodes; i++) {
-    fprintf(stderr, " %u-%u", options->speaks_min[i], options->speaks_max[i]);
+    fprintf(stderr, " %u-%u%s", options->speaks_min[i], options->speaks_max[i],
+            options->oldest[i] ? " oldest" : "");
   }
   fprintf(stderr, "\n");
 }
@@ -180,6 +183,18 @@ event_do(struct sim *sim, const struct sim_event *event)
     break;
   case SIM_EVENT_TOUR:
     sim_tour_next(sim, event->node, event->number);
+    break;
+  case SIM_EVENT_RESUME:
+  case SIM_EVENT_RENAME:
+    if (sim->nodes[event->node].replica == NULL ||
+        event->number != sim->nodes[event->node].log->actor) {
+      break; /* It was another life. */
+    }
+    if (event->kind == SIM_EVENT_RESUME) {
+      sim_resume(sim, event->node);
+    } else {
+      sim_rename(sim, event->node);
+    }
     break;
   case SIM_EVENT_MUTE_ENDS:
     sim_mute_ends(sim, event);
@@ -285,6 +300,7 @@ node_init(struct sim *sim, unsigned at)
                                        .name_size = 3,
                                        .node = (const uint8_t *)node->name,
                                        .node_size = (uint16_t)size };
+  sim_node_name(node, false);
   node->speaks_min = sim->options.speaks_min[at];
   node->speaks_max = sim->options.speaks_max[at];
   for (unsigned i = 0; i < at; i++) {
@@ -303,6 +319,7 @@ sim_init(struct sim *sim, uint64_t seed, const struct sim_options *options,
   sim->options = *options;
   prng_init(&sim->net, seed);
   prng_init(&sim->choice, seed + 1);
+  prng_init(&sim->twins, seed + 2);
   sim->now_ms = 1;
   sim->keys = keys_get(options->keys);
   sim_current = sim;
