@@ -41,6 +41,7 @@ struct net_epmd_client;
 
 struct net {
   uv_loop_t loop;
+  struct turn turn;
   uv_timer_t pulse; /* So that turning the loop never waits for long. */
   uint64_t patience_ends_ms;
 
