@@ -278,6 +278,11 @@ soak:
 	@$(MAKE) --no-print-directory all test-sim-native
 	@SIM_SECONDS=$$(( $${MINUTES:-10} * 60 )) $(NATIVE)/verify/test_sim
 
+## mutants    faults planted one at a time: do the tests notice?  MUTANTS="3 17" some
+.PHONY: mutants
+mutants: $(NATIVE)/verify/test_sim $(NATIVE)/verify/test_unit
+	@tools/mutants
+
 ## bench      the benchmarks; ROWS="lookup cnode" some sections
 .PHONY: bench
 bench:

@@ -190,6 +190,7 @@ holt_repair_begin(struct holt_delta_writer *writer, struct holt_buf *out,
   holt_buf_put_u8(out, HOLT_PACKET_REPAIR);
   holt_buf_put_u64be(out, piece->actor);
   holt_buf_put_u64be(out, piece->token);
+  holt_buf_put_varint(out, piece->session);
   holt_buf_put_varint(out, piece->base);
   holt_buf_put_varint(out, piece->after);
   holt_buf_put_varint(out, piece->notes);
@@ -532,6 +533,7 @@ repair_head(struct holt_message *message, struct holt_reader *reader)
 {
   message->actor = holt_read_u64be(reader);
   message->token = holt_read_u64be(reader);
+  message->session = holt_read_varint(reader);
   message->base = holt_read_varint(reader);
   message->after = holt_read_varint(reader);
   message->notes = holt_read_varint(reader);

@@ -18,7 +18,7 @@
  *     body     kind:8 ...
  *     delta    kind  actor:64  after  item*  0x00  flags:8  (to - after)
  *              (as_of - to)?
- *     repair   kind  actor:64  token:64  base  after  notes  flags:8
+ *     repair   kind  actor:64  token:64  session  base  after  notes  flags:8
  *              identity?  live set?  item*  0x00  flags:8  (to - after)
  *              (as_of - to)
  *     item     0x80|flags  row...     a row, written after its predecessor
@@ -205,11 +205,12 @@ struct holt_identity {
 struct holt_piece {
   uint64_t actor;
   uint64_t token;
-  uint64_t base;  /* As asked for. */
-  uint64_t after; /* All up to there has been covered. */
-  uint64_t notes; /* And so many deaths told. */
-  bool refused;   /* Nothing follows: not held, not clean, or too many. */
-  bool live;      /* A live set follows, to live_to. */
+  uint64_t session; /* Of the holder; grows. */
+  uint64_t base;    /* As asked for. */
+  uint64_t after;   /* All up to there has been covered. */
+  uint64_t notes;   /* And so many deaths told. */
+  bool refused;     /* Nothing follows: not held, not clean, or too many. */
+  bool live;        /* A live set follows, to live_to. */
   const struct holt_identity *identity; /* Or NULL. */
 };
 
@@ -278,6 +279,7 @@ struct holt_message {
   uint64_t as_of; /* See holt_delta_end(). */
   bool clean;     /* The rows are those of version `to`. */
   uint64_t token; /* From here on only a repair's. */
+  uint64_t session;
   uint64_t base;
   uint64_t notes;
   bool refused;

@@ -369,7 +369,6 @@ session_remote(struct holt_replica *replica, struct holt_peer *peer,
     peer->missing = false;
     peer->ended = false;
     peer->vector_at_ms = now_ms + replica->tuning.vector_interval_ms;
-    peer->heard_at_ms = now_ms;
     peer->ack_due = false;
     /* What a broken peer once claimed must not keep the new one's out. */
     if (actor->as_of > hello->version) {
@@ -384,6 +383,7 @@ session_remote(struct holt_replica *replica, struct holt_peer *peer,
                     peer->cursor == replica->self->version;
     peer->goodbye_due = replica->goodbye != 0;
   }
+  peer->heard_at_ms = now_ms;
   peer->confirmed = hello->known_session == peer->session;
   if (!peer->confirmed) {
     peer->hello_due = true;

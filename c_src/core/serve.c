@@ -18,7 +18,9 @@
  *
  * Pieces name the place where they begin, (cursor, notes told), and the asker
  * takes only the one that begins where it stands.  Where one is lost it says
- * so, and the walk goes back.  We keep one walk and the notes. */
+ * so, and the walk goes back.  We keep one walk and the notes.  They are those
+ * of one session, which each piece names: pieces of two, begun by a request
+ * that came twice, do not fit each other. */
 #include "invariant.h"
 #include "state.h"
 
@@ -84,7 +86,7 @@ holt__serve_death(void *user, const struct holt_actor *actor, uint64_t seq,
   const struct holt_replica *const replica = user;
   for (struct holt_serve *serve = replica->serves; serve != NULL;
        serve = serve->next) {
-    if (serve->actor == actor && place <= serve->cursor) {
+    if (serve->actor == actor && place <= serve->reach) {
       holt_deaths_append(&serve->notes, ++serve->note_count, birth);
     }
   }
@@ -154,6 +156,7 @@ serve_begin(struct holt_replica *replica, struct holt_peer *peer,
   serve->peer = peer;
   serve->actor = actor;
   serve->token = request->token;
+  serve->session = ++replica->serve_session;
   serve->base = request->base;
   serve->epoch = actor->epoch;
   serve->moved_at_ms = now_ms;
@@ -178,7 +181,7 @@ static int
 serve_rewind(struct holt_replica *replica, struct holt_serve *serve,
              const struct holt_request *request)
 {
-  if (request->after > serve->cursor || request->notes > serve->notes_to) {
+  if (request->after > serve->reach || request->notes > serve->note_count) {
     return HOLT_ERR_MALFORMED;
   }
   if (request->after != serve->cursor || request->notes != serve->notes_to) {
@@ -344,6 +347,7 @@ encode_piece(struct holt_replica *replica, struct holt_serve *serve)
   const struct holt_piece piece = {
     .actor = actor->id,
     .token = serve->token,
+    .session = serve->session,
     .base = serve->base,
     .after = serve->cursor,
     .notes = serve->notes_to,
@@ -396,6 +400,7 @@ send_piece(struct holt_replica *replica, struct holt_serve *serve,
   }
   serve->before_bytes = replica->out.size;
   serve->moved_at_ms = now_ms;
+  serve->reach = serve->cursor > serve->reach ? serve->cursor : serve->reach;
   holt__window_sent(&serve->window, serve->cursor + serve->notes_to,
                     replica->out.size);
   peer->last = LAST_PIECE;

@@ -170,8 +170,10 @@ struct holt_serve {
   struct holt_peer *peer;
   struct holt_actor *actor;
   uint64_t token;
+  uint64_t session; /* Of ours: each has its own. */
   uint64_t base;
   uint64_t cursor;   /* All rows up to there have been covered. */
+  uint64_t reach;    /* The most that ever have been, before going back. */
   uint64_t notes_to; /* And so many deaths told. */
   uint64_t marks;    /* Messages sent. */
   uint64_t moved_at_ms;
@@ -189,21 +191,24 @@ struct holt_serve {
 
 /* A repair that has been asked for: repair.c. */
 struct holt_repair {
+  uint64_t as_of; /* What the newest piece taken showed; none older fits. */
   struct holt_repair *next;
   struct holt_peer *peer;
   uint64_t actor_id;
   struct holt_actor *actor; /* NULL until it is known. */
   uint64_t token;
   uint64_t base;
-  uint64_t after; /* All rows up to there are in. */
-  uint64_t notes; /* And so many deaths. */
-  bool begun;     /* The first piece has come. */
-  bool done;      /* The last one has: say so. */
-  bool due;       /* A request is to be sent. */
-  bool gap;       /* It asks to go on from here. */
+  uint64_t after;   /* All rows up to there are in. */
+  uint64_t notes;   /* And so many deaths. */
+  bool begun;       /* The first piece has come. */
+  uint64_t session; /* Of the holder, as that says. */
+  bool done;        /* The last one has: say so. */
+  bool due;         /* A request is to be sent. */
+  bool gap;         /* It asks to go on from here. */
   uint64_t asked_at_ms;
   uint64_t moved_at_ms;
-  struct holt_walk walk; /* Our first row that is not yet confirmed. */
+  bool sweeping;         /* All have been told of; the stale ones go. */
+  struct holt_walk walk; /* Our first row that is not looked at yet. */
 };
 
 /* A name lost by a local process, waiting for the host to tell it. */
@@ -235,6 +240,7 @@ struct holt_replica {
 
   struct holt_serve *serves;
   size_t serve_count;
+  uint64_t serve_session; /* The last one begun. */
   struct holt_repair *repairs;
   size_t repair_count;
 

@@ -5,6 +5,7 @@
  *     RUNS=n         so many random runs
  *     SIM_SECONDS=n  random runs for so long
  *     SHRINK=0       a run that fails is not cut down
+ *     SIM_SCENARIOS=0  no scenarios
  *     SIM_QUICK=1    stop at the first failure, whatever it is, and say in one
  *                    line what it was
  *
@@ -182,7 +183,7 @@ play_at_random(const struct config *config, struct report *report)
 static void
 child_main(const struct config *config, struct report *report)
 {
-  if (!config->replay) {
+  if (!config->replay && number_of("SIM_SCENARIOS", 1) != 0) {
     alarm(RUN_SECONDS_MAX);
     sim_scenarios(&report->passed, &report->failed, report->failure);
     alarm(0);

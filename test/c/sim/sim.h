@@ -72,10 +72,10 @@ struct sim_entry {
   uint64_t birth; /* 0: a death. */
   uint64_t end;   /* UINT64_MAX while it stands. */
   uint64_t stamp; /* 0 until it is seen. */
-  uint8_t flags;  /* HOLT_ROW_ */
   unsigned key;
   uint32_t owner_id;
   uint32_t owner_serial;
+  uint8_t flags; /* As in its row. */
   uint8_t *value;
   size_t value_size;
   size_t live_at;       /* In the log's list, while it stands. */
@@ -97,6 +97,7 @@ struct sim_log {
   size_t live_count;
   size_t live_capacity;
   size_t untold_count;
+  uint64_t stamp; /* The last one. */
 };
 
 struct sim_key {
@@ -133,6 +134,21 @@ struct sim_process {
   bool known;
 };
 
+/* The names of a process, visited in pieces. */
+struct sim_tour {
+  struct holt_tour *tour; /* NULL: none runs. */
+  uint64_t number;
+  unsigned of; /* The node of the process. */
+  uint32_t creation;
+  uint32_t id;
+  uint32_t serial;
+  uint64_t birth; /* Visited last. */
+  size_t count;
+  size_t expected; /* When it began. */
+  size_t budget;
+  bool at_once; /* Nothing happens in between. */
+};
+
 struct sim_node {
   char name[16];
   struct holt_member member;
@@ -166,6 +182,7 @@ struct sim_node {
   bool slice_planned;
   struct sim_process processes[SIM_PROCESSES];
   uint32_t next_process;
+  struct sim_tour tour;
   size_t look_at; /* Where the cheap checks go on. */
 };
 
@@ -185,6 +202,7 @@ enum sim_event_kind {
   SIM_EVENT_POLL,
   SIM_EVENT_SLICE,
   SIM_EVENT_START_PROCESS,
+  SIM_EVENT_TOUR,
   SIM_EVENT_MUTE_ENDS, /* Of the link to `other`, if it is that connection. */
   SIM_EVENT_FLAP       /* Of the link to `other`, so many times more. */
 };
@@ -226,6 +244,7 @@ enum sim_op {
   SIM_OP_UNREGISTER,
   SIM_OP_UPDATE,
   SIM_OP_EXIT,
+  SIM_OP_TOUR,
   SIM_OP_BULK,
   SIM_OP_CUT,
   SIM_OP_HEAL,
@@ -429,7 +448,7 @@ void sim_touched(struct sim *sim, unsigned at);
 int sim_register(struct sim *sim, unsigned at, unsigned process, unsigned key);
 int sim_unregister(struct sim *sim, unsigned at, unsigned key);
 int sim_update(struct sim *sim, unsigned at, unsigned key);
-void sim_process_exit(struct sim *sim, unsigned at, unsigned process);
+bool sim_process_exit(struct sim *sim, unsigned at, unsigned process);
 
 /* Register many keys in one go, from this one on; how many were free. */
 unsigned sim_register_many(struct sim *sim, unsigned at, unsigned process,
@@ -437,6 +456,12 @@ unsigned sim_register_many(struct sim *sim, unsigned at, unsigned process,
 
 /* The node that holds the key in the view of another, or -1. */
 int sim_holder(struct sim *sim, unsigned at, unsigned key);
+
+/* sim_tour.c: visit the names of a process, at once or in pieces. */
+bool sim_tour_start(struct sim *sim, unsigned at, unsigned of, unsigned process,
+                    size_t budget, bool at_once);
+void sim_tour_next(struct sim *sim, unsigned at, uint64_t number);
+void sim_tour_stop(struct sim *sim, unsigned at);
 
 /* sim_log.c: what was written. */
 struct sim_log *sim_log_new(struct sim *sim, uint64_t actor, unsigned node,

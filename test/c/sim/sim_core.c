@@ -50,37 +50,66 @@ sim_core_row(const struct holt_replica *replica, const struct sim_copy *copy,
              uintptr_t *at, struct sim_row *row)
 {
   const struct holt_rows *const rows = &replica->rows;
-  const uint32_t ref = *at == 0 ? copy->actor->rows_head
-                                : holt_row_at(rows, (uint32_t)*at)->seq_next;
-  *at = ref;
-  if (ref == 0) {
+  const uint32_t next = *at == 0 ? copy->actor->rows_head
+                                 : holt_row_at(rows, (uint32_t)*at)->seq_next;
+  *at = next;
+  if (next == 0) {
     return false;
   }
-  const struct holt_row *const next = holt_row_at(rows, ref);
-  const struct holt_local *const local = holt_row_local(rows, next);
-  *row = (struct sim_row){ .stale = holt_row_stale(rows, next),
-                           .dead = local != NULL && local->dead };
-  holt_row_spec_of(rows, next, &row->spec);
+  const struct holt_row *const found = holt_row_at(rows, next);
+  const struct holt_local *const local = holt_row_local(rows, found);
+  holt_row_spec_of(rows, found, &row->spec);
+  row->stale = holt_row_stale(rows, found);
+  row->dead = local != NULL && local->dead;
   return true;
 }
 
+/* Keep_newest, as c_src/core/rows.h tells it. */
 bool
 sim_core_outranks(uint64_t left_actor, const struct holt_row_spec *left,
                   uint64_t right_actor, const struct holt_row_spec *right)
 {
+  const bool left_waits = (left->flags & HOLT_ROW_STANDBY) != 0;
+  const bool right_waits = (right->flags & HOLT_ROW_STANDBY) != 0;
   const bool left_early = (left->flags & HOLT_ROW_EARLY) != 0;
-  if (left_early != ((right->flags & HOLT_ROW_EARLY) != 0)) {
-    return !left_early;
-  }
+  const bool right_early = (right->flags & HOLT_ROW_EARLY) != 0;
+  bool greater = left->birth > right->birth;
   if (left->stamp != right->stamp) {
-    return (left->stamp > right->stamp) != left_early;
+    greater = left->stamp > right->stamp;
+  } else if (left_actor != right_actor) {
+    greater = left_actor > right_actor;
   }
-  if (left_early) {
-    return left_actor != right_actor ? left_actor < right_actor
-                                     : left->birth < right->birth;
+  if (left_waits != right_waits) {
+    return right_waits;
   }
-  return left_actor != right_actor ? left_actor > right_actor
-                                   : left->birth > right->birth;
+  if (left_waits) {
+    return !greater;
+  }
+  if (left_early != right_early) {
+    return right_early;
+  }
+  return left_early ? !greater : greater;
+}
+
+struct holt_row_spec
+sim_core_rank_of(uint64_t birth, uint64_t stamp, uint8_t flags)
+{
+  return (
+    struct holt_row_spec){ .birth = birth, .stamp = stamp, .flags = flags };
+}
+
+struct holt_row_spec
+sim_core_rank(const struct holt_view *view)
+{
+  const uint8_t flags = (uint8_t)((view->standby ? HOLT_ROW_STANDBY : 0) |
+                                  (view->early ? HOLT_ROW_EARLY : 0));
+  return sim_core_rank_of(view->birth, view->stamp, flags);
+}
+
+uint8_t
+sim_core_flags(const struct holt_row_spec *spec)
+{
+  return spec->flags & (HOLT_ROW_STANDBY | HOLT_ROW_EARLY);
 }
 
 uint64_t
@@ -215,17 +244,16 @@ sim_core_describe(const struct holt_message *message, char *text,
   } else if (message->kind == HOLT_PACKET_REQUEST) {
     const struct holt_request *const request = &message->u.request;
     (void)snprintf(text, text_size,
-                   "request %" PRIx64 " base %" PRIu64 " after %" PRIu64
-                   "+%" PRIu64 "%s%s%s",
-                   request->actor >> 48, request->base, request->after,
-                   request->notes, request->start ? " start" : "",
-                   request->gap ? " gap" : "", request->done ? " done" : "");
+                   "request %" PRIx64 " %" PRIx64 " base %" PRIu64
+                   " after %" PRIu64,
+                   request->actor >> 48, request->token >> 48, request->base,
+                   request->after);
   } else if (message->kind == HOLT_PACKET_REPAIR) {
     (void)snprintf(text, text_size,
-                   "repair %" PRIx64 " base %" PRIu64 " after %" PRIu64
-                   "+%" PRIu64 " live to %" PRIu64 " to %" PRIu64 "%s%s",
-                   message->actor >> 48, message->base, message->after,
-                   message->notes, message->live_to, message->to,
+                   "repair %" PRIx64 " %" PRIx64 " base %" PRIu64 " %" PRIu64
+                   "..%" PRIu64 " as of %" PRIu64 " notes %" PRIu64 "%s%s",
+                   message->actor >> 48, message->token >> 48, message->base,
+                   message->after, message->to, message->as_of, message->notes,
                    message->refused ? " refused" : "",
                    message->last ? " last" : "");
   } else {
@@ -250,14 +278,14 @@ sim_core_register(struct holt_replica *replica, const struct holt_time *now,
 {
   const struct holt_registration registration = {
     .key = spec->key,
-    .key_size = spec->key_size,
     .value = spec->value,
+    .key_size = spec->key_size,
     .value_size = spec->value_size,
     .id = spec->owner_id,
     .serial = spec->owner_serial,
     .flags = spec->flags,
     .replaces_actor = spec->replaces_actor,
-    .replaces_birth = spec->replaces_birth
+    .replaces_birth = spec->replaces_birth,
   };
   return holt_replica_register(replica, now, &registration, seq);
 }
@@ -266,11 +294,7 @@ int
 sim_core_unregister(struct holt_replica *replica, const struct sim_key *key,
                     const struct holt_view *view, uint64_t *seq)
 {
-  struct holt_view found;
-  if (view->birth == 0 &&
-      !holt_replica_find(replica, key->bytes, key->size, &found)) {
-    return HOLT_ERR_NOT_FOUND;
-  }
+  (void)key;
   return holt_replica_unregister(replica, view->local ? view->birth : 0, seq);
 }
 
@@ -285,7 +309,8 @@ sim_core_update(struct holt_replica *replica, const struct holt_time *now,
 }
 
 void
-sim_core_refused(struct holt_replica *replica, const uint8_t *header, int error)
+sim_core_refused(struct holt_replica *replica,
+                 const uint8_t header[HOLT_HEADER_BYTES], int error)
 {
   holt_replica_refused(replica, header, HOLT_HEADER_BYTES, error);
 }

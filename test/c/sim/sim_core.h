@@ -52,6 +52,12 @@ bool sim_core_row(const struct holt_replica *replica,
 bool sim_core_outranks(uint64_t left_actor, const struct holt_row_spec *left,
                        uint64_t right_actor, const struct holt_row_spec *right);
 
+/* What decides between the row of a view and others. */
+struct holt_row_spec sim_core_rank(const struct holt_view *view);
+uint8_t sim_core_flags(const struct holt_row_spec *spec);
+struct holt_row_spec sim_core_rank_of(uint64_t birth, uint64_t stamp,
+                                      uint8_t flags);
+
 uint64_t sim_core_version(const struct holt_replica *replica);
 size_t sim_core_actors(const struct holt_replica *replica);
 size_t sim_core_peers(const struct holt_replica *replica);
@@ -79,6 +85,10 @@ const char *sim_core_kind(uint8_t kind);
 
 /* Where a hello says which versions its sender speaks: the first of two. */
 #define SIM_CORE_HELLO_RANGE 1u
+#define SIM_CORE_PROTOCOL HOLT_PROTOCOL_MAX
+
+/* Each registration of an actor has a greater stamp than the one before. */
+#define SIM_CORE_STAMPS_RISE false
 
 uint64_t sim_core_policy(const struct sim_options *options);
 
@@ -90,7 +100,7 @@ int sim_core_unregister(struct holt_replica *replica, const struct sim_key *key,
 int sim_core_update(struct holt_replica *replica, const struct holt_time *now,
                     const struct sim_key *key, uint64_t birth, uint64_t *seq,
                     const uint8_t *value, size_t value_size);
-void sim_core_refused(struct holt_replica *replica, const uint8_t *header,
-                      int error);
+void sim_core_refused(struct holt_replica *replica,
+                      const uint8_t header[HOLT_HEADER_BYTES], int error);
 
 #endif /* HOLT_TEST_SIM_CORE_H */

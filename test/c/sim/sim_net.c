@@ -229,10 +229,10 @@ translate(const struct sim *sim, unsigned to, struct sim_message *hello)
     return;
   }
   if (!sim_can_talk(sim, hello->from, to)) {
-    range[0] = HOLT_PROTOCOL_MAX + 1;
-    range[1] = HOLT_PROTOCOL_MAX + 2;
-  } else if (sender->speaks_max > HOLT_PROTOCOL_MAX &&
-             receiver->speaks_min <= HOLT_PROTOCOL_MAX) {
+    range[0] = SIM_CORE_PROTOCOL + 1;
+    range[1] = SIM_CORE_PROTOCOL + 2;
+  } else if (sender->speaks_max > SIM_CORE_PROTOCOL &&
+             receiver->speaks_min <= SIM_CORE_PROTOCOL) {
     range[1] = sender->speaks_max;
   }
 }

@@ -83,6 +83,7 @@ replica_delete(struct sim *sim, unsigned at)
 {
   struct sim_node *const node = &sim->nodes[at];
   sim_inbox_drop(node);
+  sim_tour_stop(sim, at);
   const size_t budget_max = sim->options.big ? 2000 : 20;
   while (!holt_replica_drain(node->replica, 1 + sim_below(sim, budget_max))) {
   }

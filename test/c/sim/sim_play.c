@@ -33,8 +33,11 @@ play_work(struct sim *sim, const struct sim_step *step)
   case SIM_OP_UPDATE:
     return sim_update(sim, at, step->key) == 0;
   case SIM_OP_EXIT:
-    sim_process_exit(sim, at, step->process);
-    return true;
+    return sim_process_exit(sim, at, step->process);
+  case SIM_OP_TOUR:
+    return sim_tour_start(sim, at, step->number % 4 == 0 ? at : step->other,
+                          step->process, 1 + step->number % 5,
+                          step->number % 3 == 0);
   default: {
     const unsigned most = sim->options.big ? 6000 : sim->options.keys;
     const unsigned count = 1 + (unsigned)step->number % most;

@@ -441,7 +441,7 @@ sim_mass_death_is_seen_everywhere(struct sim *sim)
   expect(sim, sim_register_many(sim, 1, 0, 10000, 10) == 10, "n1 registers");
   sim_settle(sim);
   expect_holder(sim, 9999, 0);
-  sim_process_exit(sim, 0, 0);
+  expect(sim, sim_process_exit(sim, 0, 0), "the process ends");
   expect(sim, sim_holder(sim, 0, 5000) == -1, "no name is left at n0");
   sim_settle(sim);
   for (unsigned i = 0; i < sim->options.nodes; i++) {

@@ -19,6 +19,7 @@ static const struct {
   [SIM_OP_UNREGISTER] = { "unregister", 16, 0 },
   [SIM_OP_UPDATE] = { "update", 20, 0 },
   [SIM_OP_EXIT] = { "exit", 9, 0 },
+  [SIM_OP_TOUR] = { "tour", 8, 0 },
   [SIM_OP_BULK] = { "bulk", 2, 0 },
   [SIM_OP_CUT] = { "cut", 12, 80 },
   [SIM_OP_HEAL] = { "heal", 20, 100 },
@@ -82,6 +83,16 @@ draw_tuning(struct prng *prng, struct sim_options *options)
   }
 }
 
+/* Old messages among new ones: much is lost, doubled and late. */
+static void
+draw_turbulence(struct prng *prng, struct sim_options *options)
+{
+  options->faithful = false;
+  options->loss_percent = 10 + (unsigned)prng_below(prng, 30);
+  options->duplicate_percent = 20;
+  options->delay_max_ms = 50 + prng_below(prng, 300);
+}
+
 static void
 draw_options(struct prng *prng, struct sim_options *options)
 {
@@ -99,6 +110,9 @@ draw_options(struct prng *prng, struct sim_options *options)
   if (!options->faithful) {
     options->loss_percent = (unsigned)prng_below(prng, 4) * 8;
     options->duplicate_percent = (unsigned)prng_below(prng, 3) * 8;
+  }
+  if (prng_chance(prng, 1, 6)) {
+    draw_turbulence(prng, options);
   }
   if (options->nodes > 2 && prng_chance(prng, 1, 4)) {
     options->members = 2 + (unsigned)prng_below(prng, options->nodes - 1);
@@ -207,6 +221,9 @@ step_print(const struct sim_step *step)
     break;
   case SIM_OP_EXIT:
     fprintf(stderr, " process %u", step->process);
+    break;
+  case SIM_OP_TOUR:
+    fprintf(stderr, " n%u process %u", step->other, step->process);
     break;
   case SIM_OP_CUT:
   case SIM_OP_HEAL:

@@ -93,15 +93,20 @@ register_one(struct sim *sim, unsigned at, const struct sim_process *process,
     free(value);
     sim_fail(sim, "n%u does not find what it has registered", at);
   } else {
+    const struct holt_row_spec rank = sim_core_rank(&view);
     sim_log_open(node->log, seq,
                  &(struct sim_entry){ .birth = seq,
+                                      .flags = sim_core_flags(&rank),
                                       .stamp = view.stamp,
-                                      .flags = view.early ? HOLT_ROW_EARLY : 0,
                                       .key = key,
                                       .owner_id = process->id,
                                       .owner_serial = process->serial,
                                       .value = value,
                                       .value_size = value_size });
+    if (SIM_CORE_STAMPS_RISE && view.stamp <= node->log->stamp) {
+      sim_fail(sim, "n%u stamps what is new as older", at);
+    }
+    node->log->stamp = view.stamp;
     sim->total.names++;
   }
   if (rv != HOLT_ERR_NOMEM && rv != (taken ? HOLT_ERR_EXISTS : 0)) {
@@ -210,7 +215,7 @@ sim_update(struct sim *sim, unsigned at, unsigned key)
   return rv;
 }
 
-void
+bool
 sim_process_exit(struct sim *sim, unsigned at, unsigned who)
 {
   struct sim_node *const node = &sim->nodes[at];
@@ -222,6 +227,7 @@ sim_process_exit(struct sim *sim, unsigned at, unsigned who)
     holt_replica_owner_dead(node->replica, dead.id, dead.serial);
     wake(sim, at);
   }
+  return dead.known;
 }
 
 int

@@ -55,8 +55,9 @@ sim_fail(struct sim *sim, const char *format, ...)
   va_start(args, format);
   (void)vsnprintf(sim->failure, sizeof sim->failure, format, args);
   va_end(args);
-  sim_trace_line(sim, "FAILED");
-  sim_trace_line(sim, "%s", sim->failure);
+  sim_trace(sim, "FAILED");
+  sim_trace(sim, "%s", sim->failure);
+  sim->tracing = false; /* What is cleared away tells nothing. */
 }
 
 void
@@ -176,6 +177,9 @@ event_do(struct sim *sim, const struct sim_event *event)
     if (event->number == sim->nodes[event->node].incarnation) {
       sim_process_start(sim, event->node);
     }
+    break;
+  case SIM_EVENT_TOUR:
+    sim_tour_next(sim, event->node, event->number);
     break;
   case SIM_EVENT_MUTE_ENDS:
     sim_mute_ends(sim, event);

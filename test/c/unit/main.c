@@ -32,6 +32,8 @@
   XX(peer)                                                                     \
   XX(sync)                                                                     \
   XX(stream)                                                                   \
+  XX(vector)                                                                   \
+  XX(serve)                                                                    \
   XX(repair)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);

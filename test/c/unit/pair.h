@@ -89,10 +89,10 @@ int pair_connect(struct pair *pair, unsigned left, unsigned right);
 void pair_disconnect(struct pair *pair, unsigned left, unsigned right);
 int pair_connect_all(struct pair *pair);
 
-/* Poll one end once, and apply what it sends.  False: it says NONE. */
+/* Poll one end once, and apply what it sends.  False: it has nothing to do. */
 bool pair_step(struct pair *pair, unsigned at);
 
-/* Poll all, and apply what they send, until all say NONE. */
+/* Poll all, and apply what they send, until none has anything to do. */
 void pair_run(struct pair *pair);
 
 /* Let time pass in steps, and run after each. */

@@ -14,12 +14,12 @@ after_finds_the_first_later_death(void)
   struct holt_deaths deaths;
   holt_deaths_init(&deaths, &heap.mem);
   CU_ASSERT_EQUAL(holt_deaths_after(&deaths, 0), 0);
-  for (uint64_t i = 1; i <= 1000; i++) {
+  for (uint64_t i = 1; i <= 200; i++) {
     holt_deaths_append(&deaths, 10 * i, i);
   }
-  for (uint64_t seq = 0; seq <= 10010; seq++) {
+  for (uint64_t seq = 0; seq <= 2010; seq++) {
     const size_t index = holt_deaths_after(&deaths, seq);
-    CU_ASSERT_EQUAL_FATAL(index, seq / 10 < 1000 ? seq / 10 : 1000);
+    CU_ASSERT_EQUAL_FATAL(index, seq / 10 < 200 ? seq / 10 : 200);
     if (index < deaths.count) {
       CU_ASSERT_EQUAL(holt_deaths_get(&deaths, index)->birth, index + 1);
     }
@@ -65,7 +65,7 @@ refused_memory_moves_the_base(void)
     heap.fail_after = true;
     struct holt_deaths deaths;
     holt_deaths_init(&deaths, &heap.mem);
-    for (uint64_t i = 1; i <= 1000; i++) {
+    for (uint64_t i = 1; i <= 300; i++) {
       holt_deaths_append(&deaths, i, i);
       CU_ASSERT_EQUAL(deaths.base + deaths.count, i);
     }

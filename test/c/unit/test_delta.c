@@ -150,6 +150,7 @@ sample_encode(struct sample *sample)
   if (sample->repair) {
     const struct holt_piece piece = { .actor = 77,
                                       .token = 5,
+                                      .session = 9,
                                       .base = sample->base,
                                       .after = sample->after,
                                       .live = live };
@@ -361,6 +362,7 @@ repair_head(struct holt_buf *body, uint64_t base, uint64_t after, uint8_t flags)
   holt_buf_put_u8(body, HOLT_PACKET_REPAIR);
   holt_buf_put_u64be(body, 77);
   holt_buf_put_u64be(body, 5);
+  holt_buf_put_varint(body, 1);
   holt_buf_put_varint(body, base);
   holt_buf_put_varint(body, after);
   holt_buf_put_varint(body, 0);

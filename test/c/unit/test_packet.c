@@ -93,6 +93,7 @@ put_repair(struct holt_buf *body)
   pair_member(2, &identity.member);
   const struct holt_piece piece = { .actor = 77,
                                     .token = 5,
+                                    .session = 70000,
                                     .base = 10,
                                     .live = true,
                                     .identity = &identity };
@@ -219,6 +220,7 @@ check_repair(struct holt_message *message)
   struct holt_member member;
   pair_member(2, &member);
   CU_ASSERT_EQUAL(message->token, 5);
+  CU_ASSERT_EQUAL(message->session, 70000);
   CU_ASSERT_EQUAL(message->base, 10);
   CU_ASSERT_EQUAL(message->after, 0);
   CU_ASSERT_EQUAL(message->live_to, 10);
