@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Node: the parts of the daemon, put together.
  *
- *     options ---> node ---> dist            connections
+ *     options ---> node ---> turn            pieces of work
+ *                   |  \---> dist            connections
  *                   |  \---> dialler         who to connect to
  *                   |  \---> instance ...    what is held; process 2, 3...
  *                   \------> commands        what is asked; process 1

@@ -327,6 +327,9 @@ static void
 on_message(void *user, const struct dist_message *message)
 {
   struct net_node *node = user;
+  const uint64_t start_ns = uv_hrtime();
+  while (node->slow_ns > 0 && uv_hrtime() - start_ns < node->slow_ns) {
+  }
   node->messages++;
   const struct term_slice payload = message->payload;
   node->payload_size = payload.size;

@@ -105,7 +105,8 @@ struct net_node {
   size_t payload_size;    /* Of the last message. */
   uint8_t payload[256];   /* ... its beginning. */
   bool stopped;
-  bool mute; /* Answers nothing. */
+  bool mute;        /* Answers nothing. */
+  uint64_t slow_ns; /* So long it takes it to look at a message. */
 };
 
 /* Prepare a node; its config may be changed before it is started. */
