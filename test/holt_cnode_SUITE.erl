@@ -379,7 +379,7 @@ daemon_ends_in_time(Config) ->
                 Count > 20 orelse Count
             end),
             {Us, _} = timer:tc(fun() ->
-                [ok = holt_daemon:signal("TERM", Daemon) || _ <- lists:seq(1, Signals)],
+                _ = [ok = holt_daemon:signal("TERM", Daemon) || _ <- lists:seq(1, Signals)],
                 ?assertEqual(0, holt_daemon:exit_status(Daemon))
             end),
             ct:pal("~p signals: ended after ~p us", [Signals, Us]),
@@ -688,6 +688,8 @@ daemon_stops_for_a_moment(Config) ->
     ok = holt_daemon:thaw(Daemon),
     await_count(A, Daemon, Reg, 40000),
     #{repairs := 0, gaps := 0} = ask(A, Daemon, {info, Reg}),
+    #{loop := Loop} = ask(A, Daemon, info),
+    ct:pal("~p", [Loop]),
     holt_daemon:stop(Daemon).
 
 daemon_restarts_under_its_name(Config) ->
@@ -1072,8 +1074,8 @@ hostile_member(Config) ->
             <<4, Actor:64, 7:64, 16#f0, 0, 0, 0>>,
             %% repair: cut, unknown flags, a live set that is cut
             <<5, Actor:64, 7:64>>,
-            <<5, Actor:64, 7:64, 0, 0, 0, 16#f0, 0, 0, 0, 0>>,
-            <<5, Actor:64, 7:64, 9, 0, 0, 2, 9, 100, 1>>,
+            <<5, Actor:64, 7:64, 0, 0, 0, 0, 16#f0, 0, 0, 0, 0>>,
+            <<5, Actor:64, 7:64, 0, 9, 0, 0, 2, 9, 100, 1>>,
             %% lost: cut, too long
             <<6, Actor:64>>,
             <<6, Actor:64, 0, 0>>,
@@ -1089,7 +1091,7 @@ hostile_member(Config) ->
         {stale, [
             <<1, Other:64, 0, 0, 1, 0>>,
             <<2, Other:64, 0, 0>>,
-            <<5, Actor:64, 7:64, 0, 0, 0, 0, 0, 1, 0, 0>>,
+            <<5, Actor:64, 7:64, 0, 0, 0, 0, 0, 0, 1, 0, 0>>,
             <<6, Other:64, 0>>,
             <<7, Other:64, 1>>
         ]}
