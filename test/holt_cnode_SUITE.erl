@@ -63,7 +63,8 @@ groups() ->
         {options, [], [
             options_are_checked,
             options_file_is_checked,
-            options_file_is_used
+            options_file_is_used,
+            options_may_be_small
         ]}
     ].
 
@@ -1135,9 +1136,37 @@ hostile_member(Config) ->
     end,
     ?assertEqual([paused], States()),
     ?assertEqual(gone, Refused()),
+    holt_ct:call(B, holt_ct, kill, [Self]),
+    %% Another life of it, which says anything.
+    Seed = rand:uniform(1 bsl 32),
+    ct:pal("seed ~p", [Seed]),
+    _ = rand:seed(exsss, Seed),
+    Last = holt_ct:call(B, fun() -> start_member(Reg, holt_daemon:node_of(Daemon), Other) end),
+    holt_ct:wait_until(fun() -> Refused() =:= #{} end),
+    Valid = <<1, Other:64, 0, 16#80, 1, 2, 77, 0, 0, 7, 119, 5, "known", 0, 1, 1>>,
+    Bodies = [random_body(Other, Valid) || _ <- lists:seq(1, 3000)],
+    ok = holt_ct:call(B, fun() -> _ = [Last ! {send, Body} || Body <- Bodies], ok end),
+    holt_ct:wait_until(fun() ->
+        #{refused := Kinds} = ask(A, Daemon, {info, Reg}),
+        Sum = lists:sum(maps:values(Kinds)),
+        Sum > 1000 orelse Sum
+    end),
     #{network := #{broken_peers := 0}} = ask(A, Daemon, info),
-    holt_ct:call(B, fun() -> exit(Self, kill), ok end),
+    holt_ct:call(B, holt_ct, kill, [Last]),
+    holt_ct:wait_until(fun() -> ask(A, Daemon, {count, Reg}) =:= 10 end),
+    same_answers([A], Daemon, Reg),
     holt_daemon:stop(Daemon).
+
+%% Of some kind and the right actor, or a message in form with one byte changed.
+random_body(Actor, Valid) ->
+    case rand:uniform(2) of
+        1 ->
+            <<(rand:uniform(7)), Actor:64, (rand:bytes(rand:uniform(60)))/binary>>;
+        2 ->
+            At = 8 + rand:uniform(byte_size(Valid) - 9),
+            <<Before:At/binary, _, After/binary>> = Valid,
+            <<Before/binary, (rand:uniform(256) - 1), After/binary>>
+    end.
 
 %% Something that greets as a replica process does, and then sends what it is told to.
 start_member(Reg, Node, Actor) ->
@@ -1349,6 +1378,31 @@ options_file_is_used(Config) ->
         maps:is_key(too_large, Refused) orelse Refused
     end),
     ?assertEqual(1, ask(A, Daemon, {count, Reg})),
+    ok = holt_daemon:stop(Daemon),
+    holt_ct:stop_nodes([A]).
+
+%% No number that is allowed keeps it from holding what the others hold.
+options_may_be_small(Config) ->
+    File = filename:join(proplists:get_value(priv_dir, Config), "small.conf"),
+    [A] = holt_ct:start_nodes(1, no_overlap()),
+    Reg = proplists:get_value(registry, Config),
+    _ = holt_ct:start_registry(A, #{name => Reg}),
+    _ = register_many(A, Reg, 5000),
+    ok = file:write_file(File, [
+        "sname = true\n",
+        "cookie_file = \"", proplists:get_value(cookie_file, Config), "\"\n",
+        "peers = { \"", peer_name(A), "\" }\n",
+        "instance ", atom_to_list(Reg), " {\n",
+        "  vector_interval_ms = 1 replica_restart_ms = 1 forget_after_ms = 1\n",
+        "  clock_bound_ms = 1 window_bytes = 1 message_bytes_max = 1\n",
+        "}\n"
+    ]),
+    Daemon = holt_daemon:start(["--config", File, "--name", daemon_name()], #{}),
+    _ = members([A], Reg, [Daemon]),
+    await_count(A, Daemon, Reg, 5000),
+    _ = register_many(A, Reg, 5000),
+    await_count(A, Daemon, Reg, 10000),
+    same_answers([A], Daemon, Reg),
     ok = holt_daemon:stop(Daemon),
     holt_ct:stop_nodes([A]).
 

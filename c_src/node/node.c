@@ -342,8 +342,7 @@ node_leave(struct node *node)
   node->leave_ends_ms = uv_now(node->loop) + NODE_LEAVE_MS;
   for (size_t i = 0; i < node->instances_count; i++) {
     const size_t told = instance_goodbye(node->instances[i]);
-    log_info("%s leaves %zu other members", instance_name(node->instances[i]),
-             told);
+    log_info("%s: goodbye to %zu", instance_name(node->instances[i]), told);
   }
   (void)uv_timer_start(&node->leave, on_leave, 0, LEAVE_LOOK_MS);
 }
