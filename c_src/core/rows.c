@@ -751,7 +751,7 @@ ring_append(struct holt_rows *rows, struct holt_actor *actor, uint32_t first,
       local->rows = ref;
     }
   } else if (first == 0) {
-    holt_index_insert(&rows->pids, ref, hash);
+    holt_index_insert_inline(&rows->pids, ref, hash, pid_next, pid_hash_of);
   }
   if (first == 0) {
     actor->pid_count++;
@@ -1341,7 +1341,8 @@ key_join(struct holt_rows *rows, struct holt_actor *actor,
     row->link[LINK_HASH] = put->hash;
     row->link[LINK_KEY_SIZE] = (uint32_t)spec->key_size;
     memcpy(row->key, spec->key, spec->key_size);
-    holt_index_insert(&rows->keys, put->row, put->hash);
+    holt_index_insert_inline(&rows->keys, put->row, put->hash, key_next,
+                             key_hash_of);
     return;
   }
   const uint32_t entry = put->entry != 0 ? key_share(rows, put) : put->key_ref;
@@ -1387,8 +1388,9 @@ put_born(struct holt_rows *rows, struct holt_actor *actor,
   key_join(rows, actor, spec, put);
   seq_append(rows, actor, put->row);
   ring_append(rows, actor, put->ring, put->row, put->ring_hash);
-  holt_index_insert(&rows->births, put->row,
-                    birth_hash(rows, actor->slot, spec->birth));
+  holt_index_insert_inline(&rows->births, put->row,
+                           birth_hash(rows, actor->slot, spec->birth),
+                           birth_next, birth_hash_of);
   if (rows->kind == HOLT_KIND_DUPLICATE) {
     holt_index_insert(
       &rows->members, put->row,
