@@ -3,17 +3,10 @@
 
 #include <string.h>
 
-#include "slab.h"
-
 /* Joins a removal may do.  The index shrinks when it has half the nodes it is
  * made for, so two joins per removal keep up, or four when it is sparse; more
  * catch up. */
 #define INDEX_JOINS_MAX 6u
-
-/* How many splits ahead nodes are fetched: the first of the chain, and the one
- * after that. */
-#define INDEX_PREFETCH_FIRST 8u
-#define INDEX_PREFETCH_SECOND 4u
 
 void
 holt_index_init(struct holt_index *index, struct holt_mem *mem,
@@ -241,32 +234,10 @@ holt_index_replace(struct holt_index *index, uint32_t ref, uint32_t other)
   *next = 0;
 }
 
-/* The first node of a bucket that will be split after as many others, or 0. */
-static uint32_t
-index_ahead(const struct holt_index *index, uint32_t splits)
-{
-  const uint32_t size = 1u << index->level;
-  const uint32_t bucket = index->buckets - size + splits;
-  return bucket < size ? *holt__index_bucket(index, bucket) : 0;
-}
-
 void
 holt_index_prefetch(const struct holt_index *index)
 {
-  if (index->buckets == 0) {
-    return;
-  }
-  for (uint32_t i = 0; i < 1u << index->sparse; i++) {
-    const uint32_t first = index_ahead(index, INDEX_PREFETCH_FIRST + i);
-    if (first != 0) {
-      holt_prefetch(index->next(index->user, first));
-    }
-    const uint32_t before = index_ahead(index, INDEX_PREFETCH_SECOND + i);
-    const uint32_t second = before == 0 ? 0 : *index->next(index->user, before);
-    if (second != 0) {
-      holt_prefetch(index->next(index->user, second));
-    }
-  }
+  holt_index_prefetch_inline(index, index->next);
 }
 
 uint64_t

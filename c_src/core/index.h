@@ -52,6 +52,7 @@
 #include <holt/mem.h>
 
 #include "invariant.h"
+#include "prefetch.h"
 
 #define HOLT_INDEX_SEGMENT_BITS 10
 #define HOLT_INDEX_SEGMENT (1u << HOLT_INDEX_SEGMENT_BITS)
@@ -149,6 +150,15 @@ holt_index_chain(const struct holt_index *index, uint32_t hash)
   return index->buckets == 0 ? 0 : *holt__index_head(index, hash);
 }
 
+/* Have the head of the bucket for this hash fetched. */
+static inline void
+holt_index_prefetch_chain(const struct holt_index *index, uint32_t hash)
+{
+  if (index->buckets > 0) {
+    holt_prefetch(holt__index_head(index, hash));
+  }
+}
+
 /* One step of a scan.  cursor is 0 at first, later what the step before
  * returned.  *chain becomes the bucket that holds this position (or 0, if that
  * is empty); the result is the cursor for the next step, or
@@ -242,6 +252,43 @@ holt__index_split(struct holt_index *index, holt_index_next_fn next_of,
     *move = 0;
   }
   return true;
+}
+
+/* How many splits ahead nodes are fetched: the first of the chain, and the one
+ * after that. */
+#define HOLT__INDEX_FETCH_FIRST 8u
+#define HOLT__INDEX_FETCH_SECOND 4u
+
+/* The first node of a bucket that will be split after as many others, or 0. */
+static inline uint32_t
+holt__index_ahead(const struct holt_index *index, uint32_t splits)
+{
+  const uint32_t size = 1u << index->level;
+  const uint32_t bucket = index->buckets - size + splits;
+  return bucket < size ? *holt__index_bucket(index, bucket) : 0;
+}
+
+/* The same as holt_index_prefetch(). */
+static inline void
+holt_index_prefetch_inline(const struct holt_index *index,
+                           holt_index_next_fn next_of)
+{
+  if (index->buckets == 0) {
+    return;
+  }
+  for (uint32_t i = 0; i < 1u << index->sparse; i++) {
+    const uint32_t first =
+      holt__index_ahead(index, HOLT__INDEX_FETCH_FIRST + i);
+    if (first != 0) {
+      holt_prefetch(next_of(index->user, first));
+    }
+    const uint32_t before =
+      holt__index_ahead(index, HOLT__INDEX_FETCH_SECOND + i);
+    const uint32_t second = before == 0 ? 0 : *next_of(index->user, before);
+    if (second != 0) {
+      holt_prefetch(next_of(index->user, second));
+    }
+  }
 }
 
 /* The same as holt_index_insert(); the callbacks are those of the index. */

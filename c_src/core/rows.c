@@ -1462,10 +1462,27 @@ put_exchanged(struct holt_rows *rows, struct holt_actor *actor,
   actor->fingerprint += row_fingerprint(rows, row);
 }
 
-/* Have the chain that a key is in fetched, as far as can be foreseen. */
-static void
-key_prefetch(const struct holt_rows *rows, uint32_t hash)
+uint32_t
+holt_rows_hash(const struct holt_rows *rows, const uint8_t *key,
+               size_t key_size)
 {
+  return key_hash(rows, key, key_size);
+}
+
+uint32_t
+holt_rows_birth_hash(const struct holt_rows *rows,
+                     const struct holt_actor *actor, uint64_t birth)
+{
+  return birth_hash(rows, actor->slot, birth);
+}
+
+void
+holt_rows_fetch_key(const struct holt_rows *rows, uint32_t hash, unsigned step)
+{
+  if (step == 0) {
+    holt_index_prefetch_chain(&rows->keys, hash);
+    return;
+  }
   const uint32_t ref = holt_index_chain(&rows->keys, hash);
   if (ref != 0) {
     holt_prefetch(key_links(rows, ref));
@@ -1473,26 +1490,41 @@ key_prefetch(const struct holt_rows *rows, uint32_t hash)
 }
 
 void
-holt_rows_prefetch(const struct holt_rows *rows, const uint8_t *key,
-                   size_t key_size)
+holt_rows_fetch_birth(const struct holt_rows *rows, uint32_t hash,
+                      unsigned step)
 {
-  key_prefetch(rows, key_hash(rows, key, key_size));
+  if (step == 0) {
+    holt_index_prefetch_chain(&rows->births, hash);
+    return;
+  }
+  const uint32_t ref = holt_index_chain(&rows->births, hash);
+  if (ref != 0) {
+    holt_prefetch(holt_row_at(rows, ref));
+  }
 }
 
 int
 holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
               const struct holt_row_spec *spec, uint32_t *out)
 {
+  const uint32_t hash = key_hash(rows, spec->key, spec->key_size);
+  holt_rows_fetch_key(rows, hash, 1);
+  return holt_rows_put_hashed(rows, actor, spec, hash, out);
+}
+
+int
+holt_rows_put_hashed(struct holt_rows *rows, struct holt_actor *actor,
+                     const struct holt_row_spec *spec, uint32_t hash,
+                     uint32_t *out)
+{
   holt_assert(spec->birth >= 1 && spec->birth <= spec->seq);
   holt_assert(spec->seq <= HOLT_SEQ_MAX);
   holt_assert((spec->flags & ~HOLT_ROW_FLAGS) == 0);
 
-  struct put put = { .serial = spec->owner_serial };
-  put.hash = key_hash(rows, spec->key, spec->key_size);
-  key_prefetch(rows, put.hash);
-  holt_index_prefetch(&rows->keys);
+  struct put put = { .hash = hash, .serial = spec->owner_serial };
+  holt_index_prefetch_inline(&rows->keys, key_next);
   if (rows->kind == HOLT_KIND_DUPLICATE) {
-    holt_index_prefetch(&rows->members);
+    holt_index_prefetch_inline(&rows->members, member_next);
   }
   const uint32_t known = spec->birth > actor->birth_max
                            ? 0

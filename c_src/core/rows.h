@@ -303,10 +303,22 @@ bool holt_row_outranks(const struct holt_rows *rows, enum holt_rule rule,
 int holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
                   const struct holt_row_spec *spec, uint32_t *out);
 
-/* A hint that this key will be put or looked up soon.  Whoever has a batch of
- * them is faster when it says so one or two ahead. */
-void holt_rows_prefetch(const struct holt_rows *rows, const uint8_t *key,
+/* The same by who knows the hash of the key. */
+int holt_rows_put_hashed(struct holt_rows *rows, struct holt_actor *actor,
+                         const struct holt_row_spec *spec, uint32_t hash,
+                         uint32_t *out);
+
+/* Keys and births that will be looked for soon.  Who has several of them says so
+ * before, for all of them in two steps: first where the search begins is
+ * fetched, then what it will find there. */
+uint32_t holt_rows_hash(const struct holt_rows *rows, const uint8_t *key,
                         size_t key_size);
+uint32_t holt_rows_birth_hash(const struct holt_rows *rows,
+                              const struct holt_actor *actor, uint64_t birth);
+void holt_rows_fetch_key(const struct holt_rows *rows, uint32_t hash,
+                         unsigned step);
+void holt_rows_fetch_birth(const struct holt_rows *rows, uint32_t hash,
+                           unsigned step);
 
 /* Take the row out and free it.  Cannot fail. */
 void holt_rows_remove(struct holt_rows *rows, uint32_t row);

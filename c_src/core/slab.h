@@ -108,15 +108,4 @@ holt_slab_kind(const struct holt_slab *slab, uint32_t ref)
   return slab->pages[ref >> HOLT_SLAB_SLOT_BITS].kind;
 }
 
-/* A hint that this will be read soon.  Any address will do. */
-static inline void
-holt_prefetch(const void *address)
-{
-#ifdef __GNUC__
-  __builtin_prefetch(address);
-#else
-  (void)address;
-#endif
-}
-
 #endif /* HOLT_CORE_SLAB_H */

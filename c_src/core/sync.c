@@ -98,11 +98,40 @@ delta_begin(struct holt_replica *replica, struct holt_message *message,
 }
 
 int
+holt__batch_read(const struct holt_replica *replica,
+                 const struct holt_actor *actor, struct holt_message *message,
+                 size_t budget, struct holt_batch *batch)
+{
+  const struct holt_rows *const rows = &replica->rows;
+  const int rv = holt_message_batch(message, batch, budget);
+  for (size_t i = 0; i < batch->count; i++) {
+    const struct holt_delta_item *const item = &batch->items[i];
+    if (item->type == HOLT_ITEM_ROW) {
+      batch->hashes[i] =
+        holt_rows_hash(rows, item->row.key, item->row.key_size);
+      holt_rows_fetch_key(rows, batch->hashes[i], 0);
+    } else {
+      batch->hashes[i] = holt_rows_birth_hash(rows, actor, item->birth);
+      holt_rows_fetch_birth(rows, batch->hashes[i], 0);
+    }
+  }
+  for (size_t i = 0; i < batch->count; i++) {
+    if (batch->items[i].type == HOLT_ITEM_ROW) {
+      holt_rows_fetch_key(rows, batch->hashes[i], 1);
+    } else {
+      holt_rows_fetch_birth(rows, batch->hashes[i], 1);
+    }
+  }
+  return rv;
+}
+
+int
 holt__row_put(struct holt_replica *replica, struct holt_actor *actor,
-              const struct holt_row_spec *spec, const struct holt_time *now)
+              const struct holt_row_spec *spec, uint32_t hash,
+              const struct holt_time *now)
 {
   uint32_t ref;
-  const int rv = holt_rows_put(&replica->rows, actor, spec, &ref);
+  const int rv = holt_rows_put_hashed(&replica->rows, actor, spec, hash, &ref);
   if (rv != 0) {
     return rv;
   }
@@ -115,36 +144,46 @@ holt__row_put(struct holt_replica *replica, struct holt_actor *actor,
 }
 
 static int
+delta_item(struct holt_replica *replica, struct holt_message *message,
+           struct holt_actor *actor, const struct holt_delta_item *item,
+           uint32_t hash, const struct holt_time *now)
+{
+  if (item->type == HOLT_ITEM_ROW) {
+    const int rv = holt__row_put(replica, actor, &item->row, hash, now);
+    if (rv != 0) {
+      return rv;
+    }
+    if (!holt_mutant(ACK_EARLY)) {
+      actor->cursor = item->row.seq;
+    }
+    message->at = actor->cursor;
+  } else {
+    const uint32_t row = holt_rows_born(&replica->rows, actor, item->birth);
+    if (row != 0) {
+      holt_rows_remove(&replica->rows, row);
+    }
+  }
+  return 0;
+}
+
+static int
 delta_items(struct holt_replica *replica, struct holt_message *message,
             struct holt_actor *actor, const struct holt_time *now,
             size_t *budget)
 {
-  struct holt_delta_item item;
-  for (;;) {
-    if (*budget == 0) {
-      return HOLT_MORE;
+  while (*budget > 0) {
+    struct holt_batch batch;
+    int rv = holt__batch_read(replica, actor, message, *budget, &batch);
+    for (size_t i = 0; i < batch.count && rv == 0; i++) {
+      rv = delta_item(replica, message, actor, &batch.items[i], batch.hashes[i],
+                      now);
     }
-    int rv = holt_message_next(message, &item);
-    if (rv != 0 || item.type == HOLT_ITEM_END) {
+    if (rv != 0 || batch.count == 0) {
       return rv;
     }
-    if (item.type == HOLT_ITEM_ROW) {
-      rv = holt__row_put(replica, actor, &item.row, now);
-      if (rv != 0) {
-        return rv;
-      }
-      if (!holt_mutant(ACK_EARLY)) {
-        actor->cursor = item.row.seq;
-      }
-      message->at = actor->cursor;
-    } else {
-      const uint32_t row = holt_rows_born(&replica->rows, actor, item.birth);
-      if (row != 0) {
-        holt_rows_remove(&replica->rows, row);
-      }
-    }
-    (*budget)--;
+    *budget -= batch.count;
   }
+  return HOLT_MORE;
 }
 
 static void
