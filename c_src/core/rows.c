@@ -61,7 +61,14 @@ _Static_assert(offsetof(struct holt_row, key) ==
 _Static_assert(offsetof(struct entry, key) ==
                  offsetof(struct entry, link) + 3 * sizeof(uint32_t),
                "the key of an entry follows its links");
-_Static_assert(offsetof(struct holt_row, key) == 76, "rows are kept small");
+_Static_assert(offsetof(struct holt_row, key) == 72, "rows are kept small");
+
+/* Where keys are duplicate, the block of a row begins with its link in the index
+ * of members.  It takes as much as keeps the row aligned. */
+struct member_link {
+  uint32_t next;
+  uint32_t unused;
+};
 
 /* Beside HOLT_ROW_FLAGS: the row is in a cell. */
 #define ROW_LISTED 0x80u
@@ -126,7 +133,7 @@ key_links(const struct holt_rows *rows, uint32_t ref)
   uint8_t *const at = holt_slab_at(&rows->slab, ref);
   const size_t offset = holt_slab_kind(&rows->slab, ref) == BLOCK_ENTRY
                           ? offsetof(struct entry, link)
-                          : offsetof(struct holt_row, link);
+                          : rows->row_offset + offsetof(struct holt_row, link);
   return (uint32_t *)(void *)(at + offset);
 }
 
@@ -241,10 +248,17 @@ pid_hash_of(void *user, uint32_t ref)
   return pid_hash(user, row_slot(row), row->id, row->serial);
 }
 
+static struct member_link *
+member_link_at(const struct holt_rows *rows, uint32_t ref)
+{
+  holt_assert(rows->kind == HOLT_KIND_DUPLICATE);
+  return holt_slab_at(&rows->slab, ref);
+}
+
 static uint32_t *
 member_next(void *user, uint32_t ref)
 {
-  return &holt_row_at(user, ref)->by_member;
+  return &member_link_at(user, ref)->next;
 }
 
 static uint32_t
@@ -298,6 +312,9 @@ holt_rows_init(struct holt_rows *rows, struct holt_mem *mem,
                struct holt_hash_seed seed, enum holt_kind kind)
 {
   *rows = (struct holt_rows){ .mem = mem, .seed = seed, .kind = kind };
+  if (kind == HOLT_KIND_DUPLICATE) {
+    rows->row_offset = sizeof(struct member_link);
+  }
   holt_slab_init(&rows->slab, mem);
   holt_index_init(&rows->keys, mem, key_next, key_hash_of, rows);
   holt_index_init(&rows->births, mem, birth_next, birth_hash_of, rows);
@@ -1302,7 +1319,7 @@ static int
 put_key(struct holt_rows *rows, const struct holt_actor *actor,
         const struct holt_row_spec *spec, struct put *put)
 {
-  const size_t row_size = offsetof(struct holt_row, key);
+  const size_t row_size = rows->row_offset + offsetof(struct holt_row, key);
   if (put->key_ref == 0) {
     return block_new(rows, row_size + spec->key_size, BLOCK_ANY, &put->row);
   }
@@ -1739,7 +1756,7 @@ holt_rows_member(const struct holt_rows *rows, const uint8_t *key,
         return ref;
       }
     }
-    ref = row->by_member;
+    ref = member_link_at(rows, ref)->next;
   }
   return 0;
 }

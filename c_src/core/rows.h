@@ -37,8 +37,9 @@
  *          most as many as actors, and rows of one actor under one unique key,
  *          which are kept in order of rank.
  * Memory:  the store owns everything and copies every byte it is given.  A row
- *          takes 90 bytes besides its key and value, indices included, and up to
- *          7 for alignment.
+ *          takes 86 bytes besides its key and value, indices included, and up to
+ *          7 for alignment; where keys are duplicate, 8 more for being found as
+ *          a member.
  *          References (uint32_t, 0: none) stay valid until the row is removed;
  *          so do pointers got from them.
  * Threads: none; the host locks.
@@ -145,12 +146,11 @@ struct holt_row {
   uint32_t seq_prev, seq_next;
   uint32_t pid_prev, pid_next; /* A ring: rows of the same process. */
   uint32_t by_birth;
-  uint32_t by_pid;    /* Of the first row of a process of another node. */
-  uint32_t by_member; /* Duplicate keys only. */
-  uint32_t value;     /* A block, or 0. */
-  uint32_t link[3];   /* Alone: next in the index, hash, key size.
+  uint32_t by_pid;  /* Of the first row of a process of another node. */
+  uint32_t value;   /* A block, or 0. */
+  uint32_t link[3]; /* Alone: next in the index, hash, key size.
                        * Listed: previous and next in the cell, the cell. */
-  uint8_t key[];      /* Alone, or once alone. */
+  uint8_t key[];    /* Alone, or once alone. */
 };
 
 /* Everything a row says, for holt_rows_put(). */
@@ -189,6 +189,7 @@ struct holt_rows {
   struct holt_mem *mem;
   struct holt_hash_seed seed;
   enum holt_kind kind;
+  uint32_t row_offset; /* Of the row in its block: see rows.c. */
   struct holt_slab slab;
   struct holt_index keys;      /* Rows alone, and entries. */
   struct holt_index births;    /* Rows. */
@@ -226,7 +227,8 @@ void holt_rows_deinit(struct holt_rows *rows);
 static inline struct holt_row *
 holt_row_at(const struct holt_rows *rows, uint32_t ref)
 {
-  return holt_slab_at(&rows->slab, ref);
+  uint8_t *const block = holt_slab_at(&rows->slab, ref);
+  return (struct holt_row *)(void *)(block + rows->row_offset);
 }
 
 static inline uint64_t
