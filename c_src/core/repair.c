@@ -6,12 +6,14 @@
  * which of our rows still live, then the rows we lack, in order of seq.
  *
  * The first piece begins an epoch: all rows of the copy are stale.  The live
- * set confirms those that it names, and those it passes over are dropped; rows
- * that come are of the new epoch; what is still stale behind the last piece has
- * died unseen.  Then the copy is the version that the piece names.
+ * set confirms those that it names; those it passes over have died or moved on,
+ * and stay in the view until that is known, so that no name is without its
+ * holder in between; rows that come are of the new epoch; what is still stale
+ * behind the last piece has died unseen.  Then the copy is the version that the
+ * piece names.
  *
- *     copy      [ confirmed ... | stale, from a repair cut short | new ... ]
- *     seq         up to base            beyond base                base ->
+ *     copy      [ confirmed, stale | stale, from a repair cut short | new ]
+ *     seq           up to base             beyond base             base ->
  *
  * Until then the copy is torn: rows of several versions, neither to be streamed
  * to nor told of.  Nothing of that is lost when the repair stalls: what has
@@ -392,8 +394,7 @@ piece_begin(struct holt_replica *replica, struct holt_repair *repair,
   return 0;
 }
 
-/* Our rows up to live_to: confirm those that are in the live set, drop the
- * others. */
+/* Our rows up to live_to: confirm those that are in the live set. */
 static int
 take_live(struct holt_replica *replica, struct holt_repair *repair,
           struct holt_message *message, size_t *budget)
@@ -418,8 +419,6 @@ take_live(struct holt_replica *replica, struct holt_repair *repair,
     holt_walk_next(rows, walk);
     if (holt_liveset_has(&message->live, seq)) {
       holt_row_confirm(rows, row);
-    } else {
-      holt_rows_remove(rows, ref);
     }
     repair->after = seq;
   }
@@ -473,13 +472,22 @@ static int
 sweep(struct holt_replica *replica, struct holt_repair *repair, size_t *budget)
 {
   struct holt_rows *const rows = &replica->rows;
-  while (repair->walk.at != 0 &&
-         holt_row_stale(rows, holt_row_at(rows, repair->walk.at))) {
+  struct holt_walk *const walk = &repair->walk;
+  if (!repair->sweeping) {
+    repair->sweeping = true;
+    holt_walk_stop(rows, walk);
+    holt_walk_start(rows, walk, repair->actor->rows_head, HOLT_WALK_SEQ);
+  }
+  while (walk->at != 0) {
     if (*budget == 0) {
       return HOLT_MORE;
     }
     (*budget)--;
-    holt_rows_remove(rows, repair->walk.at); /* The walk moves on. */
+    if (holt_row_stale(rows, holt_row_at(rows, walk->at))) {
+      holt_rows_remove(rows, walk->at); /* The walk moves on. */
+    } else {
+      holt_walk_next(rows, walk);
+    }
   }
   return 0;
 }

@@ -207,7 +207,8 @@ struct holt_repair {
   bool gap;         /* It asks to go on from here. */
   uint64_t asked_at_ms;
   uint64_t moved_at_ms;
-  struct holt_walk walk; /* Our first row that is not yet confirmed. */
+  bool sweeping;         /* All have been told of; the stale ones go. */
+  struct holt_walk walk; /* Our first row that is not looked at yet. */
 };
 
 /* A name lost by a local process, waiting for the host to tell it. */

@@ -243,7 +243,7 @@ silence_is_greeted(void)
   fixture_deinit(&f);
 }
 
-/* Two that have heard nothing of each other for long, because neither was asked,
+/* Two that have heard nothing of each other for long, as neither was asked,
  * greet each other once, not for ever. */
 static void
 both_silent_greet_once(void)
@@ -529,6 +529,70 @@ refusals_are_counted_by_peer(void)
   fixture_deinit(&f);
 }
 
+/* Both words of a header have to be right: ours and theirs. */
+static void
+both_sessions_are_checked(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  CU_ASSERT_EQUAL(pair_link(&f.pair), 0);
+  pair_run(&f.pair);
+  const struct holt_peer *const peer = pair_peer(&f.pair, 1, 0);
+  struct holt_buf body;
+  holt_buf_init(&body, &f.heap.mem, 0);
+  const struct holt_lost lost = { .actor = 10 };
+  CU_ASSERT_EQUAL(holt_lost_encode(&body, &lost), 0);
+  for (uint64_t i = 0; i < 3; i++) {
+    const struct holt_header header = {
+      .version = 1,
+      .to_session = peer->session + (i == 1 ? 1 : 0),
+      .from_session = peer->remote_session + (i == 2 ? 1 : 0)
+    };
+    uint8_t bytes[HOLT_HEADER_BYTES];
+    holt_header_encode(bytes, &header);
+    CU_ASSERT_EQUAL(pair_apply(&f.pair, 1, bytes, body.data, body.size),
+                    i == 0 ? 0 : HOLT_ERR_STALE);
+  }
+  holt_buf_deinit(&body);
+  fixture_deinit(&f);
+}
+
+static bool
+no_deltas(struct pair *pair, unsigned from, unsigned to,
+          const struct holt_effect *effect)
+{
+  (void)pair;
+  (void)from;
+  (void)to;
+  return effect->type == HOLT_EFFECT_SEND &&
+         effect->bytes[0] == HOLT_PACKET_DELTA;
+}
+
+/* Who comes back is seen when our copy has come to what it had when it greeted:
+ * no ghosts of names that it has given up meanwhile. */
+static void
+no_ghosts_come_back(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  CU_ASSERT_EQUAL(pair_link(&f.pair), 0);
+  CU_ASSERT_EQUAL(pair_register_many(&f.pair, 0, 0, 10), 0);
+  pair_run(&f.pair);
+  pair_unlink(&f.pair);
+  CU_ASSERT_EQUAL(pair_unregister(&f.pair, 0, "name 3"), 0);
+  f.pair.filter = no_deltas;
+  CU_ASSERT_EQUAL(pair_link(&f.pair), 0);
+  pair_run(&f.pair);
+  CU_ASSERT(pair_copy(&f.pair, 1, 0)->connected);
+  CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "name 3"), 0);
+  CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "name 4"), 0);
+  f.pair.filter = NULL;
+  pair_wait(&f.pair, f.pair.tuning.vector_interval_ms + 20);
+  CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "name 4"), 10);
+  CU_ASSERT(pair_equal(&f.pair));
+  fixture_deinit(&f);
+}
+
 void test_peer_suite(void);
 
 void
@@ -553,4 +617,6 @@ test_peer_suite(void)
   CU_ADD_TEST(suite, kinds_must_agree_rules_need_not);
   CU_ADD_TEST(suite, highest_common_protocol_is_spoken);
   CU_ADD_TEST(suite, refusals_are_counted_by_peer);
+  CU_ADD_TEST(suite, both_sessions_are_checked);
+  CU_ADD_TEST(suite, no_ghosts_come_back);
 }

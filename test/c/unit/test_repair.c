@@ -132,7 +132,7 @@ overrun_log_is_repaired_from_base(void)
   fixture_deinit(&f);
 }
 
-/* After a repair the stream goes on, and nothing of it is left at either end. */
+/* After a repair the stream goes on, and nothing of it is left anywhere. */
 static void
 stream_goes_on_behind_a_repair(void)
 {
@@ -220,6 +220,48 @@ prop_changes_during_a_repair(void)
   CU_ASSERT(good);
 }
 
+static bool
+held_all_the_time(struct pair *pair, unsigned from, unsigned to,
+                  const struct holt_effect *effect)
+{
+  struct fixture *const f = pair->user;
+  (void)from;
+  (void)to;
+  if (is_piece(effect)) {
+    f->pieces++;
+    f->done = f->done || pair_holder(pair, 1, "name 55") != 10 ||
+              pair_holder(pair, 1, "name 56") != 10;
+  }
+  return false;
+}
+
+/* A name that has changed since base is in sight all through the repair, old
+ * value or new: nobody can take it because it seems free. */
+static void
+changed_names_stay_in_sight(void)
+{
+  struct fixture f;
+  fixture_init(&f, 2, 2);
+  CU_ASSERT_EQUAL(pair_register_many(&f.pair, 0, 0, 200), 0);
+  pair_run(&f.pair);
+  f.pair.cut = true;
+  CU_ASSERT_EQUAL(pair_register_many(&f.pair, 0, 300, 400), 0);
+  CU_ASSERT_EQUAL(pair_update(&f.pair, 0, "name 55", "new"), 0);
+  CU_ASSERT_EQUAL(pair_update(&f.pair, 0, "name 56", "new"), 0);
+  CU_ASSERT_EQUAL(unregister(&f, 0, 57), 0);
+  pair_run(&f.pair);
+  pair_forget(&f.pair, 0);
+  f.pair.cut = false;
+  f.pair.replica[0]->tuning.message_bytes_max = 200;
+  f.pair.filter = held_all_the_time;
+  pair_wait(&f.pair, 3000);
+  CU_ASSERT(f.pieces > 5);
+  CU_ASSERT(!f.done);
+  CU_ASSERT(pair_equal(&f.pair));
+  CU_ASSERT_EQUAL(holder(&f, 1, 57), 0);
+  fixture_deinit(&f);
+}
+
 /*--------------------------------------------------------------------
  * From others */
 
@@ -275,7 +317,7 @@ unknown_actor_comes_with_its_identity(void)
   CU_ASSERT(copy->relayed && !copy->shown && !copy->connected);
   CU_ASSERT(pair_has(&f.pair, 0, 2));
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 0, "x"), 0);
-  /* Who holds it only from others tells it, but nobody takes it up from that. */
+  /* Who holds it only from others tells it, but nobody takes it from that. */
   pair_disconnect(&f.pair, 1, 2);
   f.pair.ends = 4;
   CU_ASSERT_EQUAL(pair_replica_new(&f.pair, 3, 13), 0);
@@ -614,6 +656,125 @@ repairs_at_a_time_are_bounded(void)
 }
 
 /*--------------------------------------------------------------------
+ * All together */
+
+static bool
+some_are_lost(struct pair *pair, unsigned from, unsigned to,
+              const struct holt_effect *effect)
+{
+  struct fixture *const f = pair->user;
+  (void)from;
+  (void)to;
+  (void)effect;
+  return prng_chance(&f->prng, 1, 6);
+}
+
+static void
+random_event(struct fixture *f)
+{
+  struct pair *const pair = &f->pair;
+  struct prng *const prng = &f->prng;
+  const unsigned at = (unsigned)prng_below(prng, pair->ends);
+  const unsigned other =
+    (at + 1 + (unsigned)prng_below(prng, pair->ends - 1)) % pair->ends;
+  const uint32_t process = (uint32_t)prng_below(prng, 5) + 1;
+  char text[16];
+  (void)snprintf(text, sizeof text, "name %u", (unsigned)prng_below(prng, 40));
+  switch (prng_below(prng, 10)) {
+  case 0:
+    (void)pair_connect(pair, at, other);
+    break;
+  case 1:
+    pair_disconnect(pair, at, other);
+    break;
+  case 2:
+    pair_forget(pair, at);
+    break;
+  case 3:
+    holt_replica_owner_dead(pair->replica[at], process, 0);
+    break;
+  case 4:
+  case 5:
+    (void)pair_unregister(pair, at, text);
+    break;
+  case 6:
+    (void)pair_update(pair, at, text, "new");
+    break;
+  case 7:
+    (void)pair_register_as(pair, at, text, process, HOLT_REGISTER_STANDBY, 0, 0,
+                           NULL);
+    break;
+  default:
+    (void)pair_register(pair, at, text, process);
+    break;
+  }
+}
+
+/* Links that come and go and lose messages, logs of deaths that run over, and
+ * changes all the time, with messages of every size: in the end all hold the
+ * same, and agree on every name. */
+static void
+prop_everything_heals(void)
+{
+  const uint64_t seed = prng_seed();
+  const uint64_t policies[3] = { HOLT_POLICY_UNIQUE_KEEP_NEWEST,
+                                 HOLT_POLICY_UNIQUE_KEEP_OLDEST,
+                                 HOLT_POLICY_DUPLICATE };
+  bool good = true;
+  for (unsigned run = 0; good && run < 40; run++) {
+    static struct fixture f;
+    heap_init(&f.heap);
+    prng_init(&f.prng, seed + run);
+    CU_ASSERT_EQUAL_FATAL(pair_init_ends(&f.pair, &f.heap.mem,
+                                         policies[prng_below(&f.prng, 3)],
+                                         3 + (unsigned)prng_below(&f.prng, 3)),
+                          0);
+    f.pair.user = &f;
+    for (unsigned i = 0; i < f.pair.ends; i++) {
+      f.pair.replica[i]->tuning.message_bytes_max =
+        60 + (size_t)prng_below(&f.prng, 400);
+      f.pair.replica[i]->tuning.window_bytes =
+        1 + (size_t)prng_below(&f.prng, 1000);
+    }
+    f.pair.budget = 1 + (size_t)prng_below(&f.prng, 20);
+    f.pair.filter = some_are_lost;
+    f.pair.busy_every = 3 + (unsigned)prng_below(&f.prng, 20);
+    for (unsigned i = 0; i < 400; i++) {
+      random_event(&f);
+      pair_wait(&f.pair, 10 * prng_below(&f.prng, 4));
+      if (prng_chance(&f.prng, 1, 40)) {
+        pair_wait(&f.pair, 1500);
+      }
+    }
+    f.pair.filter = NULL;
+    f.pair.busy_every = 0;
+    CU_ASSERT_EQUAL(pair_connect_all(&f.pair), 0);
+    pair_wait(&f.pair, 20000);
+    good = pair_equal(&f.pair);
+    for (unsigned i = 0; good && i < f.pair.ends; i++) {
+      const struct holt_counters counters = pair_counters(&f.pair, i);
+      good = counters.diverged == 0 &&
+             counters.refused[-HOLT_ERR_MALFORMED] == 0 &&
+             holt_replica_in_sync(f.pair.replica[i]) &&
+             f.pair.replica[i]->repairs == NULL &&
+             f.pair.replica[i]->serves == NULL &&
+             holt_replica_count(f.pair.replica[i]) ==
+               holt_replica_count(f.pair.replica[0]);
+      for (unsigned name = 0; good && name < 40 &&
+                              f.pair.replica[0]->rows.kind == HOLT_KIND_UNIQUE;
+           name++) {
+        good = holder(&f, i, name) == holder(&f, 0, name);
+      }
+    }
+    if (!good) {
+      fprintf(stderr, "SEED=%" PRIu64 "\n", seed + run);
+    }
+    fixture_deinit(&f);
+  }
+  CU_ASSERT(good);
+}
+
+/*--------------------------------------------------------------------
  * Memory */
 
 static int
@@ -658,6 +819,32 @@ each_request_refused_once(void)
   CU_ASSERT(heap_fail_each(repair_live, NULL, NULL));
 }
 
+/* What we have of a newer state can only be built on by a holder that has seen
+ * it: another begins from 0. */
+static void
+base_needs_a_holder_as_new(void)
+{
+  struct fixture f;
+  fixture_init(&f, 3, 3);
+  CU_ASSERT_EQUAL(pair_register_many(&f.pair, 0, 0, 30), 0);
+  pair_run(&f.pair);
+  pair_disconnect(&f.pair, 0, 2);
+  struct holt_replica *const r = f.pair.replica[2];
+  struct holt_actor *const copy = pair_copy(&f.pair, 2, 0);
+  copy->dirty = true;
+  copy->as_of = 60;
+  const uint64_t versions[] = { 20, 45, 60, 61 };
+  const uint64_t bases[] = { 0, 0, 30, 30 };
+  for (unsigned i = 0; i < 4; i++) {
+    holt__repair_ask(r, pair_peer(&f.pair, 2, 1), 10, versions[i],
+                     f.pair.now.mono_ms);
+    CU_ASSERT_EQUAL_FATAL(r->repair_count, 1);
+    CU_ASSERT_EQUAL(r->repairs->base, bases[i]);
+    holt__repairs_end(r, NULL, copy);
+  }
+  fixture_deinit(&f);
+}
+
 void test_repair_suite(void);
 
 void
@@ -667,6 +854,7 @@ test_repair_suite(void)
   CU_ADD_TEST(suite, overrun_log_is_repaired_from_base);
   CU_ADD_TEST(suite, stream_goes_on_behind_a_repair);
   CU_ADD_TEST(suite, prop_changes_during_a_repair);
+  CU_ADD_TEST(suite, changed_names_stay_in_sight);
   CU_ADD_TEST(suite, absent_actor_is_repaired_by_others);
   CU_ADD_TEST(suite, unknown_actor_comes_with_its_identity);
   CU_ADD_TEST(suite, stalled_repair_starts_elsewhere);
@@ -678,5 +866,7 @@ test_repair_suite(void)
   CU_ADD_TEST(suite, pieces_out_of_order_are_harmless);
   CU_ADD_TEST(suite, contradicting_piece_is_refused);
   CU_ADD_TEST(suite, repairs_at_a_time_are_bounded);
+  CU_ADD_TEST(suite, prop_everything_heals);
   CU_ADD_TEST(suite, each_request_refused_once);
+  CU_ADD_TEST(suite, base_needs_a_holder_as_new);
 }

@@ -278,7 +278,7 @@ overrun_notes_end_the_repair(void)
 }
 
 /* What cannot be served is refused: actors not known, bases not reached, pieces
- * of a repair that has not begun; positions that were not sent are malformed. */
+ * of a repair that has not begun; positions that were not sent are refused. */
 static void
 wrong_requests_are_refused(void)
 {

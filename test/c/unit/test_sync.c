@@ -302,6 +302,70 @@ ack_from_the_future_is_refused(void)
   fixture_deinit(&f);
 }
 
+/* The delta that A has to send now, of which B applies so many items, and never
+ * the rest. */
+static void
+apply_part(struct fixture *f, size_t budget)
+{
+  struct holt_effect effect;
+  do {
+    holt_replica_poll(f->pair.replica[0], &f->pair.now, &effect);
+  } while (effect.type == HOLT_EFFECT_SEND &&
+           effect.bytes[0] != HOLT_PACKET_DELTA);
+  CU_ASSERT_EQUAL_FATAL(effect.type, HOLT_EFFECT_SEND);
+  struct holt_message *message;
+  CU_ASSERT_EQUAL_FATAL(
+    holt_message_open(&message, f->pair.mem, &f->pair.tuning,
+                      effect.targets[0].header, HOLT_HEADER_BYTES, effect.bytes,
+                      effect.size),
+    0);
+  CU_ASSERT_EQUAL(
+    holt_replica_apply(f->pair.replica[1], message, &f->pair.now, budget),
+    HOLT_MORE);
+  holt_message_close(message);
+}
+
+/* A message that ends half way has only been a shorter one: the cursor stands
+ * at its last row, and the stream goes on from there. */
+static void
+half_a_delta_is_a_shorter_one(void)
+{
+  for (size_t budget = 1; budget <= 3; budget++) {
+    struct fixture f;
+    fixture_init(&f);
+    CU_ASSERT_EQUAL(pair_register_many(&f.pair, 0, 0, 3), 0);
+    apply_part(&f, budget);
+    CU_ASSERT_EQUAL(copy_of(&f)->cursor, budget);
+    CU_ASSERT_EQUAL(copy_of(&f)->row_count, budget);
+    CU_ASSERT_EQUAL(copy_of(&f)->version, 0);
+    CU_ASSERT(copy_of(&f)->dirty);
+    CU_ASSERT(!holt_replica_reached(f.pair.replica[1], 10, 1));
+    pair_wait(&f.pair, 2 * f.pair.tuning.vector_interval_ms);
+    CU_ASSERT(pair_equal(&f.pair));
+    CU_ASSERT_EQUAL(pair_counters(&f.pair, 1).repairs, 0);
+    fixture_deinit(&f);
+  }
+}
+
+/* A row that has changed since it was born comes once, as it is. */
+static void
+changed_rows_come_as_they_are(void)
+{
+  struct fixture f;
+  fixture_init(&f);
+  CU_ASSERT_EQUAL(pair_register(&f.pair, 0, "x", 1), 0);
+  CU_ASSERT_EQUAL(pair_update(&f.pair, 0, "x", "one"), 0);
+  CU_ASSERT_EQUAL(pair_update(&f.pair, 0, "x", "two"), 0);
+  pair_run(&f.pair);
+  struct holt_view view;
+  CU_ASSERT_FATAL(pair_find(&f.pair, 1, "x", &view));
+  CU_ASSERT_EQUAL(view.seq, 3);
+  CU_ASSERT_EQUAL(view.birth, 1);
+  CU_ASSERT_EQUAL(memcmp(view.value + 6, "two", 3), 0);
+  CU_ASSERT(pair_equal(&f.pair));
+  fixture_deinit(&f);
+}
+
 void test_sync_suite(void);
 
 void
@@ -316,4 +380,6 @@ test_sync_suite(void)
   CU_ADD_TEST(suite, stamps_follow_what_was_seen);
   CU_ADD_TEST(suite, reached_means_seen);
   CU_ADD_TEST(suite, ack_from_the_future_is_refused);
+  CU_ADD_TEST(suite, half_a_delta_is_a_shorter_one);
+  CU_ADD_TEST(suite, changed_rows_come_as_they_are);
 }

@@ -734,6 +734,29 @@ each_request_of_names_refused_once(void)
   CU_ASSERT(heap_fail_each(names_live, NULL, NULL));
 }
 
+/* The holder's death on the node of its standby takes its own row, not the
+ * standby's. */
+static void
+standby_of_the_same_node_takes_over(void)
+{
+  struct fixture f;
+  fixture_init(&f, HOLT_POLICY_UNIQUE_KEEP_NEWEST, 2);
+  fixture_meet(&f);
+  CU_ASSERT_EQUAL(pair_register(&f.pair, 0, "x", 1), 0);
+  CU_ASSERT_EQUAL(
+    pair_register_as(&f.pair, 0, "x", 2, HOLT_REGISTER_STANDBY, 0, 0, NULL), 0);
+  pair_run(&f.pair);
+  CU_ASSERT_EQUAL(pair_process(&f.pair, 1, "x"), 1);
+  holt_replica_owner_dead(f.pair.replica[0], 1, 0);
+  CU_ASSERT_EQUAL(pair_process(&f.pair, 0, "x"), 2);
+  pair_run(&f.pair);
+  CU_ASSERT_EQUAL(pair_process(&f.pair, 0, "x"), 2);
+  CU_ASSERT_EQUAL(pair_process(&f.pair, 1, "x"), 2);
+  CU_ASSERT_EQUAL(f.pair.replica[0]->self->row_count, 1);
+  CU_ASSERT(pair_equal(&f.pair));
+  fixture_deinit(&f);
+}
+
 void test_view_suite(void);
 
 void
@@ -758,4 +781,5 @@ test_view_suite(void)
   CU_ADD_TEST(suite, conflicts_tell_what_was_lost);
   CU_ADD_TEST(suite, each_request_of_lists_refused_once);
   CU_ADD_TEST(suite, each_request_of_names_refused_once);
+  CU_ADD_TEST(suite, standby_of_the_same_node_takes_over);
 }
