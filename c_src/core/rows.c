@@ -1540,6 +1540,8 @@ holt_rows_put_hashed(struct holt_rows *rows, struct holt_actor *actor,
 
   struct put put = { .hash = hash, .serial = spec->owner_serial };
   holt_index_prefetch_inline(&rows->keys, key_next);
+  holt_index_prefetch_inline(&rows->pids, pid_next);
+  holt_index_prefetch_inline(&rows->births, birth_next);
   if (rows->kind == HOLT_KIND_DUPLICATE) {
     holt_index_prefetch_inline(&rows->members, member_next);
   }
