@@ -313,7 +313,7 @@ int holt_message_next(struct holt_message *message,
 struct holt_batch {
   size_t count;
   struct holt_delta_item items[HOLT_BATCH_ITEMS]; /* Rows and deaths. */
-  uint32_t hashes[HOLT_BATCH_ITEMS];              /* For sync.c. */
+  struct holt_row_place places[HOLT_BATCH_ITEMS]; /* For sync.c. */
 };
 
 /* The next items, at least one and at most items_max of them, which is not 0;

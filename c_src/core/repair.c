@@ -428,11 +428,12 @@ take_live(struct holt_replica *replica, struct holt_repair *repair,
 
 static int
 take_item(struct holt_replica *replica, struct holt_repair *repair,
-          const struct holt_delta_item *item, uint32_t hash,
-          const struct holt_time *now)
+          const struct holt_delta_item *item,
+          const struct holt_row_place *place, const struct holt_time *now)
 {
   if (item->type == HOLT_ITEM_ROW) {
-    const int rv = holt__row_put(replica, repair->actor, &item->row, hash, now);
+    const int rv =
+      holt__row_put(replica, repair->actor, &item->row, place, now);
     if (rv != 0) {
       return rv;
     }
@@ -457,7 +458,7 @@ take_items(struct holt_replica *replica, struct holt_repair *repair,
     struct holt_batch batch;
     int rv = holt__batch_read(replica, repair->actor, message, *budget, &batch);
     for (size_t i = 0; i < batch.count && rv == 0; i++) {
-      rv = take_item(replica, repair, &batch.items[i], batch.hashes[i], now);
+      rv = take_item(replica, repair, &batch.items[i], &batch.places[i], now);
     }
     if (rv != 0 || batch.count == 0) {
       return rv;

@@ -1220,12 +1220,11 @@ row_fingerprint(const struct holt_rows *rows, const struct holt_row *row)
 
 /* The parts of a put that can fail, made before anything is changed. */
 struct put {
-  uint32_t hash;    /* Of the key. */
+  struct holt_row_place place;
   uint32_t key_ref; /* Who has the key so far: alone, an entry, or 0. */
   uint32_t serial;  /* As rows say it. */
   uint32_t ring;    /* The first row of the process, or 0. */
-  uint32_t ring_hash;
-  uint32_t value; /* New blocks, or 0. */
+  uint32_t value;   /* New blocks, or 0. */
   uint32_t row;
   uint32_t entry;      /* For the key of what has been alone, */
   uint32_t other_cell; /* and the cell for that row. */
@@ -1340,7 +1339,7 @@ key_share(struct holt_rows *rows, const struct put *put)
   struct entry *const entry = entry_at(rows, put->entry);
   const uint32_t key_size = other->link[LINK_KEY_SIZE];
   memset(entry, 0, offsetof(struct entry, key));
-  entry->link[LINK_HASH] = put->hash;
+  entry->link[LINK_HASH] = put->place.key;
   entry->link[LINK_KEY_SIZE] = key_size;
   memcpy(entry->key, other->key, key_size);
   holt_index_replace(&rows->keys, put->key_ref, put->entry);
@@ -1355,10 +1354,10 @@ key_join(struct holt_rows *rows, struct holt_actor *actor,
 {
   if (put->key_ref == 0) {
     struct holt_row *const row = holt_row_at(rows, put->row);
-    row->link[LINK_HASH] = put->hash;
+    row->link[LINK_HASH] = put->place.key;
     row->link[LINK_KEY_SIZE] = (uint32_t)spec->key_size;
     memcpy(row->key, spec->key, spec->key_size);
-    holt_index_insert_inline(&rows->keys, put->row, put->hash, key_next,
+    holt_index_insert_inline(&rows->keys, put->row, put->place.key, key_next,
                              key_hash_of);
     return;
   }
@@ -1385,7 +1384,7 @@ static int
 put_born(struct holt_rows *rows, struct holt_actor *actor,
          const struct holt_row_spec *spec, struct put *put)
 {
-  put->key_ref = key_find(rows, spec->key, spec->key_size, put->hash);
+  put->key_ref = key_find(rows, spec->key, spec->key_size, put->place.key);
   int rv = put_reserve(rows, actor);
   if (rv == 0) {
     rv = put_key(rows, actor, spec, put);
@@ -1404,14 +1403,13 @@ put_born(struct holt_rows *rows, struct holt_actor *actor,
   row->value = put->value;
   key_join(rows, actor, spec, put);
   seq_append(rows, actor, put->row);
-  ring_append(rows, actor, put->ring, put->row, put->ring_hash);
-  holt_index_insert_inline(&rows->births, put->row,
-                           birth_hash(rows, actor->slot, spec->birth),
+  ring_append(rows, actor, put->ring, put->row, put->place.pid);
+  holt_index_insert_inline(&rows->births, put->row, put->place.birth,
                            birth_next, birth_hash_of);
   if (rows->kind == HOLT_KIND_DUPLICATE) {
-    holt_index_insert(
-      &rows->members, put->row,
-      member_hash(rows, put->hash, actor->slot, spec->owner_id, put->serial));
+    holt_index_insert(&rows->members, put->row,
+                      member_hash(rows, put->place.key, actor->slot,
+                                  spec->owner_id, put->serial));
   }
   actor->row_count++;
   if (actor->birth_max < spec->birth) {
@@ -1453,11 +1451,11 @@ row_change_owner(struct holt_rows *rows, struct holt_actor *actor,
   row->id = spec->owner_id;
   row->serial = put->serial;
   if (duplicate) {
-    holt_index_insert(
-      &rows->members, put->row,
-      member_hash(rows, put->hash, actor->slot, spec->owner_id, put->serial));
+    holt_index_insert(&rows->members, put->row,
+                      member_hash(rows, put->place.key, actor->slot,
+                                  spec->owner_id, put->serial));
   }
-  ring_append(rows, actor, put->ring, put->row, put->ring_hash);
+  ring_append(rows, actor, put->ring, put->row, put->place.pid);
 }
 
 static void
@@ -1479,42 +1477,57 @@ put_exchanged(struct holt_rows *rows, struct holt_actor *actor,
   actor->fingerprint += row_fingerprint(rows, row);
 }
 
-uint32_t
-holt_rows_hash(const struct holt_rows *rows, const uint8_t *key,
-               size_t key_size)
+static void
+place_of(const struct holt_rows *rows, const struct holt_actor *actor,
+         const struct holt_row_spec *spec, struct holt_row_place *place)
 {
-  return key_hash(rows, key, key_size);
-}
-
-uint32_t
-holt_rows_birth_hash(const struct holt_rows *rows,
-                     const struct holt_actor *actor, uint64_t birth)
-{
-  return birth_hash(rows, actor->slot, birth);
+  place->key = key_hash(rows, spec->key, spec->key_size);
+  place->birth = birth_hash(rows, actor->slot, spec->birth);
+  place->pid = ring_hash(rows, actor, spec->owner_id, spec->owner_serial);
 }
 
 void
-holt_rows_fetch_key(const struct holt_rows *rows, uint32_t hash, unsigned step)
+holt_rows_place(const struct holt_rows *rows, const struct holt_actor *actor,
+                const struct holt_row_spec *spec, struct holt_row_place *place)
 {
-  if (step == 0) {
-    holt_index_prefetch_chain(&rows->keys, hash);
-    return;
+  place_of(rows, actor, spec, place);
+  holt_index_prefetch_chain(&rows->keys, place->key);
+  holt_index_prefetch_chain(&rows->births, place->birth);
+  holt_index_prefetch_chain(&rows->pids, place->pid);
+}
+
+void
+holt_rows_fetch(const struct holt_rows *rows, const struct holt_actor *actor,
+                const struct holt_row_spec *spec,
+                const struct holt_row_place *place)
+{
+  const uint32_t key_ref = holt_index_chain(&rows->keys, place->key);
+  if (key_ref != 0) {
+    holt_prefetch(key_links(rows, key_ref));
   }
-  const uint32_t ref = holt_index_chain(&rows->keys, hash);
-  if (ref != 0) {
-    holt_prefetch(key_links(rows, ref));
+  const uint32_t ring = holt_index_chain(&rows->pids, place->pid);
+  if (ring != 0) {
+    holt_prefetch(&holt_row_at(rows, ring)->by_pid);
+  }
+  if (spec->birth <= actor->birth_max) {
+    holt_rows_fetch_birth(rows, place);
   }
 }
 
 void
-holt_rows_fetch_birth(const struct holt_rows *rows, uint32_t hash,
-                      unsigned step)
+holt_rows_place_birth(const struct holt_rows *rows,
+                      const struct holt_actor *actor, uint64_t birth,
+                      struct holt_row_place *place)
 {
-  if (step == 0) {
-    holt_index_prefetch_chain(&rows->births, hash);
-    return;
-  }
-  const uint32_t ref = holt_index_chain(&rows->births, hash);
+  place->birth = birth_hash(rows, actor->slot, birth);
+  holt_index_prefetch_chain(&rows->births, place->birth);
+}
+
+void
+holt_rows_fetch_birth(const struct holt_rows *rows,
+                      const struct holt_row_place *place)
+{
+  const uint32_t ref = holt_index_chain(&rows->births, place->birth);
   if (ref != 0) {
     holt_prefetch(holt_row_at(rows, ref));
   }
@@ -1524,21 +1537,22 @@ int
 holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
               const struct holt_row_spec *spec, uint32_t *out)
 {
-  const uint32_t hash = key_hash(rows, spec->key, spec->key_size);
-  holt_rows_fetch_key(rows, hash, 1);
-  return holt_rows_put_hashed(rows, actor, spec, hash, out);
+  struct holt_row_place place;
+  place_of(rows, actor, spec, &place);
+  holt_rows_fetch(rows, actor, spec, &place);
+  return holt_rows_put_at(rows, actor, spec, &place, out);
 }
 
 int
-holt_rows_put_hashed(struct holt_rows *rows, struct holt_actor *actor,
-                     const struct holt_row_spec *spec, uint32_t hash,
-                     uint32_t *out)
+holt_rows_put_at(struct holt_rows *rows, struct holt_actor *actor,
+                 const struct holt_row_spec *spec,
+                 const struct holt_row_place *place, uint32_t *out)
 {
   holt_assert(spec->birth >= 1 && spec->birth <= spec->seq);
   holt_assert(spec->seq <= HOLT_SEQ_MAX);
   holt_assert((spec->flags & ~HOLT_ROW_FLAGS) == 0);
 
-  struct put put = { .hash = hash, .serial = spec->owner_serial };
+  struct put put = { .place = *place, .serial = spec->owner_serial };
   holt_index_prefetch_inline(&rows->keys, key_next);
   holt_index_prefetch_inline(&rows->pids, pid_next);
   holt_index_prefetch_inline(&rows->births, birth_next);
@@ -1559,8 +1573,7 @@ holt_rows_put_hashed(struct holt_rows *rows, struct holt_actor *actor,
     put.serial = holt_rows_local(rows, spec->owner_id, spec->owner_serial);
     holt_assert(put.serial != 0);
   }
-  put.ring_hash = ring_hash(rows, actor, spec->owner_id, put.serial);
-  put.ring = ring_first(rows, actor, spec->owner_id, put.serial, put.ring_hash);
+  put.ring = ring_first(rows, actor, spec->owner_id, put.serial, put.place.pid);
   int rv = put_value(rows, spec, &put);
   if (rv == 0 && known == 0) {
     rv = put_born(rows, actor, spec, &put);

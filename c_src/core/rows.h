@@ -57,6 +57,7 @@
 
 #include "hash.h"
 #include "index.h"
+#include "prefetch.h"
 #include "slab.h"
 
 /* The most actors one store lists, those of dead nodes included.  Bounds what
@@ -231,6 +232,17 @@ holt_row_at(const struct holt_rows *rows, uint32_t ref)
   return (struct holt_row *)(void *)(block + rows->row_offset);
 }
 
+/* A hint that the row (or 0) will be read next, with its key. */
+static inline void
+holt_row_prefetch(const struct holt_rows *rows, uint32_t ref)
+{
+  if (ref != 0) {
+    const struct holt_row *const row = holt_row_at(rows, ref);
+    holt_prefetch(row);
+    holt_prefetch(row->key);
+  }
+}
+
 static inline uint64_t
 holt_row_seq(const struct holt_row *row)
 {
@@ -305,22 +317,36 @@ bool holt_row_outranks(const struct holt_rows *rows, enum holt_rule rule,
 int holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
                   const struct holt_row_spec *spec, uint32_t *out);
 
-/* The same by who knows the hash of the key. */
-int holt_rows_put_hashed(struct holt_rows *rows, struct holt_actor *actor,
-                         const struct holt_row_spec *spec, uint32_t hash,
-                         uint32_t *out);
+/* Where a row belongs in the indices.  Who has several rows to put says so
+ * before, for all of them in two steps: where each search begins is fetched,
+ * then what it will find there.  Like this they wait for memory together, and
+ * not one after the other. */
+struct holt_row_place {
+  uint32_t key; /* Hashes. */
+  uint32_t birth;
+  uint32_t pid;
+};
 
-/* Keys and births that will be looked for soon.  Who has several of them says so
- * before, for all of them in two steps: first where the search begins is
- * fetched, then what it will find there. */
-uint32_t holt_rows_hash(const struct holt_rows *rows, const uint8_t *key,
-                        size_t key_size);
-uint32_t holt_rows_birth_hash(const struct holt_rows *rows,
-                              const struct holt_actor *actor, uint64_t birth);
-void holt_rows_fetch_key(const struct holt_rows *rows, uint32_t hash,
-                         unsigned step);
-void holt_rows_fetch_birth(const struct holt_rows *rows, uint32_t hash,
-                           unsigned step);
+void holt_rows_place(const struct holt_rows *rows,
+                     const struct holt_actor *actor,
+                     const struct holt_row_spec *spec,
+                     struct holt_row_place *place);
+void holt_rows_fetch(const struct holt_rows *rows,
+                     const struct holt_actor *actor,
+                     const struct holt_row_spec *spec,
+                     const struct holt_row_place *place);
+
+/* As holt_rows_put(). */
+int holt_rows_put_at(struct holt_rows *rows, struct holt_actor *actor,
+                     const struct holt_row_spec *spec,
+                     const struct holt_row_place *place, uint32_t *out);
+
+/* The same two steps for a birth that will be looked for. */
+void holt_rows_place_birth(const struct holt_rows *rows,
+                           const struct holt_actor *actor, uint64_t birth,
+                           struct holt_row_place *place);
+void holt_rows_fetch_birth(const struct holt_rows *rows,
+                           const struct holt_row_place *place);
 
 /* Take the row out and free it.  Cannot fail. */
 void holt_rows_remove(struct holt_rows *rows, uint32_t row);

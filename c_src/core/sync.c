@@ -106,20 +106,19 @@ holt__batch_read(const struct holt_replica *replica,
   const int rv = holt_message_batch(message, batch, budget);
   for (size_t i = 0; i < batch->count; i++) {
     const struct holt_delta_item *const item = &batch->items[i];
+    struct holt_row_place *const place = &batch->places[i];
     if (item->type == HOLT_ITEM_ROW) {
-      batch->hashes[i] =
-        holt_rows_hash(rows, item->row.key, item->row.key_size);
-      holt_rows_fetch_key(rows, batch->hashes[i], 0);
+      holt_rows_place(rows, actor, &item->row, place);
     } else {
-      batch->hashes[i] = holt_rows_birth_hash(rows, actor, item->birth);
-      holt_rows_fetch_birth(rows, batch->hashes[i], 0);
+      holt_rows_place_birth(rows, actor, item->birth, place);
     }
   }
   for (size_t i = 0; i < batch->count; i++) {
-    if (batch->items[i].type == HOLT_ITEM_ROW) {
-      holt_rows_fetch_key(rows, batch->hashes[i], 1);
+    const struct holt_delta_item *const item = &batch->items[i];
+    if (item->type == HOLT_ITEM_ROW) {
+      holt_rows_fetch(rows, actor, &item->row, &batch->places[i]);
     } else {
-      holt_rows_fetch_birth(rows, batch->hashes[i], 1);
+      holt_rows_fetch_birth(rows, &batch->places[i]);
     }
   }
   return rv;
@@ -127,11 +126,11 @@ holt__batch_read(const struct holt_replica *replica,
 
 int
 holt__row_put(struct holt_replica *replica, struct holt_actor *actor,
-              const struct holt_row_spec *spec, uint32_t hash,
-              const struct holt_time *now)
+              const struct holt_row_spec *spec,
+              const struct holt_row_place *place, const struct holt_time *now)
 {
   uint32_t ref;
-  const int rv = holt_rows_put_hashed(&replica->rows, actor, spec, hash, &ref);
+  const int rv = holt_rows_put_at(&replica->rows, actor, spec, place, &ref);
   if (rv != 0) {
     return rv;
   }
@@ -146,10 +145,10 @@ holt__row_put(struct holt_replica *replica, struct holt_actor *actor,
 static int
 delta_item(struct holt_replica *replica, struct holt_message *message,
            struct holt_actor *actor, const struct holt_delta_item *item,
-           uint32_t hash, const struct holt_time *now)
+           const struct holt_row_place *place, const struct holt_time *now)
 {
   if (item->type == HOLT_ITEM_ROW) {
-    const int rv = holt__row_put(replica, actor, &item->row, hash, now);
+    const int rv = holt__row_put(replica, actor, &item->row, place, now);
     if (rv != 0) {
       return rv;
     }
@@ -175,8 +174,8 @@ delta_items(struct holt_replica *replica, struct holt_message *message,
     struct holt_batch batch;
     int rv = holt__batch_read(replica, actor, message, *budget, &batch);
     for (size_t i = 0; i < batch.count && rv == 0; i++) {
-      rv = delta_item(replica, message, actor, &batch.items[i], batch.hashes[i],
-                      now);
+      rv = delta_item(replica, message, actor, &batch.items[i],
+                      &batch.places[i], now);
     }
     if (rv != 0 || batch.count == 0) {
       return rv;
