@@ -279,9 +279,10 @@ read_key(struct holt_message *message, struct holt_reader *reader,
   struct holt_buf *const keys = &message->keys;
   const size_t end = state->key_at + state->key_size;
   const size_t at = place == KEY_OVER ? state->key_at : end;
+  const size_t need = at + (size_t)(shared + own);
   keys->error = 0;
   keys->size = end;
-  if (holt_buf_reserve(keys, (size_t)(shared + own)) != 0) {
+  if (need > end && holt_buf_reserve(keys, need - end) != 0) {
     holt_read_fail(reader, keys->error);
     return;
   }
