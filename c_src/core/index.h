@@ -107,9 +107,10 @@ void holt_index_deinit(struct holt_index *index);
  *                  holt_index_deinit(). */
 int holt_index_reserve(struct holt_index *index);
 
-/* Add a node of this hash, after holt_index_reserve().  Equal hashes, even equal
- * keys, are the caller's affair.  Where growing fails the chains are longer
- * until a later insert grows the index.  There is a faster form at the end. */
+/* Add a node of this hash, after holt_index_reserve().  Equal hashes, even
+ * equal keys, are the caller's affair.  Where growing fails the chains are
+ * longer until a later insert grows the index.  There is a faster form at the
+ * end. */
 void holt_index_insert(struct holt_index *index, uint32_t ref, uint32_t hash);
 
 /* Take out a node that is in the index. */

@@ -2,8 +2,8 @@
 /* Prefetching: how can a million names be looked at without waiting for each?
  *
  * Among a million rows every step from one to another waits for main memory,
- * some hundred times as long as for an addition.  But the processor fetches many
- * places at once if it is told of them before they are needed:
+ * some hundred times as long as for an addition.  But the processor fetches
+ * many places at once if it is told of them before they are needed:
  *
  *     told    a  b  c  d                 waiting       |----|
  *     used                a b c d        for all of them once

@@ -63,8 +63,8 @@ _Static_assert(offsetof(struct entry, key) ==
                "the key of an entry follows its links");
 _Static_assert(offsetof(struct holt_row, key) == 72, "rows are kept small");
 
-/* Where keys are duplicate, the block of a row begins with its link in the index
- * of members.  It takes as much as keeps the row aligned. */
+/* Where keys are duplicate, the block of a row begins with its link in the
+ * index of members.  It takes as much as keeps the row aligned. */
 struct member_link {
   uint32_t next;
   uint32_t unused;

@@ -37,9 +37,9 @@
  *          most as many as actors, and rows of one actor under one unique key,
  *          which are kept in order of rank.
  * Memory:  the store owns everything and copies every byte it is given.  A row
- *          takes 86 bytes besides its key and value, indices included, and up to
- *          7 for alignment; where keys are duplicate, 8 more for being found as
- *          a member.
+ *          takes 86 bytes besides its key and value, indices included, and up
+ *          to 7 for alignment; where keys are duplicate, up to 8 more, for
+ *          being found as a member.
  *          References (uint32_t, 0: none) stay valid until the row is removed;
  *          so do pointers got from them.
  * Threads: none; the host locks.

@@ -27,8 +27,8 @@ void __asan_unpoison_memory_region(const volatile void *start, size_t size);
 /* The first page of a class has room for this much, or for one slot. */
 #define SLAB_PAGE_BYTES_MIN 1024u
 
-/* With so many pages a class gets larger ones, so that the directory stays small
- * enough for the cache. */
+/* With so many pages a class gets larger ones, so that the directory stays
+ * small enough for the cache. */
 #define SLAB_PAGES_MANY 64u
 
 /* The directory starts with this many pages. */

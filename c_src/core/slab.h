@@ -16,8 +16,8 @@
  * Classes are 8 bytes apart up to 256, then about a fifth apart, up to a
  * quarter of a page.  Larger blocks have a page of their own, of their exact
  * size.  The pages of a class start small and double up to 16 KiB, so that few
- * blocks cost little; after the first MiB they have 64 KiB.  Slots that are free
- * are chained through themselves.
+ * blocks cost little; after the first MiB they have 64 KiB.  Slots that are
+ * free are chained through themselves.
  *
  * Blocks come in two kinds, which never share a page: so the kind of a block is
  * known from its reference, without a look at it.
