@@ -32,17 +32,37 @@ struct rates {
   struct bench_sample join;
   struct bench_sample encode;
   struct bench_sample little; /* A delta of 1,000 into all of it. */
-  size_t bytes;               /* Of memory, of the one that joins. */
+  struct bench_sample update; /* A tenth has changed, here and there. */
+  struct bench_sample encode_update;
+  size_t bytes; /* Of memory, of the one that joins. */
   size_t wire;
 };
+
+static void
+rates_update(struct rates *rates, struct bench_world *world,
+             const uint64_t *births, const uint32_t *order, size_t count)
+{
+  world->fine = true;
+  for (size_t i = 0; i < count; i++) {
+    bench_update(world, 0, births[order[i]]);
+  }
+  world->fine = false;
+  bench_reset(world);
+  bench_run(world);
+  bench_add(&rates->update, (double)count / world->ends[1].apply_ns * 1e3);
+  bench_add(&rates->encode_update,
+            (double)count / world->ends[0].poll_ns * 1e3);
+}
 
 static void
 rates_round(struct rates *rates, const struct bench_name *names, size_t count,
             struct bench_calls *calls)
 {
   struct bench_world world;
+  uint64_t *const births = bench_alloc(count, sizeof *births);
+  uint32_t *const order = bench_order(count, 4);
   bench_open(&world, 2, HOLT_POLICY_UNIQUE_KEEP_NEWEST, calls);
-  bench_fill(&world, 0, names, count, 1, NULL);
+  bench_fill(&world, 0, names, count, 1, births);
   bench_link(&world, 0, 1);
   bench_reset(&world);
   bench_run(&world);
@@ -61,7 +81,10 @@ rates_round(struct rates *rates, const struct bench_name *names, size_t count,
   bench_reset(&world);
   bench_run(&world);
   bench_add(&rates->little, 1e6 / world.ends[1].apply_ns);
+  rates_update(rates, &world, births, order, count / 10);
   bench_close(&world);
+  free(births);
+  free(order);
   bench_calls_round(calls);
 }
 
@@ -96,18 +119,23 @@ rates(size_t count, size_t rounds, struct bench_calls *calls)
   const double read_ns = bench_floor_read(rates.bytes);
   const double copy_ns = floor_copy(rates.wire);
   bench_line(bench_text("join %zu rows (message_open, apply)", count),
-             &rates.join, "M/s", BENCH_AT_LEAST, 2, DELTA_CRDT);
+             &rates.join, "M/s", BENCH_AT_LEAST, 2,
+             count < 100000 ? DELTA_CRDT : DELTA_CRDT_100K);
   printf("    floor: a read that waits, in the %.1f MB of it: %.1f ns; %.1f of "
          "them a row\n",
          (double)rates.bytes / 1e6, read_ns,
          1e3 / bench_median(&rates.join) / read_ns);
   bench_line(bench_text("join 1000 more into %zu", count), &rates.little, "M/s",
              BENCH_AT_LEAST, 2, count < 100000 ? DELTA_CRDT : DELTA_CRDT_100K);
+  bench_line(bench_text("join %zu changed rows of %zu", count / 10, count),
+             &rates.update, "M/s", BENCH_AT_LEAST, 2, NULL);
   bench_line(bench_text("encode %zu rows (poll)", count), &rates.encode, "M/s",
              BENCH_AT_LEAST, 3,
              bench_text("floor: copying its %.2f MB of messages: %.0f M rows/s",
                         (double)rates.wire / 1e6,
                         (double)count / copy_ns * 1e3));
+  bench_line(bench_text("encode %zu changed rows of %zu", count / 10, count),
+             &rates.encode_update, "M/s", BENCH_AT_LEAST, 3, NULL);
   bench_calls_section(calls);
   free(names);
 }
@@ -116,23 +144,41 @@ rates(size_t count, size_t rounds, struct bench_calls *calls)
  * One at a time */
 
 enum single {
-  SINGLE_PROCESS,
-  SINGLE_REGISTER,
   SINGLE_FIND,
   SINGLE_MISSING,
   SINGLE_UNREGISTER,
+  SINGLE_PROCESS,
+  SINGLE_REGISTER,
   SINGLE_COUNT
+};
+
+/* A few names out of all, gathered, so that the reading of them is not part of
+ * what is measured. */
+struct few {
+  struct bench_name *names;
+  uint64_t *births;
 };
 
 struct singles {
   struct bench_world world;
-  struct bench_name *names;
-  uint32_t *order; /* Of all; the first few are used. */
+  struct bench_name *names; /* Those there are, then as many as a few more. */
   uint64_t *births;
+  uint32_t *owners;
+  uint32_t *order;
   size_t count;
   size_t few;
+  size_t at; /* In the order, where the next few begin. */
+  uint32_t next_owner;
+  struct few found;
+  struct few moved;
   struct bench_sample ns[SINGLE_COUNT];
 };
+
+static uint32_t
+pick(const struct singles *s, size_t i)
+{
+  return s->order[(s->at + i) % s->count];
+}
 
 static double
 since(double *start, size_t count)
@@ -143,87 +189,127 @@ since(double *start, size_t count)
   return ns;
 }
 
-/* The names behind the first `count` come and go. */
+/* Some are found; others are taken away, and registered again for other
+ * processes. */
 static void
-singles_round(struct singles *s, bool counted)
+singles_measure(struct singles *s, double ns[SINGLE_COUNT])
 {
-  double ns[SINGLE_COUNT];
-  struct bench_name *const more = s->names + s->count;
-  const uint32_t first = 5000000;
   size_t found = 0;
   double start = bench_clock_ns();
-  for (uint32_t i = 0; i < s->few; i++) {
-    bench_process(&s->world, 0, first + i);
-  }
-  ns[SINGLE_PROCESS] = since(&start, s->few);
-  for (uint32_t i = 0; i < s->few; i++) {
-    s->births[i] = bench_register(&s->world, 0, &more[i], first + i);
-  }
-  ns[SINGLE_REGISTER] = since(&start, s->few);
   for (size_t i = 0; i < s->few; i++) {
-    found += bench_find(&s->world, 0, &s->names[s->order[i]]) ? 1 : 0;
+    found += bench_find(&s->world, 0, &s->found.names[i]) ? 1 : 0;
   }
   ns[SINGLE_FIND] = since(&start, s->few);
   for (size_t i = 0; i < s->few; i++) {
-    found += bench_find(&s->world, 0, &more[s->few + i]) ? 1 : 0;
+    found += bench_find(&s->world, 0, &s->names[s->count + i]) ? 1 : 0;
   }
   ns[SINGLE_MISSING] = since(&start, s->few);
   if (found != s->few) {
     bench_give_up("find", HOLT_ERR_NOT_FOUND);
   }
+  start = bench_clock_ns();
   for (size_t i = 0; i < s->few; i++) {
-    bench_unregister(&s->world, 0, s->births[i]);
+    bench_unregister(&s->world, 0, s->moved.births[i]);
   }
   ns[SINGLE_UNREGISTER] = since(&start, s->few);
   for (uint32_t i = 0; i < s->few; i++) {
-    holt_replica_owner_forget(s->world.ends[0].replica, first + i, 0);
+    bench_process(&s->world, 0, s->next_owner + i);
   }
+  ns[SINGLE_PROCESS] = since(&start, s->few);
+  for (uint32_t i = 0; i < s->few; i++) {
+    s->moved.births[i] =
+      bench_register(&s->world, 0, &s->moved.names[i], s->next_owner + i);
+  }
+  ns[SINGLE_REGISTER] = since(&start, s->few);
+}
+
+static void
+singles_round(struct singles *s, bool counted)
+{
+  double ns[SINGLE_COUNT];
+  for (size_t i = 0; i < s->few; i++) {
+    s->found.names[i] = s->names[pick(s, i + s->count / 2)];
+    s->moved.names[i] = s->names[pick(s, i)];
+    s->moved.births[i] = s->births[pick(s, i)];
+  }
+  singles_measure(s, ns);
+  for (uint32_t i = 0; i < s->few; i++) {
+    const uint32_t at = pick(s, i);
+    holt_replica_owner_forget(s->world.ends[0].replica, s->owners[at], 0);
+    s->owners[at] = s->next_owner + i;
+    s->births[at] = s->moved.births[i];
+  }
+  s->next_owner += (uint32_t)s->few;
+  s->at += s->few;
   for (size_t i = 0; counted && i < SINGLE_COUNT; i++) {
     bench_add(&s->ns[i], ns[i]);
   }
 }
 
 static void
+singles_open(struct singles *s, size_t count, struct bench_calls *calls)
+{
+  *s = (struct singles){ .count = count,
+                         .few = count / 2 < SINGLES ? count / 2 : SINGLES,
+                         .next_owner = 5000000 };
+  s->names = bench_names(BENCH_USER, count + s->few);
+  s->births = bench_alloc(count, sizeof *s->births);
+  s->owners = bench_alloc(count, sizeof *s->owners);
+  s->order = bench_order(count, 5);
+  s->found.names = bench_alloc(s->few, sizeof *s->found.names);
+  s->moved.names = bench_alloc(s->few, sizeof *s->moved.names);
+  s->moved.births = bench_alloc(s->few, sizeof *s->moved.births);
+  bench_open(&s->world, 1, HOLT_POLICY_UNIQUE_KEEP_NEWEST, calls);
+  for (uint32_t i = 0; i < count; i++) {
+    s->owners[i] = 1000 + i;
+  }
+}
+
+static void
+singles_close(struct singles *s)
+{
+  bench_close(&s->world);
+  free(s->names);
+  free(s->births);
+  free(s->owners);
+  free(s->order);
+  free(s->found.names);
+  free(s->moved.names);
+  free(s->moved.births);
+}
+
+static void
 singles(size_t count, struct bench_calls *calls)
 {
+  static const char *const others[SINGLE_COUNT] = {
+    [SINGLE_FIND] = "OTP 25, from a loop in the BEAM: ets:lookup 153 (1k), 343 "
+                    "(100k), 582 (1M)",
+    [SINGLE_UNREGISTER] = "gproc 1.1.0: 3,300, one caller, 100k names",
+    [SINGLE_REGISTER] = "delta_crdt 0.6.4: AWLWWMap add 400 (1k) to 890 "
+                        "(100k); gproc 1.1.0: 2,800"
+  };
+  static const char *const names[SINGLE_COUNT] = {
+    "find", "find nothing", "unregister", "make a process known", "register"
+  };
   static struct singles s;
-  s = (struct singles){ .count = count,
-                        .few = count < SINGLES ? count : SINGLES };
-  s.names = bench_names(BENCH_USER, count + 2 * s.few);
-  s.births = bench_alloc(s.few, sizeof *s.births);
-  s.order = bench_order(count, 5);
-  bench_open(&s.world, 1, HOLT_POLICY_UNIQUE_KEEP_NEWEST, calls);
+  singles_open(&s, count, calls);
   s.world.fine = true; /* Growth has its longest calls. */
-  bench_fill(&s.world, 0, s.names, count, 1, NULL);
+  bench_fill(&s.world, 0, s.names, count, 1, s.births);
   bench_calls_round(calls);
   singles_round(&s, false);
   s.world.fine = false;
   for (size_t i = 0; i < ROUNDS; i++) {
     singles_round(&s, true);
   }
-  const double read_ns = bench_floor_read(s.world.ends[0].mem.bytes);
-  bench_line(bench_text("among %zu: make a process known", count),
-             &s.ns[SINGLE_PROCESS], "ns", BENCH_NO_GOAL, 0, NULL);
-  bench_line(bench_text("among %zu: register", count), &s.ns[SINGLE_REGISTER],
-             "ns", BENCH_NO_GOAL, 0,
-             "delta_crdt 0.6.4: AWLWWMap add 400 (1k) to 890 (100k); gproc "
-             "1.1.0: register 2,800, one caller");
-  bench_line(
-    bench_text("among %zu: find", count), &s.ns[SINGLE_FIND], "ns",
-    BENCH_NO_GOAL, 0,
-    bench_text("floor: a read that waits: %.1f; OTP 25: ets:lookup 153 "
-               "(1k), 343 (100k), 582 (1M), by a BEAM loop",
-               read_ns));
-  bench_line(bench_text("among %zu: find nothing", count),
-             &s.ns[SINGLE_MISSING], "ns", BENCH_NO_GOAL, 0, NULL);
-  bench_line(bench_text("among %zu: unregister", count),
-             &s.ns[SINGLE_UNREGISTER], "ns", BENCH_NO_GOAL, 0,
-             "gproc 1.1.0: 3,300, one caller");
+  for (size_t i = 0; i < SINGLE_COUNT; i++) {
+    bench_line(bench_text("among %zu: %s", count, names[i]), &s.ns[i], "ns",
+               BENCH_NO_GOAL, 0, others[i]);
+  }
+  const size_t bytes = s.world.ends[0].mem.bytes;
+  printf("    floor: a read that waits, in the %.1f MB of it: %.1f ns\n",
+         (double)bytes / 1e6, bench_floor_read(bytes));
+  singles_close(&s);
   bench_calls_section(calls);
-  bench_close(&s.world);
-  free(s.names);
-  free(s.births);
-  free(s.order);
 }
 
 /*--------------------------------------------------------------------
@@ -238,12 +324,12 @@ struct groups {
  * larger than it was by more than one. */
 static double
 groups_turn(struct bench_world *world, const struct bench_name *names,
-            const uint32_t *order, const struct groups *g)
+            size_t spread)
 {
   const double start = bench_clock_ns();
   for (uint32_t i = 0; i < SINGLES; i++) {
     const uint64_t birth =
-      bench_register(world, 0, &names[order[i % g->count]], 5000000 + i);
+      bench_register(world, 0, &names[i * spread], 5000000 + i);
     bench_unregister(world, 0, birth);
   }
   return (bench_clock_ns() - start) / SINGLES;
@@ -255,7 +341,11 @@ groups(const struct groups *g, struct bench_calls *calls)
   static struct bench_world world;
   struct bench_sample sample = { .count = 0 };
   struct bench_name *const names = bench_names(BENCH_USER, g->count);
+  struct bench_name *const some = bench_alloc(SINGLES, sizeof *some);
   uint32_t *const order = bench_order(g->count, 6);
+  for (size_t i = 0; i < SINGLES; i++) {
+    some[i] = names[order[i % g->count]];
+  }
   bench_open(&world, 1, HOLT_POLICY_DUPLICATE, calls);
   world.fine = true;
   for (uint32_t i = 0; i < g->count * g->each; i++) {
@@ -266,16 +356,17 @@ groups(const struct groups *g, struct bench_calls *calls)
   for (uint32_t i = 0; i < SINGLES; i++) {
     bench_process(&world, 0, 5000000 + i);
   }
-  (void)groups_turn(&world, names, order, g);
+  (void)groups_turn(&world, some, g->count == 1 ? 0 : 1);
   world.fine = false;
   for (size_t i = 0; i < ROUNDS; i++) {
-    bench_add(&sample, groups_turn(&world, names, order, g));
+    bench_add(&sample, groups_turn(&world, some, g->count == 1 ? 0 : 1));
   }
-  bench_line(bench_text("join, leave: %zu groups of %zu", g->count, g->each),
+  bench_line(bench_text("join, leave: %zu x a group of %zu", g->count, g->each),
              &sample, "ns", BENCH_NO_GOAL, 0, NULL);
   bench_calls_section(calls);
   bench_close(&world);
   free(names);
+  free(some);
   free(order);
   return bench_median(&sample);
 }

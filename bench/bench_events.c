@@ -250,22 +250,16 @@ entropy_bits(double count, double live)
 static void
 repair_change(struct repair *r)
 {
-  static const uint8_t value[] = { 131, 109, 0, 0, 0, 2, 'o', 'k' };
   const size_t third = ROWS / 300;
   for (size_t i = 0; i < third; i++) {
     const size_t gone = r->order[i];
     bench_unregister(&r->world, 0, r->births[gone]);
     const size_t other = r->order[third + i];
-    uint64_t seq = r->births[other];
-    const double start = bench_clock_ns();
-    bench_must(holt_replica_update(r->world.ends[0].replica, r->births[other],
-                                   &seq, value, sizeof value),
-               "update");
-    (void)bench_end_call(&r->world, 0, BENCH_UPDATE, start);
+    bench_update(&r->world, 0, r->births[other]);
     const uint32_t id = (uint32_t)(9000000 + i);
     bench_process(&r->world, 0, id);
     (void)bench_register(&r->world, 0, &r->names[r->total + i], id);
-    r->bytes += r->names[gone].size + r->names[other].size + sizeof value +
+    r->bytes += r->names[gone].size + r->names[other].size + BENCH_VALUE_BYTES +
                 r->names[r->total + i].size;
   }
   r->removed = 2 * third;

@@ -112,8 +112,9 @@ struct memory_case {
 struct memory {
   size_t at[2]; /* Before the first row. */
   size_t usable[2];
-  size_t resident[2]; /* What each grew by. */
-  size_t keys[2];     /* Bytes of them. */
+  size_t handed_out[2]; /* By the allocator in all, what each grew by. */
+  size_t resident[2];   /* What each grew by. */
+  size_t keys[2];       /* Bytes of them. */
   size_t rows[2];
   struct bench_sample spread[2];
   double figure[2];
@@ -142,8 +143,9 @@ memory_line(struct memory *m, const struct bench_world *world, size_t at,
   const double keys = (double)m->keys[at];
   struct bench_sample *const spread = &m->spread[at];
   const char *const beside = bench_text(
-    "as allocated %.1f, resident %.1f; with its key %.1f",
+    "as allocated %.1f (of all: %.1f), resident %.1f; with its key %.1f",
     ((double)(end->usable - m->usable[at]) - keys) / rows,
+    ((double)m->handed_out[at] - keys) / rows,
     ((double)m->resident[at] - keys) / rows, m->figure[at] + keys / rows);
   (void)bench_median(spread);
   char range[64];
@@ -173,6 +175,7 @@ memory_run(const struct memory_case *c, struct bench_calls *calls)
     m.rows[i] = 0;
   }
   m.resident[0] = resident();
+  m.handed_out[0] = BENCH_HANDED_OUT();
   for (size_t i = 0; i < ROWS; i++) {
     const struct bench_name *const name = &names[c->one_key ? 0 : i];
     const uint32_t id = (uint32_t)(1000 + i / c->each);
@@ -186,6 +189,8 @@ memory_run(const struct memory_case *c, struct bench_calls *calls)
   }
   m.resident[1] = resident();
   m.resident[0] = m.resident[1] - m.resident[0];
+  m.handed_out[1] = BENCH_HANDED_OUT();
+  m.handed_out[0] = m.handed_out[1] - m.handed_out[0];
   bool busy = true;
   while (busy) {
     busy = bench_step(&world, 0);
@@ -199,6 +204,7 @@ memory_run(const struct memory_case *c, struct bench_calls *calls)
   m.keys[1] = m.keys[0];
   memory_sample(&m, &world, 1, true);
   m.resident[1] = resident() - m.resident[1];
+  m.handed_out[1] = BENCH_HANDED_OUT() - m.handed_out[1];
   memory_line(&m, &world, 1, c->what, true);
   memory_line(&m, &world, 0, c->what, false);
   free(names);
@@ -279,22 +285,22 @@ int
 main(void)
 {
   static struct bench_calls calls;
-  bench_head("bytes on the wire");
-  wire(BENCH_USER, "{user, N}", &calls);
-  wire(BENCH_BINARY, "16 random bytes", &calls);
-  vectors(&calls);
-
   static const struct memory_case cases[] = {
     { "a process each", HOLT_POLICY_UNIQUE_KEEP_NEWEST, 1, false },
     { "10 of a process", HOLT_POLICY_UNIQUE_KEEP_NEWEST, 10, false },
     { "members of one group", HOLT_POLICY_DUPLICATE, 1, true },
     { "groups of one", HOLT_POLICY_DUPLICATE, 1, false },
   };
+  /* First, before this process has memory to pass on. */
   bench_head("bytes of a row in memory, beyond its key; 1M");
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     memory(&cases[i], &calls);
   }
   printf("    others, a process each: %s\n", MEMORY_OTHERS);
+  bench_head("bytes on the wire");
+  wire(BENCH_USER, "{user, N}", &calls);
+  wire(BENCH_BINARY, "16 random bytes", &calls);
+  vectors(&calls);
   bench_calls_print(&calls);
   return 0;
 }

@@ -16,12 +16,7 @@
 #ifndef HOLT_BENCH_WORLD_H
 #define HOLT_BENCH_WORLD_H
 
-#if defined __GLIBC__ || defined __linux__
-#include <malloc.h>
-#define BENCH_USABLE(ptr) (malloc_usable_size(ptr) + sizeof(size_t))
-#else
-#define BENCH_USABLE(ptr) ((size_t)0)
-#endif
+#include <limits.h>
 
 #include <holt/error.h>
 #include <holt/key.h>
@@ -30,8 +25,19 @@
 
 #include "bench_tool.h"
 
+/* Bytes of a block with its head; and what the allocator has handed out. */
+#ifdef __GLIBC__
+#include <malloc.h>
+#define BENCH_USABLE(ptr) (malloc_usable_size(ptr) + sizeof(size_t))
+#define BENCH_HANDED_OUT() (mallinfo2().uordblks + mallinfo2().hblkhd)
+#else
+#define BENCH_USABLE(ptr) ((size_t)0)
+#define BENCH_HANDED_OUT() ((size_t)0)
+#endif
+
 #define BENCH_ENDS 10u
 #define BENCH_KEY_BYTES 28u
+#define BENCH_VALUE_BYTES 8u
 
 /* Rows of one call of apply, and of drain. */
 #define BENCH_APPLY_BUDGET 64u
@@ -165,11 +171,23 @@ bench_end_open(struct bench_world *world, size_t at, uint64_t policy)
   bench_must(holt_replica_new(&end->replica, &config, &world->now), "new");
 }
 
+/* Memory that is freed stays with the process, if the allocator can be told so:
+ * it would give back a hundred megabytes within one free(), which takes
+ * milliseconds, and hosts have other allocators. */
+static inline void
+bench_keep_memory(void)
+{
+#ifdef __GLIBC__
+  (void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
+#endif
+}
+
 /* The world must stay where it is. */
 static inline void
 bench_open(struct bench_world *world, size_t count, uint64_t policy,
            struct bench_calls *calls)
 {
+  bench_keep_memory();
   *world = (struct bench_world){ .count = count,
                                  .now = { 1000, UINT64_C(1800000000000) },
                                  .calls = calls };
@@ -417,6 +435,21 @@ bench_unregister(struct bench_world *world, size_t at, uint64_t birth)
     (void)bench_end_call(world, at, BENCH_UNREGISTER, start);
   }
   bench_must(rv, "unregister");
+}
+
+/* A small value, another one than it was born with. */
+static inline void
+bench_update(struct bench_world *world, size_t at, uint64_t birth)
+{
+  static const uint8_t value[] = { 131, 109, 0, 0, 0, 2, 'o', 'k' };
+  uint64_t seq = birth;
+  const double start = world->fine ? bench_clock_ns() : 0;
+  const int rv = holt_replica_update(world->ends[at].replica, birth, &seq,
+                                     value, BENCH_VALUE_BYTES);
+  if (world->fine) {
+    (void)bench_end_call(world, at, BENCH_UPDATE, start);
+  }
+  bench_must(rv, "update");
 }
 
 static inline bool
