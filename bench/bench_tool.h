@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tools of the benchmarks in C: a clock, samples, lines, and every call counted.
+/* Tools of the benchmarks in C: a clock, samples, lines, all calls counted.
  *
  * Time is the processor time of the thread, not that of the wall: on a machine
  * that does other things, a thread that waits for the processor has not become

@@ -3,15 +3,15 @@
  *
  *     end 0  -- poll --> effect --> message_open, apply --> end 1
  *
- * Nothing is delayed or lost: what poll hands out is applied at the other end at
- * once.  Time stands still but for bench_wait(), and a millisecond for every
+ * Nothing is delayed or lost: what poll hands out is applied at the other end
+ * at once.  Time stands still but for bench_wait(), and a millisecond for every
  * thousand names registered, so that two runs send the same bytes.
  *
  * Every call that is timed adds to the time of its end, and to the histogram of
  * calls; the single ones of a few hundred nanoseconds only where `fine` is set.
  *
- * Memory:  that of each end is accounted for twice: as the core asks for it, and
- *          as the allocator hands it out.
+ * Memory:  that of each end is accounted for twice: as the core asks for it,
+ *          and as the allocator hands it out.
  */
 #ifndef HOLT_BENCH_WORLD_H
 #define HOLT_BENCH_WORLD_H
