@@ -352,9 +352,13 @@ bench_calls_print(const struct bench_calls *calls)
   for (size_t i = 0; i < BENCH_CALLS; i++) {
     const struct bench_histogram *const h = &calls->calls[i];
     if (h->count > 0) {
-      printf("  %-18s %12llu %9.1f us %9.1f us %13.1f us%s\n",
+      char every[24] = "-";
+      if (h->every > 0) {
+        snprintf(every, sizeof every, "%.1f us", h->every / 1e3);
+      }
+      printf("  %-18s %12llu %9.1f us %9.1f us %16s%s\n",
              bench_call_name((enum bench_call)i), (unsigned long long)h->count,
-             bench_quantile(h) / 1e3, h->worst / 1e3, h->every / 1e3,
+             bench_quantile(h) / 1e3, h->worst / 1e3, every,
              h->every > 1e6   ? "  MISSED: over 1 ms"
              : h->worst > 1e6 ? "  once over 1 ms"
                               : "");
