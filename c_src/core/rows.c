@@ -1560,11 +1560,11 @@ holt_rows_put_at(struct holt_rows *rows, struct holt_actor *actor,
   holt_assert((spec->flags & ~HOLT_ROW_FLAGS) == 0);
 
   struct put put = { .place = *place, .serial = spec->owner_serial };
-  holt_index_prefetch_inline(&rows->keys, key_next);
-  holt_index_prefetch_inline(&rows->pids, pid_next);
-  holt_index_prefetch_inline(&rows->births, birth_next);
+  holt_index_prefetch_split(&rows->keys, key_next);
+  holt_index_prefetch_split(&rows->pids, pid_next);
+  holt_index_prefetch_split(&rows->births, birth_next);
   if (rows->kind == HOLT_KIND_DUPLICATE) {
-    holt_index_prefetch_inline(&rows->members, member_next);
+    holt_index_prefetch_split(&rows->members, member_next);
   }
   const uint32_t known = spec->birth > actor->birth_max
                            ? 0
