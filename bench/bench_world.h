@@ -294,8 +294,8 @@ bench_apply(struct bench_world *world, size_t to, const uint8_t *header,
   struct bench_end *const end = &world->ends[to];
   struct holt_message *message;
   double start = bench_clock_ns();
-  bench_must(holt_message_open(&message, &end->mem, &world->tuning, header,
-                               HOLT_HEADER_BYTES, effect->bytes, effect->size),
+  bench_must(holt_message_open(&message, &end->mem, header, HOLT_HEADER_BYTES,
+                               effect->bytes, effect->size),
              "message");
   end->apply_ns += bench_end_call(world, to, BENCH_OPEN, start);
   int rv;

@@ -36,6 +36,10 @@
 %% HOLT_KEY_BYTES_LIMIT of include/holt/key.h.
 -define(KEY_BYTES_LIMIT, 65535).
 
+%% HOLT_MESSAGE_BYTES_LIMIT and HOLT_VALUE_BYTES_LIMIT of include/holt/replica.h.
+-define(MESSAGE_BYTES_LIMIT, 262144).
+-define(VALUE_BYTES_LIMIT, 16777216).
+
 -define(ORPHAN_MS, 10000).
 -define(CONFLICT_GRACE_MS, 5000).
 
@@ -136,6 +140,8 @@ number(Key, Value, Max) ->
 
 -spec maximum(atom()) -> pos_integer().
 maximum(key_bytes_max) -> ?KEY_BYTES_LIMIT;
+maximum(message_bytes_max) -> ?MESSAGE_BYTES_LIMIT;
+maximum(value_bytes_max) -> ?VALUE_BYTES_LIMIT;
 maximum(_) -> ?NUMBER_MAX.
 
 -spec kind(term()) -> keys | members | native | process | later | unknown.

@@ -312,6 +312,8 @@ wrong_options_say_what_is_wrong(_Config) ->
     Number = "the option ~s must be an integer from 1 to ~b, not ~p",
     Max = fun
         (key_bytes_max) -> 65535;
+        (message_bytes_max) -> 262144;
+        (value_bytes_max) -> 16777216;
         (_) -> 4294967295
     end,
     Numbers = [

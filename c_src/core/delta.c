@@ -2,6 +2,7 @@
 /* The bodies that carry rows: deltas, and the pieces of a repair. */
 #include <string.h>
 
+#include <holt/clock.h>
 #include <holt/etf.h>
 #include <holt/key.h>
 
@@ -19,10 +20,14 @@
 #define ROW_CHANGED 0x02u
 #define ROW_HAS_VALUE 0x04u
 #define ROW_SAYS_SHIFT 3
-#define ROW_TAG_BITS 0x3fu
+#define ROW_WHOLE_MS 0x40u
+#define ROW_TAG_BITS 0x7fu
 
 /* Who waits in line takes nobody's place. */
 #define ROW_NEVER_BOTH (HOLT_ROW_STANDBY | HOLT_ROW_REPLACES)
+
+/* What a millisecond is in stamps. */
+#define STAMP_MS (UINT64_C(1) << HOLT_CLOCK_COUNTER_BITS)
 
 #define FLAG_CLEAN 0x01u
 
@@ -123,15 +128,19 @@ holt_delta_row(struct holt_delta_writer *writer,
                           writer->owner_id == row->owner_id &&
                           writer->owner_serial == row->owner_serial;
   const bool changed = row->birth != row->seq;
-  struct holt_buf *const out = writer->out;
-
+  struct holt_buf *const out =
+    writer
+      ->out; /* A first registration in its millisecond: three bytes less. */
+  const bool whole_ms = (writer->stamp ^ row->stamp) % STAMP_MS == 0;
   const unsigned says = (row->flags & HOLT_ROW_FLAGS) << ROW_SAYS_SHIFT;
-  holt_buf_put_u8(out,
-                  (uint8_t)(ITEM_ROW | (same_owner ? ROW_SAME_OWNER : 0) |
-                            (changed ? ROW_CHANGED : 0) |
-                            (row->value_size > 0 ? ROW_HAS_VALUE : 0) | says));
+  holt_buf_put_u8(out, (uint8_t)(ITEM_ROW | (same_owner ? ROW_SAME_OWNER : 0) |
+                                 (changed ? ROW_CHANGED : 0) |
+                                 (row->value_size > 0 ? ROW_HAS_VALUE : 0) |
+                                 (whole_ms ? ROW_WHOLE_MS : 0) | says));
   holt_buf_put_varint(out, row->seq - writer->seq);
-  holt_buf_put_varint(out, zigzag(writer->stamp, row->stamp));
+  holt_buf_put_varint(
+    out, whole_ms ? zigzag(writer->stamp / STAMP_MS, row->stamp / STAMP_MS)
+                  : zigzag(writer->stamp, row->stamp));
   if (changed) {
     holt_buf_put_varint(out, row->seq - row->birth);
   }
@@ -272,7 +281,7 @@ read_key(struct holt_message *message, struct holt_reader *reader,
     holt_read_fail(reader, HOLT_ERR_MALFORMED);
   }
   if (reader->error == 0 &&
-      (own > message->key_bytes_max || shared + own > message->key_bytes_max)) {
+      (own > HOLT_KEY_BYTES_LIMIT || shared + own > HOLT_KEY_BYTES_LIMIT)) {
     holt_read_fail(reader, HOLT_ERR_TOO_LARGE);
   }
   const uint8_t *const bytes = holt_read_bytes(reader, (size_t)own);
@@ -297,6 +306,15 @@ read_key(struct holt_message *message, struct holt_reader *reader,
   state->key_size = (size_t)(shared + own);
 }
 
+static uint64_t
+read_stamp(struct holt_reader *reader, uint64_t before, bool whole_ms)
+{
+  const uint64_t step = holt_read_varint(reader);
+  return whole_ms
+           ? unzigzag(before / STAMP_MS, step) * STAMP_MS + before % STAMP_MS
+           : unzigzag(before, step);
+}
+
 static void
 read_row(struct holt_message *message, struct holt_reader *reader, uint8_t tag,
          struct holt_delta_state *state, enum key_place place,
@@ -305,8 +323,8 @@ read_row(struct holt_message *message, struct holt_reader *reader, uint8_t tag,
   const uint64_t step = holt_read_varint(reader);
   row->seq = state->seq + step;
   row->birth = row->seq;
-  row->stamp = unzigzag(state->stamp, holt_read_varint(reader));
-  row->flags = (uint8_t)((tag & ROW_TAG_BITS) >> ROW_SAYS_SHIFT);
+  row->stamp = read_stamp(reader, state->stamp, (tag & ROW_WHOLE_MS) != 0);
+  row->flags = (uint8_t)(tag >> ROW_SAYS_SHIFT & HOLT_ROW_FLAGS);
   if (step == 0 || row->seq < state->seq || row->seq > HOLT_SEQ_MAX ||
       row->stamp > HOLT_STAMP_MAX ||
       (row->flags & ROW_NEVER_BOTH) == ROW_NEVER_BOTH) {
@@ -463,9 +481,9 @@ items_rewind(struct holt_message *message, size_t offset)
 }
 
 static int
-check_row(const struct holt_row_spec *row, const struct holt_tuning *tuning)
+check_row(const struct holt_row_spec *row)
 {
-  if (row->value_size > tuning->value_bytes_max) {
+  if (row->value_size > HOLT_VALUE_BYTES_LIMIT) {
     return HOLT_ERR_TOO_LARGE;
   }
   if (row->value_size > 0) {
@@ -500,15 +518,21 @@ read_range(struct holt_message *message, struct holt_reader *reader,
 /* Read every item once; the reader goes on behind them. */
 static int
 items_check(struct holt_message *message, size_t offset,
-            const struct holt_tuning *tuning, struct holt_reader *reader)
+            struct holt_reader *reader)
 {
   uint64_t deaths = 0;
+  uint64_t rows = 0;
   struct holt_delta_item item;
   items_rewind(message, offset);
   do {
     int rv = holt_message_next(message, &item);
     if (rv == 0 && item.type == HOLT_ITEM_ROW) {
-      rv = check_row(&item.row, tuning);
+      rv = check_row(&item.row);
+      /* A large message is one large row. */
+      if (rv == 0 && ++rows > 1 &&
+          message->body_size > HOLT_MESSAGE_BYTES_LIMIT) {
+        rv = HOLT_ERR_TOO_LARGE;
+      }
     }
     if (rv == 0 && item.type == HOLT_ITEM_DEATH) {
       /* A whole run at once: a run of ten bytes must not cost 2^60 steps. */
@@ -529,8 +553,7 @@ items_check(struct holt_message *message, size_t offset,
 }
 
 int
-holt__delta_open(struct holt_message *message, struct holt_reader *reader,
-                 const struct holt_tuning *tuning)
+holt__delta_open(struct holt_message *message, struct holt_reader *reader)
 {
   message->actor = holt_read_u64be(reader);
   message->after = holt_read_varint(reader);
@@ -539,7 +562,7 @@ holt__delta_open(struct holt_message *message, struct holt_reader *reader,
     return reader->error;
   }
   const size_t offset = (size_t)(reader->at - message->body);
-  const int rv = items_check(message, offset, tuning, reader);
+  const int rv = items_check(message, offset, reader);
   if (rv != 0) {
     return rv;
   }
@@ -576,7 +599,8 @@ read_live(struct holt_message *message, struct holt_reader *reader)
   const uint64_t length = holt_read_varint(reader);
   const uint64_t size = holt_read_varint(reader);
   if (reader->error != 0 || message->after > message->base || size == 0 ||
-      length > message->base - message->after || size > SIZE_MAX) {
+      length > message->base - message->after ||
+      size > HOLT_MESSAGE_BYTES_LIMIT) {
     holt_read_fail(reader, HOLT_ERR_MALFORMED);
     return;
   }
@@ -619,15 +643,14 @@ repair_head(struct holt_message *message, struct holt_reader *reader)
 }
 
 int
-holt__repair_open(struct holt_message *message, struct holt_reader *reader,
-                  const struct holt_tuning *tuning)
+holt__repair_open(struct holt_message *message, struct holt_reader *reader)
 {
   repair_head(message, reader);
   if (reader->error != 0) {
     return reader->error;
   }
   const size_t offset = (size_t)(reader->at - message->body);
-  const int rv = items_check(message, offset, tuning, reader);
+  const int rv = items_check(message, offset, reader);
   if (rv != 0) {
     return rv;
   }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <holt/key.h>
+
 #include "invariant.h"
 
 #define HELLO_TAG 0x48u /* 'H' */
@@ -300,7 +302,7 @@ open_bye(struct holt_bye *bye, struct holt_reader *reader)
 }
 
 static int
-open_body(struct holt_message *message, const struct holt_tuning *tuning)
+open_body(struct holt_message *message)
 {
   struct holt_reader reader;
   holt_reader_init(&reader, message->body, message->body_size);
@@ -311,9 +313,9 @@ open_body(struct holt_message *message, const struct holt_tuning *tuning)
   message->kind = (enum holt_packet_kind)kind;
   switch (kind) {
   case HOLT_PACKET_DELTA:
-    return holt__delta_open(message, &reader, tuning);
+    return holt__delta_open(message, &reader);
   case HOLT_PACKET_REPAIR:
-    return holt__repair_open(message, &reader, tuning);
+    return holt__repair_open(message, &reader);
   case HOLT_PACKET_ACK:
     open_ack(&message->u.ack, &reader);
     break;
@@ -338,26 +340,22 @@ open_body(struct holt_message *message, const struct holt_tuning *tuning)
   return reader.error;
 }
 
-/* What one message may take: a row that is larger than message_bytes_max
- * travels alone. */
-static size_t
-body_bytes_max(const struct holt_tuning *tuning)
-{
-  return tuning->message_bytes_max + tuning->key_bytes_max +
-         tuning->value_bytes_max + HOLT_DELTA_ROW_BYTES_MAX;
-}
+/* The most that one message may take: a row that is larger than
+ * message_bytes_max travels alone. */
+#define BODY_BYTES_MAX                                                         \
+  (HOLT_MESSAGE_BYTES_LIMIT + HOLT_KEY_BYTES_LIMIT + HOLT_VALUE_BYTES_LIMIT)
 
 int
 holt_message_open(struct holt_message **out, struct holt_mem *mem,
-                  const struct holt_tuning *tuning, const uint8_t *header,
-                  size_t header_size, const uint8_t *body, size_t body_size)
+                  const uint8_t *header, size_t header_size,
+                  const uint8_t *body, size_t body_size)
 {
   struct holt_header decoded;
   int rv = holt_header_decode(header, header_size, &decoded);
   if (rv != 0) {
     return rv;
   }
-  if (body_size > body_bytes_max(tuning)) {
+  if (body_size > BODY_BYTES_MAX) {
     return HOLT_ERR_TOO_LARGE;
   }
   struct holt_message *const message = holt_mem_zalloc(mem, sizeof *message);
@@ -368,9 +366,8 @@ holt_message_open(struct holt_message **out, struct holt_mem *mem,
   message->mem = mem;
   message->body = body;
   message->body_size = body_size;
-  message->key_bytes_max = tuning->key_bytes_max;
   holt_buf_init(&message->keys, mem, 0);
-  rv = open_body(message, tuning);
+  rv = open_body(message);
   if (rv != 0) {
     holt_message_close(message);
     return rv;

@@ -33,7 +33,7 @@
  *          its end, checks it whole, and only then hands it out; nothing
  *          half checked exists.  Reading it again, in slices, cannot fail but
  *          for memory.
- * Memory:  a message borrows the bytes; it owns one key, at most key_bytes_max.
+ * Memory:  a message borrows the bytes; it owns one key, at most HOLT_KEY_BYTES_LIMIT.
  * Cost:    opening is linear in the bytes, whatever they say.
  */
 #ifndef HOLT_CORE_PACKET_H
@@ -300,7 +300,6 @@ struct holt_message {
   uint64_t at; /* How far it has come with it. */
   struct holt_mem *mem;
   struct holt_delta_state state;
-  size_t key_bytes_max;
   struct holt_buf keys; /* Of the items read last. */
 };
 
@@ -332,10 +331,8 @@ void holt_message_vector(const struct holt_message *message, size_t *offset,
 /*--------------------------------------------------------------------
  * Between packet.c and delta.c */
 
-int holt__delta_open(struct holt_message *message, struct holt_reader *reader,
-                     const struct holt_tuning *tuning);
-int holt__repair_open(struct holt_message *message, struct holt_reader *reader,
-                      const struct holt_tuning *tuning);
+int holt__delta_open(struct holt_message *message, struct holt_reader *reader);
+int holt__repair_open(struct holt_message *message, struct holt_reader *reader);
 void holt__put_atom(struct holt_buf *out, const uint8_t *bytes, size_t size);
 void holt__read_atom(struct holt_reader *reader, const uint8_t **bytes,
                      uint16_t *size);

@@ -175,9 +175,9 @@ message_take(struct nif_instance *instance, const ErlNifBinary *header,
     return 0;
   }
   nif_message_drop(instance);
-  const int rv = holt_message_open(&instance->message, &instance->message_mem,
-                                   &instance->tuning, header->data,
-                                   header->size, body->data, body->size);
+  const int rv =
+    holt_message_open(&instance->message, &instance->message_mem, header->data,
+                      header->size, body->data, body->size);
   if (rv != 0 && nif_lock(instance)) {
     holt_replica_refused(instance->replica, header->data, header->size, rv);
     nif_unlock(instance);

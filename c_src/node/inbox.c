@@ -87,8 +87,8 @@ static int
 begin(struct inbox *inbox, struct term_slice header, struct term_slice body,
       const struct holt_time *now, size_t budget, struct holt_message **message)
 {
-  int rv = holt_message_open(message, inbox->mem, inbox->tuning, header.bytes,
-                             header.size, body.bytes, body.size);
+  int rv = holt_message_open(message, inbox->mem, header.bytes, header.size,
+                             body.bytes, body.size);
   if (rv != 0) {
     holt_replica_refused(inbox->replica, header.bytes, header.size, rv);
     return rv;

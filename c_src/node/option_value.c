@@ -29,9 +29,9 @@ const struct option_tuning option_tunings[OPTION_TUNINGS] = {
   TUNING(forget_after_ms, false, NUMBER_MAX),
   TUNING(clock_bound_ms, false, NUMBER_MAX),
   TUNING(window_bytes, true, NUMBER_MAX),
-  TUNING(message_bytes_max, true, NUMBER_MAX),
+  TUNING(message_bytes_max, true, HOLT_MESSAGE_BYTES_LIMIT),
   TUNING(key_bytes_max, true, HOLT_KEY_BYTES_LIMIT),
-  TUNING(value_bytes_max, true, NUMBER_MAX),
+  TUNING(value_bytes_max, true, HOLT_VALUE_BYTES_LIMIT),
 };
 
 const struct option_tuning *

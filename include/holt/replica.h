@@ -56,6 +56,13 @@ extern "C" {
 /* The most links one replica keeps at a time. */
 #define HOLT_PEERS_MAX 1024u
 
+/* The most that message_bytes_max and value_bytes_max may be; key_bytes_max may
+ * be HOLT_KEY_BYTES_LIMIT.  They bound what a replica sends and what its users
+ * may register; what it takes from others is bounded by these limits, so that
+ * members with smaller numbers take part. */
+#define HOLT_MESSAGE_BYTES_LIMIT 262144u
+#define HOLT_VALUE_BYTES_LIMIT 16777216u
+
 /* What members of an instance agree on, as hellos compare it.  Members of
  * another kind (the low byte) are refused; where only the rule differs, a
  * name goes to the member that keeps the newest. */
@@ -314,12 +321,10 @@ HOLT_API void holt_replica_goodbye(struct holt_replica *replica,
 HOLT_API void holt_replica_resume(struct holt_replica *replica,
                                   const struct holt_time *now);
 
-/* Read and check a message, without a replica.  The limits are those of
- * tuning.  Refusals as values, for holt_replica_refused():
+/* Read and check a message, without a replica.  Refusals as values, for holt_replica_refused():
  * HOLT_ERR_MALFORMED, HOLT_ERR_TOO_LARGE, HOLT_ERR_LIMIT, HOLT_ERR_VERSION,
  * HOLT_ERR_UNSUPPORTED, HOLT_ERR_TOO_DEEP, HOLT_ERR_NOMEM. */
 HOLT_API int holt_message_open(struct holt_message **out, struct holt_mem *mem,
-                               const struct holt_tuning *tuning,
                                const uint8_t *header, size_t header_size,
                                const uint8_t *body, size_t body_size);
 HOLT_API void holt_message_move(struct holt_message *message,

@@ -205,9 +205,9 @@ on_packet(struct sim *sim, unsigned at, struct sim_message *message)
 {
   struct sim_node *const node = &sim->nodes[at];
   sim_memory_arm(sim, at);
-  const int rv = holt_message_open(
-    &node->open, &node->heap.mem, &sim->options.tuning, message->header,
-    HOLT_HEADER_BYTES, message->bytes, message->size);
+  const int rv =
+    holt_message_open(&node->open, &node->heap.mem, message->header,
+                      HOLT_HEADER_BYTES, message->bytes, message->size);
   sim_memory_disarm(sim, at);
   if (rv != 0) {
     sim_core_refused(node->replica, message->header, rv);

@@ -142,8 +142,8 @@ pair_apply(struct pair *pair, unsigned at, const uint8_t *header,
            const uint8_t *bytes, size_t size)
 {
   struct holt_message *message;
-  int rv = holt_message_open(&message, pair->mem, &pair->tuning, header,
-                             HOLT_HEADER_BYTES, bytes, size);
+  int rv = holt_message_open(&message, pair->mem, header, HOLT_HEADER_BYTES,
+                             bytes, size);
   if (rv != 0) {
     holt_replica_refused(pair->replica[at], header, HOLT_HEADER_BYTES, rv);
     return rv;

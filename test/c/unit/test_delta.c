@@ -183,8 +183,8 @@ sample_open(struct sample *sample, const uint8_t *body, size_t size,
                                       .from_session = 6 };
   uint8_t encoded[HOLT_HEADER_BYTES];
   holt_header_encode(encoded, &header);
-  return holt_message_open(message, &sample->heap.mem, &sample->tuning, encoded,
-                           sizeof encoded, body, size);
+  return holt_message_open(message, &sample->heap.mem, encoded, sizeof encoded,
+                           body, size);
 }
 
 /* What it says of the bytes in the sample's body. */
@@ -592,9 +592,50 @@ rows_before_base_are_refused(void)
   sample_deinit(&sample);
 }
 
-/* The limits of the tuning for keys and values; values that are no terms. */
+/* A message beyond the limit is one row and no more. */
 static void
-limits_are_kept(void)
+large_messages_are_one_row(void)
+{
+  struct sample sample;
+  sample_init(&sample);
+  const uint32_t text = HOLT_MESSAGE_BYTES_LIMIT;
+  uint8_t *const value = calloc(1, text + 6);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(value);
+  value[0] = 131;
+  value[1] = 109;
+  value[2] = (uint8_t)(text >> 24);
+  value[3] = (uint8_t)(text >> 16);
+  value[4] = (uint8_t)(text >> 8);
+  value[5] = (uint8_t)text;
+  uint8_t key[64];
+  struct holt_row_spec row = { .seq = 1,
+                               .birth = 1,
+                               .key = key,
+                               .key_size = pair_key("x", key),
+                               .value = value,
+                               .value_size = text + 6 };
+  for (unsigned rows = 1; rows <= 2; rows++) {
+    struct holt_delta_writer writer;
+    holt_buf_clear(&sample.body);
+    holt_delta_begin(&writer, &sample.body, 10, 0);
+    holt_delta_row(&writer, &row);
+    if (rows == 2) {
+      struct holt_row_spec small = row;
+      small.seq = 2;
+      small.birth = 2;
+      small.value_size = 0;
+      holt_delta_row(&writer, &small);
+    }
+    CU_ASSERT_EQUAL(holt_delta_end(&writer, rows, rows), 0);
+    CU_ASSERT_EQUAL(open_body(&sample), rows == 1 ? 0 : HOLT_ERR_TOO_LARGE);
+  }
+  free(value);
+  sample_deinit(&sample);
+}
+
+/* Values that are no terms. */
+static void
+values_are_terms(void)
 {
   struct sample sample;
   sample_init(&sample);
@@ -614,13 +655,6 @@ limits_are_kept(void)
   sample.to = sample.as_of = 1;
   CU_ASSERT_EQUAL(sample_encode(&sample), 0);
   CU_ASSERT_EQUAL(open_body(&sample), 0);
-  const struct holt_tuning tuning = sample.tuning;
-  sample.tuning.value_bytes_max = sizeof value - 1;
-  CU_ASSERT_EQUAL(open_body(&sample), HOLT_ERR_TOO_LARGE);
-  sample.tuning = tuning;
-  sample.tuning.key_bytes_max = item->row.key_size - 1;
-  CU_ASSERT_EQUAL(open_body(&sample), HOLT_ERR_TOO_LARGE);
-  sample.tuning = tuning;
   item->value[0] = 130;
   CU_ASSERT_EQUAL(sample_encode(&sample), 0);
   CU_ASSERT_EQUAL(open_body(&sample), HOLT_ERR_MALFORMED);
@@ -728,6 +762,7 @@ test_delta_suite(void)
   CU_ADD_TEST(suite, unknown_tags_are_refused);
   CU_ADD_TEST(suite, live_sets_fit_their_range);
   CU_ADD_TEST(suite, rows_before_base_are_refused);
-  CU_ADD_TEST(suite, limits_are_kept);
+  CU_ADD_TEST(suite, large_messages_are_one_row);
+  CU_ADD_TEST(suite, values_are_terms);
   CU_ADD_TEST(suite, batches_of_long_keys_are_short);
 }

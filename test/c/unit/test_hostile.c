@@ -335,8 +335,8 @@ last_stamp_can_not_be_replaced(void)
   CU_ASSERT_EQUAL(pair_apply_from(&f.pair, 0, 1, body.data, body.size), 0);
   holt_buf_deinit(&body);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "x"), 10);
-  const int rv = pair_register_as(&f.pair, 1, "x", 2, HOLT_REGISTER_REPLACES,
-                                  10, 1, NULL);
+  const int rv =
+    pair_register_as(&f.pair, 1, "x", 2, HOLT_REGISTER_REPLACES, 10, 1, NULL);
   CU_ASSERT_EQUAL(rv, HOLT_ERR_LIMIT);
   fixture_deinit(&f);
 }
@@ -389,16 +389,15 @@ pieces_say_as_of_when_they_are(void)
                                     .to_session = peer->session,
                                     .from_session = peer->remote_session };
   holt_header_encode(header, &from);
-  CU_ASSERT_EQUAL_FATAL(holt_message_open(&message, pair->mem, &pair->tuning,
-                                          header, sizeof header, body.data,
-                                          body.size),
+  CU_ASSERT_EQUAL_FATAL(holt_message_open(&message, pair->mem, header,
+                                          sizeof header, body.data, body.size),
                         0);
   CU_ASSERT_EQUAL(holt_replica_apply(r, message, &pair->now, 1), HOLT_MORE);
   CU_ASSERT(holder->dirty && holder->cursor == 42);
   /* A slice of it, and what has died is told; then the holder goes away. */
   const size_t rows = asker->row_count;
-  for (unsigned i = 0; i < 1000 && holt_rows_born(&pair->replica[2]->rows,
-                                                  asker, 1) != 0;
+  for (unsigned i = 0;
+       i < 1000 && holt_rows_born(&pair->replica[2]->rows, asker, 1) != 0;
        i++) {
     (void)pair_step(pair, 1 + i % 2);
   }

@@ -40,8 +40,8 @@ static int
 sample_open(struct sample *sample, const uint8_t *body, size_t size,
             struct holt_message **message)
 {
-  return holt_message_open(message, &sample->heap.mem, &sample->tuning,
-                           sample->header, sizeof sample->header, body, size);
+  return holt_message_open(message, &sample->heap.mem, sample->header,
+                           sizeof sample->header, body, size);
 }
 
 /*--------------------------------------------------------------------
@@ -469,9 +469,8 @@ foreign_messages_are_refused(void)
   }
   sample.header[0] = 1;
   for (size_t size = 0; size < HOLT_HEADER_BYTES; size++) {
-    CU_ASSERT_EQUAL(holt_message_open(&message, &sample.heap.mem,
-                                      &sample.tuning, sample.header, size,
-                                      sample.body.data, sample.body.size),
+    CU_ASSERT_EQUAL(holt_message_open(&message, &sample.heap.mem, sample.header,
+                                      size, sample.body.data, sample.body.size),
                     HOLT_ERR_MALFORMED);
   }
   for (unsigned kind = 0; kind < 256; kind++) {
@@ -481,13 +480,16 @@ foreign_messages_are_refused(void)
                       HOLT_ERR_UNSUPPORTED);
     }
   }
-  sample.tuning.message_bytes_max = 0;
-  sample.tuning.value_bytes_max = 0;
-  sample.tuning.key_bytes_max = 0;
-  CU_ASSERT_EQUAL(open_body(&sample), 0);
-  uint8_t large[HOLT_DELTA_ROW_BYTES_MAX + 1] = { HOLT_PACKET_ACK };
-  CU_ASSERT_EQUAL(sample_open(&sample, large, sizeof large, &message),
+  const size_t size = (size_t)HOLT_MESSAGE_BYTES_LIMIT + HOLT_KEY_BYTES_LIMIT +
+                      HOLT_VALUE_BYTES_LIMIT + 1;
+  uint8_t *const large = calloc(1, size);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(large);
+  large[0] = HOLT_PACKET_ACK;
+  CU_ASSERT_EQUAL(sample_open(&sample, large, size, &message),
                   HOLT_ERR_TOO_LARGE);
+  CU_ASSERT_EQUAL(sample_open(&sample, large, size - 1, &message),
+                  HOLT_ERR_MALFORMED);
+  free(large);
   sample_deinit(&sample);
 }
 
@@ -608,9 +610,9 @@ read_whole(struct holt_mem *mem, void *arg)
 {
   const struct sample *const sample = arg;
   struct holt_message *message;
-  int rv = holt_message_open(&message, mem, &sample->tuning, sample->header,
-                             sizeof sample->header, sample->body.data,
-                             sample->body.size);
+  int rv =
+    holt_message_open(&message, mem, sample->header, sizeof sample->header,
+                      sample->body.data, sample->body.size);
   if (rv != 0) {
     return rv;
   }

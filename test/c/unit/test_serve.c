@@ -67,9 +67,8 @@ read_piece(struct fixture *f, const struct holt_effect *effect,
 {
   struct holt_message *message;
   CU_ASSERT_EQUAL_FATAL(
-    holt_message_open(&message, f->pair.mem, &f->pair.tuning,
-                      effect->targets[0].header, HOLT_HEADER_BYTES,
-                      effect->bytes, effect->size),
+    holt_message_open(&message, f->pair.mem, effect->targets[0].header,
+                      HOLT_HEADER_BYTES, effect->bytes, effect->size),
     0);
   pieces->count++;
   pieces->bytes += effect->size;

@@ -173,8 +173,8 @@ hello_voids_a_half_applied_message(void)
   uint8_t bytes[HOLT_HEADER_BYTES];
   holt_header_encode(bytes, &header);
   struct holt_message *message;
-  CU_ASSERT_EQUAL_FATAL(holt_message_open(&message, f.pair.mem, &f.pair.tuning,
-                                          bytes, sizeof bytes, script.body.data,
+  CU_ASSERT_EQUAL_FATAL(holt_message_open(&message, f.pair.mem, bytes,
+                                          sizeof bytes, script.body.data,
                                           script.body.size),
                         0);
   CU_ASSERT_EQUAL(holt_replica_apply(b, message, &f.pair.now, 1), HOLT_MORE);
@@ -315,9 +315,8 @@ apply_part(struct fixture *f, size_t budget)
   CU_ASSERT_EQUAL_FATAL(effect.type, HOLT_EFFECT_SEND);
   struct holt_message *message;
   CU_ASSERT_EQUAL_FATAL(
-    holt_message_open(&message, f->pair.mem, &f->pair.tuning,
-                      effect.targets[0].header, HOLT_HEADER_BYTES, effect.bytes,
-                      effect.size),
+    holt_message_open(&message, f->pair.mem, effect.targets[0].header,
+                      HOLT_HEADER_BYTES, effect.bytes, effect.size),
     0);
   CU_ASSERT_EQUAL(
     holt_replica_apply(f->pair.replica[1], message, &f->pair.now, budget),

@@ -182,7 +182,7 @@ keep_vector(struct pair *pair, unsigned from, unsigned to,
       effect->bytes[0] == HOLT_PACKET_VECTOR) {
     static uint8_t bytes[1000];
     memcpy(bytes, effect->bytes, effect->size);
-    CU_ASSERT_EQUAL(holt_message_open(kept, pair->mem, &pair->tuning,
+    CU_ASSERT_EQUAL(holt_message_open(kept, pair->mem,
                                       effect->targets[0].header,
                                       HOLT_HEADER_BYTES, bytes, effect->size),
                     0);
