@@ -291,6 +291,17 @@ supersede(struct holt_replica *replica, const struct holt_member *member,
   }
 }
 
+/* What an actor says of itself holds for life; its rows are in order of its
+ * rule. */
+static bool
+is_the_same(const struct holt_actor *actor, const struct holt_hello *hello)
+{
+  return holt_member_equal(&actor->member, &hello->member) &&
+         actor->creation == hello->creation &&
+         (actor->rule == (enum holt_rule)(hello->policy >> 8 & 0xffu) ||
+          actor->row_count == 0);
+}
+
 static int
 hello_actor(struct holt_replica *replica, const struct holt_hello *hello,
             struct holt_actor **out)
@@ -310,33 +321,29 @@ hello_actor(struct holt_replica *replica, const struct holt_hello *hello,
       actor = NULL;
     }
   }
-  const enum holt_rule rule = (enum holt_rule)(hello->policy >> 8 & 0xffu);
   if (actor == NULL) {
     const int rv = holt_rows_actor_add(&replica->rows, hello->actor,
                                        &hello->member, hello->creation, &actor);
     if (rv != 0) {
       return rv;
     }
-    actor->rule = rule;
+  } else if (actor->gone || !is_the_same(actor, hello)) {
+    if (actor->relayed && !actor->gone) {
+      holt__actor_end(replica, actor); /* Who told us of it was wrong. */
+    }
+    return HOLT_ERR_STALE;
   }
-  if (!actor->gone && holt_member_equal(&actor->member, &hello->member) &&
-      actor->creation == hello->creation && actor->rule == rule) {
-    *out = actor;
-    return 0;
-  }
-  if (actor->relayed && !actor->gone) {
-    /* What others have told of it is not so; it is heard when that is gone. */
-    holt__actor_end(replica, actor);
-  }
-  return HOLT_ERR_STALE;
+  actor->rule = (enum holt_rule)(hello->policy >> 8 & 0xffu);
+  *out = actor;
+  return 0;
 }
 
 static void
 actor_connected(struct holt_replica *replica, struct holt_peer *peer,
                 struct holt_actor *actor, const struct holt_hello *hello,
-                const struct holt_time *now)
+                bool is_new, const struct holt_time *now)
 {
-  if (hello->version < actor->cursor) {
+  if (is_new && hello->version < actor->cursor) {
     /* It knows less of itself than we do: not a past of ours to build on. */
     actor->torn = true;
     actor->dirty = true;
@@ -436,11 +443,14 @@ hello_accept(struct holt_replica *replica, const struct holt_member *member,
     }
     return rv;
   }
+  /* Within a session a hello that comes late says less than we know. */
+  const bool is_new_session =
+    !peer->up || peer->remote_session != hello->session;
   session_remote(replica, peer, actor, hello, now_ms);
   peer->goodbye_due = replica->goodbye != 0;
   holt__peer_clock(replica, peer, hello->wall_ms, now);
   supersede(replica, member, hello->actor);
-  actor_connected(replica, peer, actor, hello, now);
+  actor_connected(replica, peer, actor, hello, is_new_session, now);
   *out = peer->id;
   return 0;
 }

@@ -97,6 +97,18 @@ give_up(struct holt_replica *replica, struct holt_repair *repair,
   repair_free(replica, repair);
 }
 
+/* As many from others must not keep one from an actor itself waiting. */
+static size_t
+repairs_count(const struct holt_replica *replica, bool itself)
+{
+  size_t count = 0;
+  for (const struct holt_repair *repair = replica->repairs; repair != NULL;
+       repair = repair->next) {
+    count += (repair->peer->actor == repair->actor_id) == itself ? 1 : 0;
+  }
+  return count;
+}
+
 void
 holt__repair_ask(struct holt_replica *replica, struct holt_peer *peer,
                  uint64_t actor_id, uint64_t version, uint64_t now_ms)
@@ -104,7 +116,7 @@ holt__repair_ask(struct holt_replica *replica, struct holt_peer *peer,
   struct holt_actor *const actor = holt_rows_actor(&replica->rows, actor_id);
   const bool itself = peer->actor == actor_id;
   if (repair_find(replica, actor_id) != NULL ||
-      replica->repair_count >= HOLT_REPAIRS_MAX) {
+      repairs_count(replica, itself) >= HOLT_REPAIRS_MAX) {
     return;
   }
   if (actor != NULL &&
@@ -276,6 +288,9 @@ piece_actor(struct holt_replica *replica, const struct holt_message *message,
   if (!message->has_identity) {
     return HOLT_ERR_MALFORMED;
   }
+  if (replica->rows.actor_count >= HOLT_ACTORS_MAX - HOLT_PEERS_MAX) {
+    return HOLT_ERR_LIMIT; /* The rest is for those who come themselves. */
+  }
   if (has_successor(replica, &message->identity.member)) {
     return HOLT_ERR_STALE;
   }
@@ -324,6 +339,12 @@ first_piece(struct holt_replica *replica, struct holt_repair *repair,
   if (rv != 0) {
     give_up(replica, repair, now_ms);
     return rv;
+  }
+  if (repair->base > actor->version ||
+      (repair->base > 0 && message->as_of < actor->as_of)) {
+    /* What it was to build on is not there any more, at one of the two. */
+    give_up(replica, repair, now_ms);
+    return HOLT_ERR_BUSY;
   }
   if (actor->unfinished >= EPOCHS_MAX) {
     rv = drop_rows(replica, repair, actor, budget, now_ms);
@@ -391,7 +412,6 @@ piece_begin(struct holt_replica *replica, struct holt_repair *repair,
   }
   message->begun = true;
   message->at = repair->after + repair->notes;
-  repair->moved_at_ms = now_ms;
   return 0;
 }
 
@@ -527,12 +547,29 @@ take_piece(struct holt_replica *replica, struct holt_repair *repair,
   return rv;
 }
 
+/* A piece of a repair that is over.  If the actor itself sends it, it streams
+ * nothing to us until it knows that: tell it where we are. */
+static void
+tell_over(struct holt_replica *replica, struct holt_peer *peer,
+          uint64_t actor_id)
+{
+  const struct holt_actor *const actor =
+    holt_rows_actor(&replica->rows, actor_id);
+  if (peer->actor == actor_id && actor != NULL && !actor->torn) {
+    peer->ack_due = true;
+    peer->ack_gap = true;
+  }
+}
+
 int
 holt__repair_apply(struct holt_replica *replica, struct holt_message *message,
                    struct holt_peer *peer, const struct holt_time *now,
                    size_t *budget)
 {
   struct holt_repair *const repair = repair_find(replica, message->actor);
+  if (repair == NULL && !message->refused) {
+    tell_over(replica, peer, message->actor);
+  }
   if (repair == NULL || repair->peer != peer || repair->done ||
       repair->token != message->token ||
       (message->begun && message->at != repair->after + repair->notes)) {
@@ -542,6 +579,7 @@ holt__repair_apply(struct holt_replica *replica, struct holt_message *message,
     give_up(replica, repair, now->mono_ms);
     return 0;
   }
+  const uint64_t place = repair->after + repair->notes;
   if (!message->begun) {
     const int rv = piece_begin(replica, repair, message, budget, now->mono_ms);
     if (rv != 0) {
@@ -550,9 +588,15 @@ holt__repair_apply(struct holt_replica *replica, struct holt_message *message,
   }
   const int rv = take_piece(replica, repair, message, now, budget);
   message->at = repair->after + repair->notes;
+  if (message->at != place) {
+    repair->moved_at_ms = now->mono_ms; /* Else it stalls, whatever it says. */
+  }
   if (rv == 0) {
     repair->after = message->to;
-    repair->due = true;
+    if (repair->after + repair->notes != message->after + message->notes) {
+      repair->moved_at_ms = now->mono_ms;
+      repair->due = true;
+    }
     if (message->last) {
       adopt(replica, repair, message, now);
     }

@@ -313,7 +313,12 @@ replace_check(const struct holt_replica *replica,
   const bool outranked = (holder->birth_flags & HOLT_ROW_STANDBY) != 0 ||
                          actor->rule == replica->self->rule ||
                          actor->rule == HOLT_RULE_OLDEST;
-  return outranked ? 0 : HOLT_ERR_POLICY;
+  if (!outranked) {
+    return HOLT_ERR_POLICY;
+  }
+  /* Nothing outranks the ends of time, which only a broken peer stamps. */
+  return holder->stamp == 0 || holder->stamp >= HOLT_STAMP_MAX ? HOLT_ERR_LIMIT
+                                                               : 0;
 }
 
 /* May this be registered?  holder is who has the key, or NULL. */
@@ -377,7 +382,7 @@ register_stamp(struct holt_replica *replica, const struct holt_time *now,
 {
   if (replaced != NULL && ((flags & HOLT_ROW_EARLY) != 0 ||
                            replica->self->rule == HOLT_RULE_OLDEST)) {
-    return replaced->stamp - (replaced->stamp > 0 ? 1 : 0);
+    return replaced->stamp - 1;
   }
   const uint64_t stamp =
     holt_clock_tick(&replica->clock, now->mono_ms, now->wall_ms);
@@ -582,6 +587,7 @@ free_dead_owners(struct holt_replica *replica, size_t *budget)
     if (local->rows == 0) {
       replica->dead_owners = local->next_dead;
       holt_rows_local_remove(&replica->rows, ref);
+      *budget -= *budget > 0 ? 1 : 0;
     }
   }
 }
@@ -604,6 +610,7 @@ free_gone_actors(struct holt_replica *replica, size_t *budget)
       }
       if (actor->rows_head == 0) {
         holt_rows_actor_remove(&replica->rows, actor);
+        *budget -= *budget > 0 ? 1 : 0;
       }
     }
   }

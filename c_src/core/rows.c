@@ -621,17 +621,17 @@ holt_walk_start(struct holt_rows *rows, struct holt_walk *walk, uint32_t at,
 {
   holt_assert(!walk->active);
 
-  *walk = (struct holt_walk){ .next = rows->walks,
+  *walk = (struct holt_walk){ .next = rows->walks[over],
                               .at = at,
                               .over = over,
                               .active = true };
   if (at != 0 && over == HOLT_WALK_PID) {
     walk->first = row_ring_first(rows, holt_row_at(rows, at));
   }
-  if (rows->walks != NULL) {
-    rows->walks->prev = walk;
+  if (rows->walks[over] != NULL) {
+    rows->walks[over]->prev = walk;
   }
-  rows->walks = walk;
+  rows->walks[over] = walk;
 }
 
 void
@@ -643,7 +643,7 @@ holt_walk_stop(struct holt_rows *rows, struct holt_walk *walk)
   if (walk->prev != NULL) {
     walk->prev->next = walk->next;
   } else {
-    rows->walks = walk->next;
+    rows->walks[walk->over] = walk->next;
   }
   if (walk->next != NULL) {
     walk->next->prev = walk->prev;
@@ -688,10 +688,8 @@ holt_walk_next(const struct holt_rows *rows, struct holt_walk *walk)
 static void
 walks_step_over(struct holt_rows *rows, uint32_t ref, enum holt_walk_over over)
 {
-  for (struct holt_walk *walk = rows->walks; walk != NULL; walk = walk->next) {
-    if (walk->over != over) {
-      continue;
-    }
+  for (struct holt_walk *walk = rows->walks[over]; walk != NULL;
+       walk = walk->next) {
     if (walk->at == ref && !holt_mutant(WALK_STANDS)) {
       holt_walk_next(rows, walk);
     }

@@ -176,6 +176,7 @@ enum holt_walk_over {
   HOLT_WALK_PID, /* The rows of a process, by birth. */
   HOLT_WALK_KEY  /* The rows of a key. */
 };
+#define HOLT_WALK_KINDS 3u
 
 struct holt_walk {
   struct holt_walk *prev, *next; /* In the store's list; NULL when idle. */
@@ -201,7 +202,7 @@ struct holt_rows {
   size_t slot_capacity;
   struct holt_actor *actor_list;
   size_t actor_count;
-  struct holt_walk *walks;
+  struct holt_walk *walks[HOLT_WALK_KINDS]; /* By what they are over. */
   size_t excess;   /* Rows shown beyond one per key, as last counted. */
   size_t settling; /* Actors whose cells wait: holt_rows_settle(). */
 

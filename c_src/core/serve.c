@@ -135,6 +135,18 @@ refuse(struct holt_peer *peer, uint64_t actor, uint64_t token)
   peer->refused_token = token;
 }
 
+/* As many of copies must not keep one of our own rows waiting. */
+static size_t
+serves_count(const struct holt_replica *replica, bool own)
+{
+  size_t count = 0;
+  for (const struct holt_serve *serve = replica->serves; serve != NULL;
+       serve = serve->next) {
+    count += (serve->actor == replica->self) == own ? 1 : 0;
+  }
+  return count;
+}
+
 static int
 serve_begin(struct holt_replica *replica, struct holt_peer *peer,
             const struct holt_request *request, uint64_t now_ms)
@@ -144,7 +156,7 @@ serve_begin(struct holt_replica *replica, struct holt_peer *peer,
   if (!request->start || actor == NULL || actor->gone ||
       (actor->dirty && !holt_mutant(SERVE_DIRTY)) ||
       request->base > actor->version ||
-      replica->serve_count >= HOLT_SERVES_MAX) {
+      serves_count(replica, actor == replica->self) >= HOLT_SERVES_MAX) {
     refuse(peer, request->actor, request->token);
     return 0;
   }
@@ -238,14 +250,14 @@ seek(struct holt_replica *replica, struct holt_serve *serve)
   }
   uint32_t at = serve->seeking ? serve->walk.at : 0;
   holt_walk_stop(&replica->rows, &serve->walk);
-  for (size_t steps = 0; serve->cursor > 0; steps++) {
+  for (; serve->cursor > 0; replica->seek_steps--) {
     const uint32_t before =
       at != 0 ? holt_row_at(rows, at)->seq_prev : serve->actor->rows_tail;
     if (before == 0 ||
         holt_row_seq(holt_row_at(rows, before)) <= serve->cursor) {
       break;
     }
-    if (steps == HOLT_SLICE_STEPS) {
+    if (replica->seek_steps == 0) {
       serve->seeking = true;
       holt_walk_start(&replica->rows, &serve->walk, at, HOLT_WALK_SEQ);
       return false;
@@ -371,6 +383,8 @@ encode_piece(struct holt_replica *replica, struct holt_serve *serve)
   }
   uint64_t as_of =
     actor->version > actor->cursor ? actor->version : actor->cursor;
+  /* Between two versions deaths from beyond the cursor may be in already. */
+  as_of = actor->as_of > as_of ? actor->as_of : as_of;
   serve->last = at_end(serve);
   if (serve->last) {
     serve->cursor = actor->version;
@@ -425,6 +439,7 @@ holt__serve_busy(struct holt_replica *replica, const struct holt_peer *peer)
     holt__window_undo(&serve->window,
                       serve->before_cursor + serve->before_notes,
                       serve->before_bytes);
+    serve->before_bytes = 0; /* Once: two repairs may have the same token. */
   }
   serve->cursor = serve->before_cursor;
   serve->notes_to = serve->before_notes;

@@ -71,7 +71,8 @@
 /* A repair that does not move for so many intervals is given up, by both. */
 #define HOLT_STALL_INTERVALS 4u
 
-/* Repairs at a time: asked for, and served. */
+/* Repairs at a time: asked for, and served; of actors by themselves, and as
+ * many of copies that others have. */
 #define HOLT_REPAIRS_MAX 16u
 #define HOLT_SERVES_MAX 16u
 
@@ -235,7 +236,8 @@ struct holt_replica {
   struct holt_peer *peers;
   size_t peer_count;
   uint32_t next_peer;
-  uint32_t turn; /* The peer served last, so that the next one is served. */
+  uint32_t turn;     /* The peer served last, so that the next one is served. */
+  size_t seek_steps; /* Left to this poll for finding cursors. */
 
   struct holt_serve *serves;
   size_t serve_count;

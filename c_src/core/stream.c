@@ -19,14 +19,14 @@ seek(struct holt_replica *replica, struct holt_peer *peer)
   }
   uint32_t at = peer->seeking ? peer->walk.at : 0;
   holt_walk_stop(&replica->rows, &peer->walk);
-  for (size_t steps = 0; peer->cursor > 0; steps++) {
+  for (; peer->cursor > 0; replica->seek_steps--) {
     const uint32_t before =
       at != 0 ? holt_row_at(rows, at)->seq_prev : replica->self->rows_tail;
     if (before == 0 ||
         holt_row_seq(holt_row_at(rows, before)) <= peer->cursor) {
       break;
     }
-    if (steps == HOLT_SLICE_STEPS) {
+    if (replica->seek_steps == 0) {
       peer->seeking = true;
       holt_walk_start(&replica->rows, &peer->walk, at, HOLT_WALK_SEQ);
       return false;
@@ -555,6 +555,7 @@ holt_replica_poll(struct holt_replica *replica, const struct holt_time *now,
   *effect = (struct holt_effect){ .type = HOLT_EFFECT_NONE };
   replica->quiet = false;
   replica->mono_ms = now_ms;
+  replica->seek_steps = HOLT_SLICE_STEPS;
 
   give_up_missing(replica, now_ms);
   holt__serves_expire(replica, now_ms);

@@ -7,8 +7,8 @@
  * is sent every vector_interval_ms, and soon after somebody came or went.
  *
  * Equal versions mean equal rows.  The fingerprint checks it, but for the bytes
- * of keys and values: where it differs somebody's memory is wrong, and the copy
- * is had anew from its actor. */
+ * of keys and values: where it differs somebody's memory is wrong, and a copy
+ * that differs from its actor is had anew from that. */
 #include "invariant.h"
 #include "state.h"
 
@@ -144,18 +144,19 @@ own_item(struct holt_replica *replica, struct holt_peer *peer,
   }
 }
 
-/* Equal versions, other rows. */
+/* Equal versions, other rows.  Whoever is wrong will hear it of the actor
+ * itself; what others say of it is only counted, or one bad copy would have all
+ * good ones had anew. */
 static void
-diverged(struct holt_replica *replica, struct holt_actor *actor,
-         uint64_t now_ms)
+diverged(struct holt_replica *replica, struct holt_peer *peer,
+         struct holt_actor *actor, uint64_t now_ms)
 {
   replica->counters.diverged++;
-  struct holt_peer *const itself = holt__peer_of_actor(replica, actor);
-  if (itself != NULL) {
+  if (peer->actor == actor->id) {
     actor->version = 0;
     actor->torn = true;
     actor->dirty = true;
-    holt__repair_ask(replica, itself, actor->id, HOLT_SEQ_MAX, now_ms);
+    holt__repair_ask(replica, peer, actor->id, HOLT_SEQ_MAX, now_ms);
   }
 }
 
@@ -181,7 +182,7 @@ apply_item(struct holt_replica *replica, struct holt_peer *peer,
   }
   const bool equal = !actor->dirty && item->version == actor->version;
   if (equal && item->fingerprint != actor->fingerprint) {
-    diverged(replica, actor, now_ms);
+    diverged(replica, peer, actor, now_ms);
   } else if (item->actor == peer->actor) {
     own_item(replica, peer, vector, item, actor, now_ms);
   } else if (!actor->connected &&

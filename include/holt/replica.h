@@ -195,6 +195,7 @@ struct holt_registration {
  * HOLT_ERR_UNSUPPORTED  a standby that replaces.
  * HOLT_ERR_POLICY     the registration to replace is of a member that keeps the
  *                     newest, and we keep the oldest.
+ * HOLT_ERR_LIMIT      the registration to replace is stamped at an end of time.
  * HOLT_ERR_TOO_LARGE  value_size is over value_bytes_max.
  * HOLT_ERR_NOMEM      nothing was changed. */
 HOLT_API int holt_replica_register(struct holt_replica *replica,

@@ -34,7 +34,8 @@
   XX(stream)                                                                   \
   XX(vector)                                                                   \
   XX(serve)                                                                    \
-  XX(repair)
+  XX(repair)                                                                   \
+  XX(hostile)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
 SUITES(SUITE_DECLARE)

@@ -183,7 +183,7 @@ hello_voids_a_half_applied_message(void)
                               .version_max = 1,
                               .actor = 10,
                               .creation = 1,
-                              .session = b->peers->remote_session,
+                              .session = b->peers->remote_session + 1,
                               .known_session = b->peers->session,
                               .policy = 1,
                               .wall_ms = 1000000,
