@@ -1,455 +1,398 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What does the core cost, without the BEAM around it?
  *
- * Two replicas in one process, A and B, joined by memcpy.  A registers names
- * and finds them, encodes them for B, B applies them, A takes them away again.
- * Every figure is the median of several rounds, in nanoseconds per name, with
- * the smallest and the largest beside it.
+ *     joining, encoding   rows of one replica on their way to another
+ *     one at a time       register, find, unregister among 1k to 1M names
+ *     groups              join and leave, whatever the size of the group
  *
- *     register ... find ... encode --bytes--> apply ... find ... unregister
+ * Beside each figure stands what nobody can go below, measured here: a read of
+ * memory that waits for the one before, or the copying of the bytes; and what
+ * others take, from their own benchmarks on a machine like this one.
  *
- * A find is one cache miss or several, so it is shown beside what nobody can
- * go below: reading one random key out of an array of all keys ("touch").
- *
- * Order:   names are found and taken away in one random order, fixed by a seed.
- * Memory:  about 600 bytes per name, for all sizes one after the other.
+ * Order:   names are found and taken away in random orders, fixed by seeds.
+ * Memory:  about 400 bytes per name, for all sizes one after the other.
  * Threads: one.
  */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "bench_world.h"
 
-#include <holt/error.h>
-#include <holt/key.h>
-#include <holt/mem.h>
-#include <holt/replica.h>
+#define ROUNDS 7
+#define SINGLES 50000u
 
-#define ROUNDS_MAX 7
-#define KEY_BYTES 32
-#define APPLY_BUDGET 64
+#define DELTA_CRDT                                                             \
+  "delta_crdt 0.6.4: join of a 1,000-entry delta 1.9 ms (map of 1k) = 0.53 "   \
+  "M/s"
+#define DELTA_CRDT_100K                                                        \
+  "delta_crdt 0.6.4: join of a 1,000-entry delta 2.3 ms (map of 100k) = 0.43 " \
+  "M/s"
 
-enum step {
-  STEP_TOUCH,
-  STEP_ENCODE_KEY,
-  STEP_REGISTER,
-  STEP_FIND,
-  STEP_FIND_MISSING,
-  STEP_ENCODE,
-  STEP_APPLY,
-  STEP_FIND_REMOTE,
-  STEP_UNREGISTER,
-  STEP_COUNT
+/*--------------------------------------------------------------------
+ * Joining and encoding */
+
+struct rates {
+  struct bench_sample join;
+  struct bench_sample encode;
+  struct bench_sample little; /* A delta of 1,000 into all of it. */
+  struct bench_sample update; /* A tenth has changed, here and there. */
+  struct bench_sample encode_update;
+  size_t bytes; /* Of memory, of the one that joins. */
+  size_t wire;
 };
 
-static const char *const step_names[STEP_COUNT] = {
-  "touch",  "key",   "register",    "find",       "find missing",
-  "encode", "apply", "find remote", "unregister",
+static void
+rates_update(struct rates *rates, struct bench_world *world,
+             const uint64_t *births, const uint32_t *order, size_t count)
+{
+  world->fine = true;
+  for (size_t i = 0; i < count; i++) {
+    bench_update(world, 0, births[order[i]]);
+  }
+  world->fine = false;
+  bench_reset(world);
+  bench_run(world);
+  bench_add(&rates->update, (double)count / world->ends[1].apply_ns * 1e3);
+  bench_add(&rates->encode_update,
+            (double)count / world->ends[0].poll_ns * 1e3);
+}
+
+static void
+rates_round(struct rates *rates, const struct bench_name *names, size_t count,
+            struct bench_calls *calls)
+{
+  struct bench_world world;
+  uint64_t *const births = bench_alloc(count, sizeof *births);
+  uint32_t *const order = bench_order(count, 4);
+  bench_open(&world, 2, HOLT_POLICY_UNIQUE_KEEP_NEWEST, calls);
+  bench_fill(&world, 0, names, count, 1, births);
+  bench_link(&world, 0, 1);
+  bench_reset(&world);
+  bench_run(&world);
+  if (bench_count(&world, 1) != count) {
+    bench_give_up("joining", HOLT_ERR_NOT_FOUND);
+  }
+  bench_add(&rates->join, (double)count / world.ends[1].apply_ns * 1e3);
+  bench_add(&rates->encode, (double)count / world.ends[0].poll_ns * 1e3);
+  rates->bytes = world.ends[1].mem.bytes;
+  rates->wire = bench_sent(&world);
+
+  for (uint32_t i = 0; i < 1000; i++) {
+    bench_process(&world, 0, 5000000 + i);
+    (void)bench_register(&world, 0, &names[count + i], 5000000 + i);
+  }
+  bench_reset(&world);
+  bench_run(&world);
+  bench_add(&rates->little, 1e6 / world.ends[1].apply_ns);
+  rates_update(rates, &world, births, order, count / 10);
+  bench_close(&world);
+  free(births);
+  free(order);
+  bench_calls_round(calls);
+}
+
+/* Copying what was encoded, in messages of 64 KiB. */
+static double
+floor_copy(size_t bytes)
+{
+  const size_t piece = bytes < 65536 ? bytes : 65536;
+  uint8_t *const from = bench_alloc(bytes, 1);
+  uint8_t *const to = bench_alloc(piece, 1);
+  volatile uint8_t sink;
+  const double start = bench_clock_ns();
+  for (size_t i = 0; i + piece <= bytes; i += piece) {
+    memcpy(to, from + i, piece);
+    sink = to[i % piece];
+    (void)sink;
+  }
+  const double ns = bench_clock_ns() - start;
+  free(from);
+  free(to);
+  return ns;
+}
+
+static void
+rates(size_t count, size_t rounds, struct bench_calls *calls)
+{
+  struct rates rates = { .bytes = 0 };
+  struct bench_name *const names = bench_names(BENCH_USER, count + 1000);
+  for (size_t i = 0; i < rounds; i++) {
+    rates_round(&rates, names, count, calls);
+  }
+  const double read_ns = bench_floor_read(rates.bytes);
+  const double copy_ns = floor_copy(rates.wire);
+  bench_line(bench_text("join %zu rows (message_open, apply)", count),
+             &rates.join, "M/s", BENCH_AT_LEAST, 2,
+             count < 100000 ? DELTA_CRDT : DELTA_CRDT_100K);
+  printf("    floor: a read that waits, in the %.1f MB of it: %.1f ns; %.1f of "
+         "them a row\n",
+         (double)rates.bytes / 1e6, read_ns,
+         1e3 / bench_median(&rates.join) / read_ns);
+  bench_line(bench_text("join 1000 more into %zu", count), &rates.little, "M/s",
+             BENCH_AT_LEAST, 2, count < 100000 ? DELTA_CRDT : DELTA_CRDT_100K);
+  bench_line(bench_text("join %zu changed rows of %zu", count / 10, count),
+             &rates.update, "M/s", BENCH_AT_LEAST, 2, NULL);
+  bench_line(bench_text("encode %zu rows (poll)", count), &rates.encode, "M/s",
+             BENCH_AT_LEAST, 3,
+             bench_text("floor: copying its %.2f MB of messages: %.0f M rows/s",
+                        (double)rates.wire / 1e6,
+                        (double)count / copy_ns * 1e3));
+  bench_line(bench_text("encode %zu changed rows of %zu", count / 10, count),
+             &rates.encode_update, "M/s", BENCH_AT_LEAST, 3, NULL);
+  bench_calls_section(calls);
+  free(names);
+}
+
+/*--------------------------------------------------------------------
+ * One at a time */
+
+enum single {
+  SINGLE_FIND,
+  SINGLE_MISSING,
+  SINGLE_UNREGISTER,
+  SINGLE_PROCESS,
+  SINGLE_REGISTER,
+  SINGLE_COUNT
 };
 
-struct name {
-  uint32_t size;
-  uint8_t key[KEY_BYTES];
+/* A few names out of all, gathered, so that the reading of them is not part of
+ * what is measured. */
+struct few {
+  struct bench_name *names;
+  uint64_t *births;
 };
 
-struct bench {
-  size_t count;
-  struct name *names;
+struct singles {
+  struct bench_world world;
+  struct bench_name *names; /* Those there are, then as many as a few more. */
+  uint64_t *births;
+  uint32_t *owners;
   uint32_t *order;
-  double ns[STEP_COUNT][ROUNDS_MAX];
-  struct holt_mem mem[2];
-  struct holt_replica *replica[2];
-  uint32_t peer[2];
-  size_t wire_bytes;
-  size_t key_bytes;
-  size_t messages;
-  uint64_t checksum; /* Keeps the compiler from dropping what is measured. */
+  size_t count;
+  size_t few;
+  size_t at; /* In the order, where the next few begin. */
+  uint32_t next_owner;
+  struct few found;
+  struct few moved;
+  struct bench_sample ns[SINGLE_COUNT];
 };
 
-/*--------------------------------------------------------------------
- * Tools */
-
-_Noreturn static void
-give_up(const char *what, int rv)
+static uint32_t
+pick(const struct singles *s, size_t i)
 {
-  fprintf(stderr, "bench_core: %s: %s\n", what, holt_error_text(rv));
-  exit(1);
-}
-
-static void
-must(int rv, const char *what)
-{
-  if (rv != 0) {
-    give_up(what, rv);
-  }
+  return s->order[(s->at + i) % s->count];
 }
 
 static double
-now_ns(void)
+since(double *start, size_t count)
 {
-  struct timespec time;
-  if (clock_gettime(CLOCK_MONOTONIC, &time) != 0) {
-    give_up("no clock", HOLT_ERR_UNSUPPORTED);
-  }
-  return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+  const double now = bench_clock_ns();
+  const double ns = (now - *start) / (double)count;
+  *start = now;
+  return ns;
 }
 
-static struct holt_time
-host_time(void)
+/* Some are found; others are taken away, and registered again for other
+ * processes. */
+static void
+singles_measure(struct singles *s, double ns[SINGLE_COUNT])
 {
-  struct timespec mono;
-  struct timespec wall;
-  (void)clock_gettime(CLOCK_MONOTONIC, &mono);
-  (void)clock_gettime(CLOCK_REALTIME, &wall);
-  return (struct holt_time){
-    .mono_ms = (uint64_t)mono.tv_sec * 1000 + (uint64_t)mono.tv_nsec / 1000000,
-    .wall_ms = (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / 1000000,
+  size_t found = 0;
+  double start = bench_clock_ns();
+  for (size_t i = 0; i < s->few; i++) {
+    found += bench_find(&s->world, 0, &s->found.names[i]) ? 1 : 0;
+  }
+  ns[SINGLE_FIND] = since(&start, s->few);
+  for (size_t i = 0; i < s->few; i++) {
+    found += bench_find(&s->world, 0, &s->names[s->count + i]) ? 1 : 0;
+  }
+  ns[SINGLE_MISSING] = since(&start, s->few);
+  if (found != s->few) {
+    bench_give_up("find", HOLT_ERR_NOT_FOUND);
+  }
+  start = bench_clock_ns();
+  for (size_t i = 0; i < s->few; i++) {
+    bench_unregister(&s->world, 0, s->moved.births[i]);
+  }
+  ns[SINGLE_UNREGISTER] = since(&start, s->few);
+  for (uint32_t i = 0; i < s->few; i++) {
+    bench_process(&s->world, 0, s->next_owner + i);
+  }
+  ns[SINGLE_PROCESS] = since(&start, s->few);
+  for (uint32_t i = 0; i < s->few; i++) {
+    s->moved.births[i] =
+      bench_register(&s->world, 0, &s->moved.names[i], s->next_owner + i);
+  }
+  ns[SINGLE_REGISTER] = since(&start, s->few);
+}
+
+static void
+singles_round(struct singles *s, bool counted)
+{
+  double ns[SINGLE_COUNT];
+  for (size_t i = 0; i < s->few; i++) {
+    s->found.names[i] = s->names[pick(s, i + s->count / 2)];
+    s->moved.names[i] = s->names[pick(s, i)];
+    s->moved.births[i] = s->births[pick(s, i)];
+  }
+  singles_measure(s, ns);
+  for (uint32_t i = 0; i < s->few; i++) {
+    const uint32_t at = pick(s, i);
+    holt_replica_owner_forget(s->world.ends[0].replica, s->owners[at], 0);
+    s->owners[at] = s->next_owner + i;
+    s->births[at] = s->moved.births[i];
+  }
+  s->next_owner += (uint32_t)s->few;
+  s->at += s->few;
+  for (size_t i = 0; counted && i < SINGLE_COUNT; i++) {
+    bench_add(&s->ns[i], ns[i]);
+  }
+}
+
+static void
+singles_open(struct singles *s, size_t count, struct bench_calls *calls)
+{
+  *s = (struct singles){ .count = count,
+                         .few = count / 2 < SINGLES ? count / 2 : SINGLES,
+                         .next_owner = 5000000 };
+  s->names = bench_names(BENCH_USER, count + s->few);
+  s->births = bench_alloc(count, sizeof *s->births);
+  s->owners = bench_alloc(count, sizeof *s->owners);
+  s->order = bench_order(count, 5);
+  s->found.names = bench_alloc(s->few, sizeof *s->found.names);
+  s->moved.names = bench_alloc(s->few, sizeof *s->moved.names);
+  s->moved.births = bench_alloc(s->few, sizeof *s->moved.births);
+  bench_open(&s->world, 1, HOLT_POLICY_UNIQUE_KEEP_NEWEST, calls);
+  for (uint32_t i = 0; i < count; i++) {
+    s->owners[i] = 1000 + i;
+  }
+}
+
+static void
+singles_close(struct singles *s)
+{
+  bench_close(&s->world);
+  free(s->names);
+  free(s->births);
+  free(s->owners);
+  free(s->order);
+  free(s->found.names);
+  free(s->moved.names);
+  free(s->moved.births);
+}
+
+static void
+singles(size_t count, struct bench_calls *calls)
+{
+  static const char *const others[SINGLE_COUNT] = {
+    [SINGLE_FIND] = "OTP 25, from a loop in the BEAM: ets:lookup 153 (1k), 343 "
+                    "(100k), 582 (1M)",
+    [SINGLE_UNREGISTER] = "gproc 1.1.0: 3,300, one caller, 100k names",
+    [SINGLE_REGISTER] = "delta_crdt 0.6.4: AWLWWMap add 400 (1k) to 890 "
+                        "(100k); gproc 1.1.0: 2,800"
   };
-}
-
-static void *
-resize(void *user, void *ptr, size_t old_size, size_t new_size)
-{
-  (void)user;
-  (void)old_size;
-  if (new_size == 0) {
-    free(ptr);
-    return NULL;
-  }
-  return realloc(ptr, new_size);
-}
-
-static uint64_t
-random_next(uint64_t *state)
-{
-  *state += UINT64_C(0x9e3779b97f4a7c15);
-  uint64_t x = *state;
-  x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-  x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-  return x ^ (x >> 31);
-}
-
-static int
-compare_doubles(const void *left, const void *right)
-{
-  const double a = *(const double *)left;
-  const double b = *(const double *)right;
-  return (a > b) - (a < b);
-}
-
-/*--------------------------------------------------------------------
- * Names */
-
-/* {user, N}, the commonest shape of a name. */
-static void
-push_key(struct holt_key *key, size_t number)
-{
-  holt_key_reset(key);
-  (void)holt_key_tuple(key, 2);
-  (void)holt_key_atom(key, "user", 4);
-  (void)holt_key_int(key, (int64_t)number);
-  must(holt_key_finish(key), "key");
-}
-
-static void
-make_names(struct bench *bench)
-{
-  struct holt_mem mem;
-  struct holt_key key;
-  holt_mem_init(&mem, resize, NULL, 0);
-  holt_key_init(&key, &mem, 0);
-  uint64_t random = 1;
-  bench->names = malloc(2 * bench->count * sizeof *bench->names);
-  bench->order = malloc(bench->count * sizeof *bench->order);
-  if (bench->names == NULL || bench->order == NULL) {
-    give_up("names", HOLT_ERR_NOMEM);
-  }
-  /* The second half is never registered. */
-  for (size_t i = 0; i < 2 * bench->count; i++) {
-    push_key(&key, 100000000 + i);
-    bench->names[i].size = (uint32_t)holt_key_size(&key);
-    memcpy(bench->names[i].key, holt_key_bytes(&key), holt_key_size(&key));
-  }
-  for (size_t i = 0; i < bench->count; i++) {
-    const size_t j = (size_t)(random_next(&random) % (i + 1));
-    bench->order[i] = bench->order[j];
-    bench->order[j] = (uint32_t)i;
-    bench->key_bytes += bench->names[i].size;
-  }
-  holt_key_deinit(&key);
-}
-
-/*--------------------------------------------------------------------
- * Two replicas */
-
-static struct holt_member
-member_of(size_t which)
-{
-  static const char *const nodes[2] = { "a@127.0.0.1", "b@127.0.0.1" };
-  return (struct holt_member){
-    .name = (const uint8_t *)"bench",
-    .name_size = 5,
-    .node = (const uint8_t *)nodes[which],
-    .node_size = (uint16_t)strlen(nodes[which]),
+  static const char *const names[SINGLE_COUNT] = {
+    "find", "find nothing", "unregister", "make a process known", "register"
   };
-}
-
-static void
-open_replica(struct bench *bench, size_t which)
-{
-  const struct holt_time now = host_time();
-  struct holt_config config = { .mem = &bench->mem[which],
-                                .member = member_of(which),
-                                .actor = 1000 + which,
-                                .creation = 1,
-                                .hash_seed = { 17, 4 + which },
-                                .entropy = 99 + which,
-                                .policy = 1 };
-  holt_tuning_init(&config.tuning);
-  holt_mem_init(&bench->mem[which], resize, NULL, 0);
-  must(holt_replica_new(&bench->replica[which], &config, &now), "new");
-}
-
-static void
-close_replica(struct bench *bench, size_t which)
-{
-  while (!holt_replica_drain(bench->replica[which], 4096)) {
+  static struct singles s;
+  singles_open(&s, count, calls);
+  s.world.fine = true; /* Growth has its longest calls. */
+  bench_fill(&s.world, 0, s.names, count, 1, s.births);
+  bench_calls_round(calls);
+  singles_round(&s, false);
+  s.world.fine = false;
+  for (size_t i = 0; i < ROUNDS; i++) {
+    singles_round(&s, true);
   }
-  holt_replica_delete(bench->replica[which]);
-}
-
-static void
-apply(struct bench *bench, size_t to, const struct holt_effect *effect)
-{
-  struct holt_tuning tuning;
-  struct holt_message *message;
-  holt_tuning_init(&tuning);
-  must(holt_message_open(&message, &bench->mem[to], &tuning,
-                         effect->targets[0].header, HOLT_HEADER_BYTES,
-                         effect->bytes, effect->size),
-       "message");
-  const struct holt_time now = host_time();
-  int rv;
-  do {
-    rv = holt_replica_apply(bench->replica[to], message, &now, APPLY_BUDGET);
-  } while (rv == HOLT_MORE);
-  must(rv, "apply");
-  holt_message_close(message);
-}
-
-/* Carry out one effect of a replica; false when it has none.  The two times are
- * added to those of encoding and of applying. */
-static bool
-turn(struct bench *bench, size_t from, double *encode_ns, double *apply_ns)
-{
-  const size_t to = 1 - from;
-  const struct holt_member member = member_of(from);
-  const struct holt_time now = host_time();
-  struct holt_effect effect;
-  double start = now_ns();
-  holt_replica_poll(bench->replica[from], &now, &effect);
-  *encode_ns += now_ns() - start;
-  start = now_ns();
-  switch (effect.type) {
-  case HOLT_EFFECT_NONE:
-    return effect.timeout_ms == 0;
-  case HOLT_EFFECT_HELLO:
-    must(holt_replica_hello(bench->replica[to], &member, effect.bytes,
-                            effect.size, &now, &bench->peer[to]),
-         "hello");
-    break;
-  case HOLT_EFFECT_SEND:
-    apply(bench, to, &effect);
-    bench->wire_bytes += HOLT_HEADER_BYTES + effect.size;
-    bench->messages++;
-    break;
-  case HOLT_EFFECT_CONFLICT:
-    give_up("a conflict", HOLT_ERR_EXISTS);
+  for (size_t i = 0; i < SINGLE_COUNT; i++) {
+    bench_line(bench_text("among %zu: %s", count, names[i]), &s.ns[i], "ns",
+               BENCH_NO_GOAL, 0, others[i]);
   }
-  *apply_ns += now_ns() - start;
-  return true;
-}
-
-static void
-sync(struct bench *bench, double *encode_ns, double *apply_ns)
-{
-  bool busy = true;
-  while (busy) {
-    busy = turn(bench, 0, encode_ns, apply_ns);
-    busy = turn(bench, 1, encode_ns, apply_ns) || busy;
-  }
-}
-
-static void
-connect_replicas(struct bench *bench)
-{
-  double ignored = 0;
-  for (size_t i = 0; i < 2; i++) {
-    const struct holt_member other = member_of(1 - i);
-    const struct holt_time now = host_time();
-    must(holt_replica_peer_up(bench->replica[i], &other, &now, &bench->peer[i]),
-         "peer_up");
-  }
-  sync(bench, &ignored, &ignored);
+  const size_t bytes = s.world.ends[0].mem.bytes;
+  printf("    floor: a read that waits, in the %.1f MB of it: %.1f ns\n",
+         (double)bytes / 1e6, bench_floor_read(bytes));
+  singles_close(&s);
+  bench_calls_section(calls);
 }
 
 /*--------------------------------------------------------------------
- * Steps */
+ * Groups */
 
-/* The next read waits for the one before, as within a find. */
-static void
-step_touch(struct bench *bench)
-{
-  const volatile size_t none = 0;
-  const size_t mask = none;
-  size_t last = 0;
-  for (size_t i = 0; i < bench->count; i++) {
-    last = bench->names[bench->order[i + (last & mask)]].key[7];
-    bench->checksum += last;
-  }
-}
+struct groups {
+  size_t count; /* Groups. */
+  size_t each;  /* Their members. */
+};
 
-static void
-step_encode_key(struct bench *bench)
+/* So many processes join and leave again, one after the other: no group is ever
+ * larger than it was by more than one. */
+static double
+groups_turn(struct bench_world *world, const struct bench_name *names,
+            size_t spread)
 {
-  struct holt_mem mem;
-  struct holt_key key;
-  holt_mem_init(&mem, resize, NULL, 0);
-  holt_key_init(&key, &mem, 0);
-  for (size_t i = 0; i < bench->count; i++) {
-    push_key(&key, 100000000 + i);
-    bench->checksum += holt_key_size(&key);
+  const double start = bench_clock_ns();
+  for (uint32_t i = 0; i < SINGLES; i++) {
+    const uint64_t birth =
+      bench_register(world, 0, &names[i * spread], 5000000 + i);
+    bench_unregister(world, 0, birth);
   }
-  holt_key_deinit(&key);
-}
-
-/* Each name has its own process, as names usually have. */
-static void
-step_register(struct bench *bench)
-{
-  const struct holt_time now = host_time();
-  struct holt_replica *const replica = bench->replica[0];
-  for (size_t i = 0; i < bench->count; i++) {
-    const struct name *const name = &bench->names[i];
-    const uint32_t id = (uint32_t)i + 1;
-    must(holt_replica_owner_add(replica, id, 0, id), "owner");
-    must(holt_replica_register(replica, &now, name->key, name->size, NULL, 0,
-                               id, 0),
-         "register");
-  }
-}
-
-static void
-find_all(struct bench *bench, size_t which, size_t first, bool expected)
-{
-  struct holt_view view;
-  for (size_t i = 0; i < bench->count; i++) {
-    const struct name *const name = &bench->names[first + bench->order[i]];
-    if (holt_replica_find(bench->replica[which], name->key, name->size,
-                          &view) != expected) {
-      give_up("find", HOLT_ERR_NOT_FOUND);
-    }
-  }
-}
-
-static void
-step_unregister(struct bench *bench)
-{
-  uint64_t seq;
-  for (size_t i = 0; i < bench->count; i++) {
-    const struct name *const name = &bench->names[bench->order[i]];
-    must(
-      holt_replica_unregister(bench->replica[0], name->key, name->size, &seq),
-      "unregister");
-  }
+  return (bench_clock_ns() - start) / SINGLES;
 }
 
 static double
-timed(struct bench *bench, void (*step)(struct bench *bench))
+groups(const struct groups *g, struct bench_calls *calls)
 {
-  const double start = now_ns();
-  step(bench);
-  return now_ns() - start;
-}
-
-static double
-timed_find(struct bench *bench, size_t which, size_t first, bool expected)
-{
-  const double start = now_ns();
-  find_all(bench, which, first, expected);
-  return now_ns() - start;
-}
-
-static void
-run_round(struct bench *bench, size_t round, size_t memory[2])
-{
-  double ns[STEP_COUNT] = { 0 };
-  open_replica(bench, 0);
-  open_replica(bench, 1);
-  connect_replicas(bench);
-  const size_t empty[2] = { bench->mem[0].bytes, bench->mem[1].bytes };
-  bench->wire_bytes = 0;
-  bench->messages = 0;
-
-  ns[STEP_TOUCH] = timed(bench, step_touch);
-  ns[STEP_ENCODE_KEY] = timed(bench, step_encode_key);
-  ns[STEP_REGISTER] = timed(bench, step_register);
-  ns[STEP_FIND] = timed_find(bench, 0, 0, true);
-  ns[STEP_FIND_MISSING] = timed_find(bench, 0, bench->count, false);
-  sync(bench, &ns[STEP_ENCODE], &ns[STEP_APPLY]);
-  ns[STEP_FIND_REMOTE] = timed_find(bench, 1, 0, true);
-  memory[0] = bench->mem[0].bytes - empty[0];
-  memory[1] = bench->mem[1].bytes - empty[1];
-  ns[STEP_UNREGISTER] = timed(bench, step_unregister);
-  for (size_t i = 0; i < STEP_COUNT; i++) {
-    bench->ns[i][round] = ns[i] / (double)bench->count;
+  static struct bench_world world;
+  struct bench_sample sample = { .count = 0 };
+  struct bench_name *const names = bench_names(BENCH_USER, g->count);
+  struct bench_name *const some = bench_alloc(SINGLES, sizeof *some);
+  uint32_t *const order = bench_order(g->count, 6);
+  for (size_t i = 0; i < SINGLES; i++) {
+    some[i] = names[order[i % g->count]];
   }
-  close_replica(bench, 0);
-  close_replica(bench, 1);
-}
-
-static void
-run(size_t count, size_t rounds)
-{
-  struct bench bench = { .count = count };
-  size_t memory[2] = { 0, 0 };
-  make_names(&bench);
-  for (size_t round = 0; round < rounds; round++) {
-    run_round(&bench, round, memory);
+  bench_open(&world, 1, HOLT_POLICY_DUPLICATE, calls);
+  world.fine = true;
+  for (uint32_t i = 0; i < g->count * g->each; i++) {
+    bench_process(&world, 0, 1000 + i);
+    (void)bench_register(&world, 0, &names[i % g->count], 1000 + i);
   }
-  const double names = (double)count;
-  printf("\n%zu names: %.1f bytes a name on the wire (its key alone: %.1f),"
-         " memory %.0f owner, %.0f replica; %zu rounds\n",
-         count, (double)bench.wire_bytes / names,
-         (double)bench.key_bytes / names, (double)memory[0] / names,
-         (double)memory[1] / names, rounds);
-  double touch = 0;
-  for (size_t i = 0; i < STEP_COUNT; i++) {
-    double *const ns = bench.ns[i];
-    qsort(ns, rounds, sizeof *ns, compare_doubles);
-    touch = i == STEP_TOUCH ? ns[rounds / 2] : touch;
-    printf("  %-14s %7.0f ns  (%.0f .. %.0f)  %6.1f x touch\n", step_names[i],
-           ns[rounds / 2], ns[0], ns[rounds - 1], ns[rounds / 2] / touch);
+  bench_calls_round(calls);
+  for (uint32_t i = 0; i < SINGLES; i++) {
+    bench_process(&world, 0, 5000000 + i);
   }
-  free(bench.names);
-  free(bench.order);
+  (void)groups_turn(&world, some, g->count == 1 ? 0 : 1);
+  world.fine = false;
+  for (size_t i = 0; i < ROUNDS; i++) {
+    bench_add(&sample, groups_turn(&world, some, g->count == 1 ? 0 : 1));
+  }
+  bench_line(bench_text("join, leave: %zu x a group of %zu", g->count, g->each),
+             &sample, "ns", BENCH_NO_GOAL, 0, NULL);
+  bench_calls_section(calls);
+  bench_close(&world);
+  free(names);
+  free(some);
+  free(order);
+  return bench_median(&sample);
 }
 
 int
 main(void)
 {
-  static const struct {
-    size_t count;
-    size_t rounds;
-  } sizes[] = { { 1000, ROUNDS_MAX },
-                { 10000, ROUNDS_MAX },
-                { 100000, ROUNDS_MAX },
-                { 1000000, 3 } };
-  for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-    run(sizes[i].count, sizes[i].rounds);
-  }
+  static struct bench_calls calls;
+  bench_head("joining and encoding");
+  rates(1000, 3 * ROUNDS, &calls);
+  rates(100000, ROUNDS, &calls);
+  rates(1000000, 3, &calls);
+
+  bench_head("one at a time");
+  singles(1000, &calls);
+  singles(100000, &calls);
+  singles(1000000, &calls);
+
+  bench_head("groups");
+  const double little = groups(&(struct groups){ 1, 1 }, &calls);
+  const double many = groups(&(struct groups){ 1000000, 1 }, &calls);
+  const double large = groups(&(struct groups){ 1, 1000000 }, &calls);
+  bench_value("group of 1M, beside one of 1", large / little, "x",
+              BENCH_NO_GOAL, 0, "alone: all else is in the cache");
+  bench_value("group of 1M, beside one of 1 among 1M", large / many, "x",
+              BENCH_AT_MOST, 1.1, "as much memory: the size does not count");
+  bench_calls_print(&calls);
   return 0;
 }

@@ -31,6 +31,11 @@ groups() ->
             daemon_holds_several_instances,
             daemon_holds_many_and_large,
             daemon_and_daemon,
+            daemon_says_goodbye,
+            daemon_hears_goodbyes,
+            daemon_ends_in_time,
+            daemon_tells_of_peers,
+            daemon_refuses_another_kind,
             daemon_takes_any_key,
             command_line_answers,
             erl_call_is_left_alone,
@@ -43,6 +48,7 @@ groups() ->
             wrong_cookie,
             broken_frames,
             hostile_messages,
+            hostile_member,
             thousand_silent_connections,
             peer_that_does_not_read,
             descriptors_run_out
@@ -50,13 +56,15 @@ groups() ->
         {own, [], [
             node_arrives_late,
             node_is_killed_and_comes_back,
+            daemon_repairs_for_others,
             daemon_is_frozen,
             epmd_comes_and_goes
         ]},
         {options, [], [
             options_are_checked,
             options_file_is_checked,
-            options_file_is_used
+            options_file_is_used,
+            options_may_be_small
         ]}
     ].
 
@@ -276,6 +284,9 @@ daemon_holds_many_and_large(Config) ->
     _ = register_many(B, Reg, 20000),
     await_count(A, Daemon, Reg, 40001),
     ?assertEqual([{Pid, Large}], ask(B, Daemon, {lookup, Reg, large})),
+    ?assertEqual(40001, length(list(A, Daemon, Reg, #{}))),
+    #{loop := Loop} = ask(A, Daemon, info),
+    ct:pal("~p", [Loop]),
     holt_daemon:stop(Daemon).
 
 %% Two daemons find each other through the nodes, and hold the same.
@@ -290,6 +301,218 @@ daemon_and_daemon(Config) ->
     ok = holt_daemon:kill(One),
     await_members(A, Two, Reg, members([A, B], Reg, [Two])),
     holt_daemon:stop(Two).
+
+%% Ended in order it is forgotten at once; killed, it may come back.
+daemon_says_goodbye(Config) ->
+    {Reg, [A, B] = Nodes} = start_everywhere(Config),
+    Known = fun(Node, Daemon) ->
+        Name = holt_daemon:node_of(Daemon),
+        holt_ct:call(Node, fun() ->
+            [
+                State
+             || #{member := {_, N}, state := State} <- holt_cluster:members(Reg, all), N =:= Name
+            ]
+        end)
+    end,
+    lists:foreach(
+        fun(_) ->
+            Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
+            _ = members(Nodes, Reg, [Daemon]),
+            await_sync(A, Daemon, Reg),
+            ok = holt_daemon:stop(Daemon),
+            _ = members(Nodes, Reg, []),
+            [?assertEqual([], Known(Node, Daemon)) || Node <- Nodes]
+        end,
+        lists:seq(1, 5)
+    ),
+    Killed = start_daemon(Config, ["--peer", peer_name(A)]),
+    _ = members(Nodes, Reg, [Killed]),
+    await_sync(A, Killed, Reg),
+    ok = holt_daemon:kill(Killed),
+    _ = members(Nodes, Reg, []),
+    [?assertEqual([absent], Known(Node, Killed)) || Node <- [A, B]].
+
+daemon_hears_goodbyes(Config) ->
+    {Reg, [A, B] = Nodes} = start_everywhere(Config),
+    Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
+    _ = register_many(B, Reg, 10),
+    await_count(A, Daemon, Reg, 10),
+    Name = holt_ct:node_of(B),
+    State = fun() ->
+        All = ask(A, Daemon, {members, Reg, all}),
+        [{S, Names} || #{member := {_, N}, state := S, names := Names} <- All, N =:= Name]
+    end,
+    ?assertEqual([{present, 10}], State()),
+    ok = holt_ct:call(B, application, stop, [holt]),
+    await_count(A, Daemon, Reg, 0),
+    ?assertEqual([{paused, 10}], State()),
+    Two = lists:sort([{Reg, holt_ct:node_of(A)}, {Reg, holt_daemon:node_of(Daemon)}]),
+    ?assertEqual(Two, lists:sort(ask(A, Daemon, {members, Reg}))),
+    {0, Out} = holt(Config, Daemon, ["members", "--all", atom_to_list(Reg)]),
+    ?assertMatch({match, _}, re:run(Out, "\tpaused\t10\t1\t")),
+    ok = holt_ct:call(B, application, start, [holt]),
+    await_count(A, Daemon, Reg, 10),
+    ?assertEqual([{present, 10}], State()),
+    stop_registry(B, Reg),
+    await_count(A, Daemon, Reg, 0),
+    ?assertEqual([], State()),
+    ?assertEqual(Two, lists:sort(ask(A, Daemon, {members, Reg}))),
+    _ = holt_ct:start_registry(B, #{name => Reg}),
+    _ = members(Nodes, Reg, [Daemon]),
+    holt_daemon:stop(Daemon).
+
+%% Whoever does not read cannot hold it up; nor does a second signal wait.
+daemon_ends_in_time(Config) ->
+    {Reg, [A, B] = Nodes} = start_everywhere(Config),
+    Large = binary:copy(<<"0123456789abcdef">>, 60000),
+    lists:foreach(
+        fun(Signals) ->
+            _ = holt_ct:call(A, fun() -> holt_ct:register(Reg, large, Large, []) end),
+            Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
+            await_count(A, Daemon, Reg, 1),
+            _ = members(Nodes, Reg, [Daemon]),
+            {ok, Socket} = stranger(Config, Daemon, [{recbuf, 4096}]),
+            Pid = stranger_pid("stranger@" ++ host()),
+            Lookup = {'$gen_call', {Pid, make_ref()}, {lookup, Reg, large}},
+            ask_until_closed(Socket, {6, Pid, '', holtd}, Lookup, 20),
+            holt_ct:wait_until(fun() ->
+                #{network := #{messages_out := Count}} = ask(A, Daemon, info),
+                Count > 20 orelse Count
+            end),
+            {Us, _} = timer:tc(fun() ->
+                _ = [ok = holt_daemon:signal("TERM", Daemon) || _ <- lists:seq(1, Signals)],
+                ?assertEqual(0, holt_daemon:exit_status(Daemon))
+            end),
+            ct:pal("~p signals: ended after ~p us", [Signals, Us]),
+            ?assert(Us < 5000000),
+            _ = Signals =:= 1 andalso holt_daemon:await_line("within 500 ms", Daemon),
+            ok = holt_daemon:close(Daemon),
+            _ = holt_stranger:close(Socket),
+            _ = members([A, B], Reg, []),
+            %% A second one may come before the goodbyes have left.
+            Known = length(holt_ct:call(B, holt_cluster, members, [Reg, all])),
+            ?assert(Known =:= 2 orelse Signals =:= 2),
+            %% Whoever is left of it would count in the next round.
+            _ = [stop_registry(Node, Reg) || Node <- Nodes],
+            start_everywhere(Config)
+        end,
+        [1, 2]
+    ).
+
+%% The same that the nodes say of themselves.
+daemon_tells_of_peers(Config) ->
+    {Reg, [A, B] = Nodes} = start_everywhere(Config),
+    Name = atom_to_list(Reg),
+    Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
+    _ = [register_many(Node, Reg, 10) || Node <- Nodes],
+    await_count(A, Daemon, Reg, 20),
+    await_sync(A, Daemon, Reg),
+    Peers = ask(A, Daemon, {peers, Reg}),
+    ?assertEqual(
+        lists:sort([{Reg, holt_ct:node_of(Node)} || Node <- Nodes]),
+        lists:sort([Member || #{member := Member} <- Peers])
+    ),
+    Keys = [
+        acked, clock_ms, in_flight_bytes, in_sync, lag, member, protocol, refused, state, version
+    ],
+    [
+        begin
+            ?assertEqual(Keys, lists:sort(maps:keys(Peer))),
+            ?assertMatch(
+                #{state := up, lag := 0, protocol := 1, in_sync := true, refused := Refused}
+                when Refused =:= #{}, Peer),
+            ?assert(abs(maps:get(clock_ms, Peer)) < 5000)
+        end
+     || Peer <- Peers
+    ],
+    ?assertEqual(true, ask(A, Daemon, {in_sync, Reg})),
+    All = ask(B, Daemon, {members, Reg, all}),
+    ?assertEqual(3, length(All)),
+    ?assertEqual(
+        [{0, 0}, {10, 1}, {10, 1}],
+        lists:sort([{N, P} || #{names := N, processes := P, state := present} <- All])
+    ),
+    Theirs = holt_ct:call(B, holt_cluster, members, [Reg, all]),
+    Same = fun(Infos) -> lists:sort([maps:remove(processes, Info) || Info <- Infos]) end,
+    ?assertEqual(Same(Theirs), Same(All)),
+    Info = ask(A, Daemon, {info, Reg}),
+    Counters = [
+        conflicts, diverged, duplicates, gaps, mixed_rules, repairs, repairs_served, stalls,
+        stamps_capped, stamps_refused
+    ],
+    ?assertEqual([], Counters -- maps:keys(Info)),
+    Their = maps:remove(creation, holt_ct:call(A, holt_cluster, info, [Reg])),
+    ?assertEqual([], maps:keys(Their) -- maps:keys(Info)),
+    ?assertMatch(#{in_sync := true, keys := unique, refused := Map} when Map =:= #{}, Info),
+    ?assertMatch(
+        [#{instance := Reg, in_sync := true, names := 20, members := 3, peers := 2, lag := 0}],
+        ask(A, Daemon, status)
+    ),
+    #{loop := #{turns := Turns}} = ask(A, Daemon, info),
+    ?assert(Turns > 0),
+    %% Wrong use.
+    {error, {unknown_request, _}} = ask(A, Daemon, {members, Reg, some}),
+    {error, {no_instance, _}} = ask(A, Daemon, {peers, another}),
+    {error, {no_instance, _}} = ask(A, Daemon, {in_sync, another}),
+    %% The command line.
+    Holt = fun(Args) -> holt(Config, Daemon, Args) end,
+    {0, PeersOut} = Holt(["peers", Name]),
+    [Head | PeerLines] = string:split(string:trim(PeersOut), "\n", all),
+    ?assertEqual(2, length(PeerLines)),
+    ?assertEqual(
+        "member\tstate\tlag\tacked\tversion\tin_flight_bytes\tprotocol\tclock_ms\tin_sync\trefused",
+        Head
+    ),
+    ?assertMatch({match, _}, re:run(hd(PeerLines), "\tup\t0\t0\t0\t0\t1\t-?[0-9]+\ttrue\t#{}$")),
+    ?assertEqual({0, "true\n"}, Holt(["in_sync", Name])),
+    ?assertEqual({0, "true\n"}, Holt(["--json", "in_sync", Name])),
+    {0, "instance\tkeys\tin_sync\t" ++ _ = Status} = Holt(["status"]),
+    ?assertMatch({match, _}, re:run(Status, Name ++ "\tunique\ttrue\t20\t3\t0\t0\t2\t0\t0\t0\n")),
+    {0, "[{\"instance\":\"" ++ _} = Holt(["--json", "status"]),
+    {0, "[{\"member\":[\"" ++ _} = Holt(["--json", "peers", Name]),
+    {0, "[{\"member\":[\"" ++ _} = Holt(["--json", "--all", "members", Name]),
+    {0, InfoOut} = Holt(["info", Name]),
+    [?assertMatch({match, _}, re:run(InfoOut, atom_to_list(C) ++ "\t0")) || C <- Counters],
+    ?assertMatch({4, _}, Holt(["peers", "another"])),
+    ?assertMatch({2, _}, Holt(["peers"])),
+    ?assertMatch({2, _}, Holt(["status", Name])),
+    %% A peer that does not answer.
+    Cluster = holt_ct:call(B, erlang, whereis, [holt_replica:process_name(Reg)]),
+    holt_ct:call(B, fun() -> ok = sys:suspend(Cluster) end),
+    _ = register_many(A, Reg, 10),
+    await_count(A, Daemon, Reg, 30),
+    holt_ct:wait_until(fun() -> ask(A, Daemon, {in_sync, Reg}) =:= false end),
+    holt_ct:wait_until(fun() -> Holt(["in_sync", Name]) =:= {1, "false\n"} end),
+    holt_ct:call(B, fun() -> ok = sys:resume(Cluster) end),
+    await_sync(A, Daemon, Reg),
+    holt_daemon:stop(Daemon).
+
+daemon_refuses_another_kind(Config) ->
+    {Reg, [A | _]} = start_everywhere(Config),
+    File = filename:join(proplists:get_value(priv_dir, Config), "kind.conf"),
+    ok = file:write_file(File, [
+        "sname = true\n",
+        "cookie_file = \"", proplists:get_value(cookie_file, Config), "\"\n",
+        "peers = { \"", peer_name(A), "\" }\n",
+        "instance ", atom_to_list(Reg), " { keys = \"duplicate\" }\n"
+    ]),
+    _ = register_many(A, Reg, 10),
+    Daemon = holt_daemon:start(["--config", File, "--name", daemon_name()], #{}),
+    _ = holt_daemon:await_line("cannot sync with .*policies", Daemon),
+    holt_ct:wait_until(fun() ->
+        case catch ask(A, Daemon, {info, Reg}) of
+            #{refused := #{policy := Count}} -> Count > 0;
+            Other -> Other
+        end
+    end),
+    ?assertEqual(0, ask(A, Daemon, {count, Reg})),
+    ?assertEqual([], ask(A, Daemon, {lookup, Reg, key})),
+    ?assertEqual({[], done}, ask(A, Daemon, {list, Reg, #{}})),
+    ?assertEqual([], ask(A, Daemon, {peers, Reg})),
+    {error, {not_unique, _}} = ask(A, Daemon, {whereis, Reg, key}),
+    ?assertMatch({4, "holt: keys of this instance" ++ _},
+        holt(Config, Daemon, ["whereis", atom_to_list(Reg), "key"])),
+    holt_daemon:stop(Daemon).
 
 %%--------------------------------------------------------------------
 %% The command line
@@ -469,6 +692,8 @@ daemon_stops_for_a_moment(Config) ->
     ok = holt_daemon:thaw(Daemon),
     await_count(A, Daemon, Reg, 40000),
     #{repairs := 0, gaps := 0} = ask(A, Daemon, {info, Reg}),
+    #{loop := Loop} = ask(A, Daemon, info),
+    ct:pal("~p", [Loop]),
     holt_daemon:stop(Daemon).
 
 daemon_restarts_under_its_name(Config) ->
@@ -551,6 +776,53 @@ node_is_killed_and_comes_back(Config) ->
     same_answers([A, B2], Daemon, Reg),
     ok = holt_daemon:stop(Daemon),
     holt_ct:stop_nodes([A, B2]).
+
+%% A does not hear B, and gets what B registers from the daemon, who hears both.
+daemon_repairs_for_others(Config) ->
+    Apart = ["-connect_all", "false", "-kernel", "dist_auto_connect", "never" | no_overlap()],
+    [A, B] = Nodes = holt_ct:start_nodes(2, Apart),
+    holt_ct:cut(A, B),
+    Reg = proplists:get_value(registry, Config),
+    _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
+    Daemon = start_daemon(Config, ["--peer", peer_name(A), "--peer", peer_name(B)]),
+    _ = [members([Node], Reg, [Daemon]) || Node <- Nodes],
+    First = register_many(B, Reg, 20000),
+    await_count(A, Daemon, Reg, 20000),
+    BName = holt_ct:node_of(B),
+    Copy = fun(#{actors := Actors}) ->
+        [Actor] = [Actor || #{member := {_, N}} = Actor <- Actors, N =:= BName],
+        maps:with([actor, version, rows, fingerprint], Actor)
+    end,
+    Agreed = fun(Rows) ->
+        holt_ct:wait_until(
+            fun() ->
+                Theirs = holt_ct:call(A, holt_cluster, info, [Reg]),
+                Known = [N || #{member := {_, N}} <- maps:get(actors, Theirs)],
+                case lists:member(BName, Known) andalso Copy(Theirs) of
+                    #{rows := Rows} = Same ->
+                        Same =:= Copy(ask(A, Daemon, {info, Reg})) orelse Same;
+                    Other ->
+                        {Other, Theirs, ask(A, Daemon, {info, Reg})}
+                end
+            end,
+            30000
+        )
+    end,
+    Agreed(20000),
+    #{repairs_served := Served} = ask(A, Daemon, {info, Reg}),
+    ?assert(Served >= 1),
+    %% From then on it gets the changes only.
+    _ = register_many(B, Reg, 500),
+    Agreed(20500),
+    ok = holt_ct:call(B, holt_ct, kill, [First]),
+    Agreed(500),
+    #{repairs_served := Later, refused := Refused} = ask(A, Daemon, {info, Reg}),
+    ?assert(Later > Served),
+    ?assertEqual(#{}, Refused),
+    #{loop := Loop} = ask(A, Daemon, info),
+    ct:pal("~p repairs served, ~p", [Later, Loop]),
+    ok = holt_daemon:stop(Daemon),
+    holt_ct:stop_nodes(Nodes).
 
 %% Longer than the others wait for it; and then it catches up.
 daemon_is_frozen(Config) ->
@@ -761,6 +1033,188 @@ hostile_messages(Config) ->
     same_answers([A, B], Daemon, Reg),
     holt_daemon:stop(Daemon).
 
+%% A member that has greeted, and then sends each kind of message in a form that it must
+%% not have: refused, counted by kind, and it stays a member.
+hostile_member(Config) ->
+    {Reg, [A, B]} = start_everywhere(Config),
+    stop_registry(B, Reg),
+    _ = register_many(A, Reg, 10),
+    Daemon = start_daemon(Config, ["--peer", peer_name(A), "--peer", peer_name(B)]),
+    await_count(A, Daemon, Reg, 10),
+    Actor = rand:uniform(1 bsl 60),
+    Self = holt_ct:call(B, fun() -> start_member(Reg, holt_daemon:node_of(Daemon), Actor) end),
+    BName = holt_ct:node_of(B),
+    Refused = fun() ->
+        Peers = ask(A, Daemon, {peers, Reg}),
+        case [R || #{member := {_, N}, refused := R} <- Peers, N =:= BName] of
+            [Of] -> Of;
+            [] -> gone
+        end
+    end,
+    holt_ct:wait_until(fun() -> Refused() =:= #{} end),
+    Send = fun(Body) -> holt_ct:call(B, fun() -> Self ! {send, Body}, ok end) end,
+    Other = Actor bxor 1,
+    Bad = [
+        {malformed, [
+            <<>>,
+            %% delta: cut, an unknown item, unknown flags, an end before its begin
+            <<1, Actor:64>>,
+            <<1, Actor:64, 0, 16#55>>,
+            <<1, Actor:64, 0, 0, 16#80, 0>>,
+            <<1, Actor:64, 0, 16#80, 0, 0, 1, 0, 0, 2, 106, 0, 1, 1>>,
+            <<1, Actor:64, 0, 2, 2, -1:72, 16#7f>>,
+            %% ack: cut, unknown flags, more than there is
+            <<2, Actor:64>>,
+            <<2, Actor:64, 0, 16#fc>>,
+            <<2, Actor:64, 0, 0, 0>>,
+            %% vector: cut, more promised than there is, an actor 0, unknown flags
+            <<3, 1, 0:64, 0>>,
+            <<3, 1, 0:64, 0, 2, Actor:64, 1, 0, 0:64>>,
+            <<3, 1, 0:64, 0, 1, 0:64, 1, 0, 0:64>>,
+            <<3, 1, 0:64, 0, 1, Actor:64, 16#fe, 0, 0:64>>,
+            %% request: cut, no token, unknown flags
+            <<4, Actor:64, 7:64>>,
+            <<4, Actor:64, 0:64, 1, 0, 0, 0>>,
+            <<4, Actor:64, 7:64, 16#f0, 0, 0, 0>>,
+            %% repair: cut, unknown flags, a live set that is cut
+            <<5, Actor:64, 7:64>>,
+            <<5, Actor:64, 7:64, 0, 0, 0, 0, 16#f0, 0, 0, 0, 0>>,
+            <<5, Actor:64, 7:64, 0, 9, 0, 0, 2, 9, 100, 1>>,
+            %% lost: cut, too long
+            <<6, Actor:64>>,
+            <<6, Actor:64, 0, 0>>,
+            %% goodbye: cut, neither of the two, too long
+            <<7, Actor:64>>,
+            <<7, Actor:64, 3>>,
+            <<7, Actor:64, 1, 1>>
+        ]},
+        {limit, [<<3, 1, 0:64, 0, 16#ff, 16#ff, 16#7f>>]},
+        {unsupported, [<<0>>, <<8, Actor:64>>, <<255>>]},
+        {too_large, [binary:copy(<<1>>, 4 bsl 20)]},
+        %% In form, and about somebody else, or nothing that there is.
+        {stale, [
+            <<1, Other:64, 0, 0, 1, 0>>,
+            <<2, Other:64, 0, 0>>,
+            <<5, Actor:64, 7:64, 0, 0, 0, 0, 0, 0, 1, 0, 0>>,
+            <<6, Other:64, 0>>,
+            <<7, Other:64, 1>>
+        ]}
+    ],
+    lists:foldl(
+        fun({Kind, Body}, Before) ->
+            ok = Send(Body),
+            Expected = maps:update_with(Kind, fun(N) -> N + 1 end, 1, Before),
+            holt_ct:wait_until(fun() ->
+                Now = Refused(),
+                Now =:= Expected orelse {Kind, Body, Before, Now}
+            end),
+            Expected
+        end,
+        #{},
+        [{Kind, Body} || {Kind, Bodies} <- Bad, Body <- Bodies]
+    ),
+    %% A request for what there is not is answered, not counted.
+    ok = Send(<<4, 12345:64, 7:64, 1, 0, 0, 0>>),
+    holt_ct:wait_until(fun() ->
+        Got = holt_ct:call(B, fun() -> Self ! {got, self()}, receive {got, L} -> L end end),
+        [ok] =:= [ok || <<5, 12345:64, 7:64, _/binary>> <- Got] orelse Got
+    end),
+    %% Another session, another life.
+    ok = holt_ct:call(B, fun() -> Self ! {send_as, 99, <<2, Actor:64, 0, 0>>}, ok end),
+    holt_ct:wait_until(fun() ->
+        #{refused := #{stale := Stale}} = ask(A, Daemon, {info, Reg}),
+        Stale > 5
+    end),
+    %% And it is still a member, whose names are taken.
+    ok = Send(<<1, Actor:64, 0, 16#80, 1, 2, 77, 0, 0, 7, 119, 5, "known", 0, 1, 1>>),
+    await_count(A, Daemon, Reg, 11),
+    Pid = ask(A, Daemon, {whereis, Reg, known}),
+    ?assertEqual(BName, node(Pid)),
+    %% Until it says goodbye.
+    ok = Send(<<7, Actor:64, 2>>),
+    await_count(A, Daemon, Reg, 10),
+    States = fun() ->
+        All = ask(A, Daemon, {members, Reg, all}),
+        [State || #{member := {_, N}, state := State} <- All, N =:= BName]
+    end,
+    ?assertEqual([paused], States()),
+    ?assertEqual(gone, Refused()),
+    holt_ct:call(B, holt_ct, kill, [Self]),
+    %% Another life of it, which says anything.
+    Seed = rand:uniform(1 bsl 32),
+    ct:pal("seed ~p", [Seed]),
+    _ = rand:seed(exsss, Seed),
+    Last = holt_ct:call(B, fun() -> start_member(Reg, holt_daemon:node_of(Daemon), Other) end),
+    holt_ct:wait_until(fun() -> Refused() =:= #{} end),
+    Valid = <<1, Other:64, 0, 16#80, 1, 2, 77, 0, 0, 7, 119, 5, "known", 0, 1, 1>>,
+    Bodies = [random_body(Other, Valid) || _ <- lists:seq(1, 3000)],
+    ok = holt_ct:call(B, fun() -> _ = [Last ! {send, Body} || Body <- Bodies], ok end),
+    holt_ct:wait_until(fun() ->
+        #{refused := Kinds} = ask(A, Daemon, {info, Reg}),
+        Sum = lists:sum(maps:values(Kinds)),
+        Sum > 1000 orelse Sum
+    end),
+    #{network := #{broken_peers := 0}} = ask(A, Daemon, info),
+    holt_ct:call(B, holt_ct, kill, [Last]),
+    holt_ct:wait_until(fun() -> ask(A, Daemon, {count, Reg}) =:= 10 end),
+    same_answers([A], Daemon, Reg),
+    holt_daemon:stop(Daemon).
+
+%% Of some kind and the right actor, or a message in form with one byte changed.
+random_body(Actor, Valid) ->
+    case rand:uniform(2) of
+        1 ->
+            <<(rand:uniform(7)), Actor:64, (rand:bytes(rand:uniform(60)))/binary>>;
+        2 ->
+            At = 8 + rand:uniform(byte_size(Valid) - 9),
+            <<Before:At/binary, _, After/binary>> = Valid,
+            <<Before/binary, (rand:uniform(256) - 1), After/binary>>
+    end.
+
+%% Something that greets as a replica process does, and then sends what it is told to.
+start_member(Reg, Node, Actor) ->
+    Name = holt_replica:process_name(Reg),
+    spawn(fun() ->
+        true = register(Name, self()),
+        Session = rand:uniform(1 bsl 60),
+        pong = net_adm:ping(Node),
+        {Name, Node} ! {holt_hello, self(), Reg, hello(Reg, Actor, Session, 0), []},
+        member_loop(Reg, Node, Actor, Session, undefined, [])
+    end).
+
+member_loop(Reg, Node, Actor, Session, Peer, Got) ->
+    receive
+        {holt_hello, Pid, Reg, Bytes, _} when node(Pid) =:= Node ->
+            <<$H, _, _, N, _:N/binary, M, _:M/binary, _:64, _:32, Theirs:64, _/binary>> = Bytes,
+            {holt_replica:process_name(Reg), Node} !
+                {holt_hello, self(), Reg, hello(Reg, Actor, Session, Theirs), []},
+            member_loop(Reg, Node, Actor, Session, {Pid, Theirs}, Got);
+        {holt_data, _, Body} ->
+            member_loop(Reg, Node, Actor, Session, Peer, [Body | Got]);
+        {got, To} ->
+            To ! {got, Got},
+            member_loop(Reg, Node, Actor, Session, Peer, Got);
+        {send, Body} when Peer =/= undefined ->
+            self() ! {send_as, Session, Body},
+            member_loop(Reg, Node, Actor, Session, Peer, Got);
+        {send_as, From, Body} when Peer =/= undefined ->
+            {Pid, Theirs} = Peer,
+            Pid ! {holt_data, <<1, Theirs:64, From:64>>, Body},
+            member_loop(Reg, Node, Actor, Session, Peer, Got)
+    end.
+
+hello(Reg, Actor, Session, Known) ->
+    Name = atom_to_binary(Reg),
+    Node = atom_to_binary(node()),
+    <<_, Pid/binary>> = term_to_binary(self()),
+    Creation = binary:decode_unsigned(binary:part(Pid, byte_size(Pid), -4)),
+    <<$H, 1, 1, (byte_size(Name)), Name/binary, (byte_size(Node)), Node/binary, Actor:64,
+        Creation:32, Session:64, Known:64, 1:64, (varint(os:system_time(millisecond)))/binary, 0,
+        0:64, 0, 0>>.
+
+varint(N) when N < 128 -> <<N>>;
+varint(N) -> <<1:1, N:7, (varint(N bsr 7))/binary>>.
+
 thousand_silent_connections(Config) ->
     {Reg, [A, B]} = start_everywhere(Config),
     Daemon = start_daemon(Config, []),
@@ -789,7 +1243,10 @@ peer_that_does_not_read(Config) ->
     _ = holt_daemon:await_line("read|queue|slow", Daemon),
     _ = register_many(B, Reg, 100),
     await_count(A, Daemon, Reg, 101),
-    #{network := #{slow_peers := 1}} = ask(A, Daemon, info),
+    holt_ct:wait_until(fun() ->
+        #{network := #{slow_peers := Slow}} = ask(A, Daemon, info),
+        Slow =:= 1 orelse Slow
+    end),
     same_answers([A, B], Daemon, Reg),
     holt_daemon:stop(Daemon).
 
@@ -860,8 +1317,21 @@ options_file_is_checked(Config) ->
         {3, "a level is one of", "\n\nlog_level = \"loud\"\n"},
         {2, "a node name looks like", "\npeers = { \"a@b\", \"c\" }\n"},
         {1, "seconds", "net_ticktime_s = 1\n"},
-        {2, "positive", "instance x {\nwindow_bytes = 0\n}\n"},
-        {3, "at most 65535", "instance x {\n\nkey_bytes_max = 65536 }\n"},
+        {2, "window_bytes = 0: bytes, a whole number from 1 to 4294967295",
+            "instance x {\nwindow_bytes = 0\n}\n"},
+        {2, "message_bytes_max = -1: bytes", "instance x {\nmessage_bytes_max = -1\n}\n"},
+        {1, "value_bytes_max = 4294967296: bytes", "instance x { value_bytes_max = 4294967296 }\n"},
+        {3, "key_bytes_max = 65536: bytes, .* to 65535",
+            "instance x {\n\nkey_bytes_max = 65536 }\n"},
+        {2, "vector_interval_ms = 0: milliseconds", "instance x {\nvector_interval_ms = 0\n}\n"},
+        {1, "replica_restart_ms = 0: milliseconds", "instance x { replica_restart_ms = 0 }\n"},
+        {1, "forget_after_ms = 0: milliseconds", "instance x { forget_after_ms = 0 }\n"},
+        {1, "clock_bound_ms = -5: milliseconds", "instance x { clock_bound_ms = -5 }\n"},
+        {1, "integer", "instance x { clock_bound_ms = 1.5 }\n"},
+        {1, "integer", "instance x { window_bytes = 64k }\n"},
+        {2, "\"many\": keys are one of unique, duplicate", "instance x {\nkeys = \"many\"\n}\n"},
+        {1, "keys are one of", "instance x { keys = \"\" }\n"},
+        {1, "no such option", "keys = \"unique\"\n"},
         {2, "no such option", "instance x {\nwindow = 1\n}\n"},
         {1, "integer", "net_ticktime_s = \"soon\"\n"},
         {2, "duplicate|found|x", "instance x {}\ninstance x {}\n"},
@@ -893,13 +1363,49 @@ options_file_is_used(Config) ->
         "listen = \"127.0.0.1\"\n",
         "log_level = \"debug\"\n",
         "peers = { \"", peer_name(A), "\" }\n",
-        "instance ", atom_to_list(Reg), " { window_bytes = 100000 value_bytes_max = 2000 }\n"
+        "instance ", atom_to_list(Reg), " {\n",
+        "  keys = \"unique\" vector_interval_ms = 500 replica_restart_ms = 1000\n",
+        "  forget_after_ms = 60000 clock_bound_ms = 2000 window_bytes = 100000\n",
+        "  message_bytes_max = 10000 key_bytes_max = 500 value_bytes_max = 2000\n",
+        "}\n"
     ]),
     Daemon = holt_daemon:start(["--config", File, "--name", daemon_name()], #{}),
     _ = members([A], Reg, [Daemon]),
     %% The limit is the daemon's own: what is longer it does not take.
     _ = holt_ct:call(A, fun() -> holt_ct:register(Reg, short, binary:copy(<<"x">>, 1000), []) end),
     await_count(A, Daemon, Reg, 1),
+    {error, {bad_key, _}} = ask(A, Daemon, {whereis, Reg, binary:copy(<<"x">>, 600)}),
+    _ = holt_ct:call(A, fun() -> holt_ct:register(Reg, long, binary:copy(<<"x">>, 3000), []) end),
+    holt_ct:wait_until(fun() ->
+        [#{refused := Refused}] = ask(A, Daemon, {peers, Reg}),
+        maps:is_key(too_large, Refused) orelse Refused
+    end),
+    ?assertEqual(1, ask(A, Daemon, {count, Reg})),
+    ok = holt_daemon:stop(Daemon),
+    holt_ct:stop_nodes([A]).
+
+%% No number that is allowed keeps it from holding what the others hold.
+options_may_be_small(Config) ->
+    File = filename:join(proplists:get_value(priv_dir, Config), "small.conf"),
+    [A] = holt_ct:start_nodes(1, no_overlap()),
+    Reg = proplists:get_value(registry, Config),
+    _ = holt_ct:start_registry(A, #{name => Reg}),
+    _ = register_many(A, Reg, 5000),
+    ok = file:write_file(File, [
+        "sname = true\n",
+        "cookie_file = \"", proplists:get_value(cookie_file, Config), "\"\n",
+        "peers = { \"", peer_name(A), "\" }\n",
+        "instance ", atom_to_list(Reg), " {\n",
+        "  vector_interval_ms = 1 replica_restart_ms = 1 forget_after_ms = 1\n",
+        "  clock_bound_ms = 1 window_bytes = 1 message_bytes_max = 1\n",
+        "}\n"
+    ]),
+    Daemon = holt_daemon:start(["--config", File, "--name", daemon_name()], #{}),
+    _ = members([A], Reg, [Daemon]),
+    await_count(A, Daemon, Reg, 5000),
+    _ = register_many(A, Reg, 5000),
+    await_count(A, Daemon, Reg, 10000),
+    same_answers([A], Daemon, Reg),
     ok = holt_daemon:stop(Daemon),
     holt_ct:stop_nodes([A]).
 
@@ -953,6 +1459,9 @@ await_answer(Node, Daemon, Request, Answer) ->
 
 await_count(Node, Daemon, Reg, Count) ->
     await_answer(Node, Daemon, {count, Reg}, Count).
+
+await_sync(Node, Daemon, Reg) ->
+    await_answer(Node, Daemon, {in_sync, Reg}, true).
 
 await_members(Node, Daemon, Reg, Members) ->
     Holtd = {holtd, holt_daemon:node_of(Daemon)},

@@ -2,7 +2,7 @@
 %% @doc A daemon for the suites: the real program, started, watched and stopped.
 -module(holt_daemon).
 
--export([start/2, stop/1, kill/1, freeze/1, thaw/1, exit_status/1, close/1]).
+-export([start/2, stop/1, kill/1, freeze/1, thaw/1, signal/2, exit_status/1, close/1]).
 -export([node_of/1, port_of/1, lines/1, await_line/2, command/2, program/1]).
 
 -export_type([daemon/0]).
@@ -180,6 +180,8 @@ ask(What, #daemon{owner = Owner}) ->
     after ?DEADLINE_MS -> error({no_answer, What})
     end.
 
+%% @doc Send it a signal, by its name without SIG.
+-spec signal(string(), daemon()) -> ok.
 signal(Signal, #daemon{os_pid = OsPid}) ->
     "" = os:cmd("kill -" ++ Signal ++ " " ++ OsPid),
     ok.

@@ -31,10 +31,14 @@ static const char usage[] =
   "usage: holt [options] COMMAND\n"
   "\n"
   "  whereis INST KEY     the process that has this name\n"
-  "  lookup INST KEY      the process, and its value\n"
-  "  list INST            every name: key, process, value\n"
+  "  lookup INST KEY      the processes, and their values\n"
+  "  list INST            every name: key, process, value; where keys are not\n"
+  "                       unique: key, how many processes\n"
   "  count INST           how many names\n"
   "  members INST         who takes part\n"
+  "  peers INST           the other members, and how far each has come\n"
+  "  in_sync INST         do all members hold the same names?\n"
+  "  status               each instance, in short\n"
   "  info [INST]          the daemon, or one instance, in numbers\n"
   "\n"
   "KEY is a term in Erlang's syntax: '{user, 7}', '<<\"anna\">>'.\n"
@@ -43,19 +47,21 @@ static const char usage[] =
   "  --cookie-file FILE   its first line is the cookie (~/.erlang.cookie)\n"
   "  --timeout-ms N       how long to wait (5000)\n"
   "  --json               for programs\n"
+  "  --all                of members: those too that are not here now\n"
   "  --prefix TEXT        of list: only binary keys that begin with this\n"
   "  --limit N            of list: about as many entries, then say from where\n"
   "  --from CURSOR        ... to go on\n"
   "  --version, --help\n"
   "\n"
-  "Exits with 0; 1: nobody has that name; 2: a wrong command line; 3: the\n"
-  "daemon cannot be asked; 4: it refused.\n";
+  "Exits with 0; 1: nobody has that name, or not in sync; 2: a wrong command\n"
+  "line; 3: the daemon cannot be asked; 4: it refused.\n";
 
 struct holt {
   const char *node;
   const char *cookie_file;
   unsigned timeout_ms;
   bool json;
+  bool all;
   const char *prefix;
   uint64_t limit; /* 0: all. */
   uint64_t from;
@@ -305,11 +311,31 @@ list_count(const struct holt *holt, struct holt_etf_reader *reader)
   return token.type == HOLT_ETF_LIST ? token.arity : 0;
 }
 
+/* {Key, Count}, where keys are not unique. */
+static void
+tell_count(const struct holt *holt, struct holt_etf_reader *reader,
+           json_t *array)
+{
+  if (array == NULL) {
+    print_term(holt, reader, '\t');
+    print_term(holt, reader, '\n');
+    return;
+  }
+  json_t *const key = json_text_of(reader);
+  json_t *const count = json_of(reader);
+  must(json_array_append_new(
+         array, json_pack("{s:o,s:o}", "key", key, "count", count)) == 0);
+}
+
 /* One {Pid, Value}, or {Key, Pid, Value}, as a line or an object. */
 static void
 tell_entry(const struct holt *holt, struct holt_etf_reader *reader,
            bool with_key, json_t *array)
 {
+  if (with_key && next_is_tuple(reader, 2)) {
+    tell_count(holt, reader, array);
+    return;
+  }
   if (!next_is_tuple(reader, with_key ? 3 : 2)) {
     unexpected(holt);
   }
@@ -432,9 +458,84 @@ run_count(struct holt *holt)
   return EXIT_FOUND;
 }
 
+/* A line of each map: its keys, or its values. */
+static void
+print_map(const struct holt *holt, struct holt_etf_reader *reader, bool keys)
+{
+  struct holt_etf_token map;
+  if (holt_etf_next(reader, &map) != 0 || map.type != HOLT_ETF_MAP) {
+    unexpected(holt);
+  }
+  for (uint32_t i = 0; i < map.arity; i++) {
+    const char after = i + 1 < map.arity ? '\t' : '\n';
+    struct text skipped = { .bytes = NULL };
+    if (keys) {
+      print_term(holt, reader, after);
+    }
+    if (!syntax_show(reader, &skipped)) {
+      unexpected(holt);
+    }
+    text_deinit(&skipped);
+    if (!keys) {
+      print_term(holt, reader, after);
+    }
+  }
+}
+
+/* A list of maps that have the same keys: a table under a line of the keys. */
+static int
+tell_table(struct holt *holt)
+{
+  struct holt_etf_reader answer = call(holt);
+  if (holt->json) {
+    print_json(json_of(&answer));
+    return EXIT_FOUND;
+  }
+  const uint32_t count = list_count(holt, &answer);
+  if (count > 0) {
+    struct holt_etf_reader ahead = answer;
+    print_map(holt, &ahead, true);
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    print_map(holt, &answer, false);
+  }
+  return EXIT_FOUND;
+}
+
+static int
+run_peers(struct holt *holt)
+{
+  begin(holt, "peers", 2);
+  return tell_table(holt);
+}
+
+static int
+run_status(struct holt *holt)
+{
+  must(ask_begin(&holt->ask) &&
+       ei_x_encode_atom(&holt->ask.request, "status") == 0);
+  return tell_table(holt);
+}
+
+static int
+run_in_sync(struct holt *holt)
+{
+  begin(holt, "in_sync", 2);
+  struct holt_etf_reader answer = call(holt);
+  struct holt_etf_reader ahead = answer;
+  const bool in_sync = next_is_atom(&ahead, "true");
+  print_term(holt, &answer, '\n');
+  return in_sync ? EXIT_FOUND : EXIT_NOTHING;
+}
+
 static int
 run_members(struct holt *holt)
 {
+  if (holt->all) {
+    begin(holt, "members", 3);
+    must(ei_x_encode_atom(&holt->ask.request, "all") == 0);
+    return tell_table(holt);
+  }
   begin(holt, "members", 2);
   struct holt_etf_reader answer = call(holt);
   json_t *const array = holt->json ? json_array() : NULL;
@@ -497,7 +598,9 @@ struct command {
 static const struct command commands[] = {
   { "whereis", 2, 2, run_whereis }, { "lookup", 2, 2, run_lookup },
   { "list", 1, 1, run_list },       { "count", 1, 1, run_count },
-  { "members", 1, 1, run_members }, { "info", 0, 1, run_info },
+  { "members", 1, 1, run_members }, { "peers", 1, 1, run_peers },
+  { "in_sync", 1, 1, run_in_sync }, { "status", 0, 0, run_status },
+  { "info", 0, 1, run_info },
 };
 
 enum {
@@ -505,6 +608,7 @@ enum {
   FLAG_COOKIE_FILE,
   FLAG_TIMEOUT_MS,
   FLAG_JSON,
+  FLAG_ALL,
   FLAG_PREFIX,
   FLAG_LIMIT,
   FLAG_FROM,
@@ -517,6 +621,7 @@ static const struct option flags[] = {
   { "cookie-file", required_argument, NULL, FLAG_COOKIE_FILE },
   { "timeout-ms", required_argument, NULL, FLAG_TIMEOUT_MS },
   { "json", no_argument, NULL, FLAG_JSON },
+  { "all", no_argument, NULL, FLAG_ALL },
   { "prefix", required_argument, NULL, FLAG_PREFIX },
   { "limit", required_argument, NULL, FLAG_LIMIT },
   { "from", required_argument, NULL, FLAG_FROM },
@@ -548,6 +653,9 @@ take_flag(struct holt *holt, int flag, const char *value)
     break;
   case FLAG_TIMEOUT_MS:
     holt->timeout_ms = (unsigned)number(value, 3600000);
+    break;
+  case FLAG_ALL:
+    holt->all = true;
     break;
   case FLAG_JSON:
     holt->json = true;

@@ -31,6 +31,9 @@
 #define PIECE_IDENTITY 0x04u
 #define PIECE_LAST 0x01u
 
+/* A batch ends when its keys take as much. */
+#define BATCH_KEY_BYTES 4096u
+
 /* The first byte of a term in external format; of every value, if any. */
 #define ETF_VERSION 131u
 
@@ -251,37 +254,53 @@ read_varint_u32(struct holt_reader *reader)
   return (uint32_t)value;
 }
 
-/* The key: some first bytes of the one before it, then its own.  The buffer
- * keeps the first bytes even when it cannot grow, so a later try succeeds. */
+/* Where in the buffer of keys the next one goes. */
+enum key_place {
+  KEY_OVER, /* Over the last one. */
+  KEY_AFTER /* Behind it, which is kept. */
+};
+
+/* The key: some first bytes of the one before it, then its own.  When the
+ * buffer cannot grow nothing has happened. */
 static void
-read_key(struct holt_message *message, struct holt_reader *reader)
+read_key(struct holt_message *message, struct holt_reader *reader,
+         struct holt_delta_state *state, enum key_place place)
 {
   const uint64_t shared = holt_read_varint(reader);
   const uint64_t own = holt_read_varint(reader);
-  if (reader->error == 0 && shared > message->key.size) {
+  if (reader->error == 0 && shared > state->key_size) {
     holt_read_fail(reader, HOLT_ERR_MALFORMED);
   }
   if (reader->error == 0 &&
-      (own > message->key.size_max || shared + own > message->key.size_max)) {
+      (own > message->key_bytes_max || shared + own > message->key_bytes_max)) {
     holt_read_fail(reader, HOLT_ERR_TOO_LARGE);
   }
-  if (reader->error != 0) {
+  const uint8_t *const bytes = holt_read_bytes(reader, (size_t)own);
+  if (bytes == NULL) {
     return;
   }
-  const uint8_t *const bytes = holt_read_bytes(reader, (size_t)own);
-  if (bytes != NULL) {
-    holt_buf_truncate(&message->key, (size_t)shared);
-    message->key.error = 0;
-    holt_buf_put(&message->key, bytes, (size_t)own);
-    if (message->key.error != 0) {
-      holt_read_fail(reader, message->key.error);
-    }
+  struct holt_buf *const keys = &message->keys;
+  const size_t end = state->key_at + state->key_size;
+  const size_t at = place == KEY_OVER ? state->key_at : end;
+  const size_t need = at + (size_t)(shared + own);
+  keys->error = 0;
+  keys->size = end;
+  if (need > end && holt_buf_reserve(keys, need - end) != 0) {
+    holt_read_fail(reader, keys->error);
+    return;
   }
+  if (place == KEY_AFTER) {
+    memcpy(keys->data + at, keys->data + state->key_at, (size_t)shared);
+  }
+  memcpy(keys->data + at + shared, bytes, (size_t)own);
+  state->key_at = at;
+  state->key_size = (size_t)(shared + own);
 }
 
 static void
 read_row(struct holt_message *message, struct holt_reader *reader, uint8_t tag,
-         struct holt_delta_state *state, struct holt_row_spec *row)
+         struct holt_delta_state *state, enum key_place place,
+         struct holt_row_spec *row)
 {
   const uint64_t step = holt_read_varint(reader);
   row->seq = state->seq + step;
@@ -313,9 +332,8 @@ read_row(struct holt_message *message, struct holt_reader *reader, uint8_t tag,
   }
   row->owner_id = state->owner_id;
   row->owner_serial = state->owner_serial;
-  read_key(message, reader);
-  row->key = message->key.data;
-  row->key_size = message->key.size;
+  read_key(message, reader, state, place);
+  row->key_size = state->key_size;
   if ((tag & ROW_HAS_VALUE) != 0) {
     const uint64_t size = holt_read_varint(reader);
     if (reader->error == 0 && (size == 0 || size > SIZE_MAX)) {
@@ -357,8 +375,11 @@ next_of_run(struct holt_delta_state *state, struct holt_delta_item *item)
   state->run_count--;
 }
 
-int
-holt_message_next(struct holt_message *message, struct holt_delta_item *item)
+/* Read one item.  The key of a row is left to the caller: it is where the state
+ * says, but the buffer of keys may still move. */
+static int
+read_item(struct holt_message *message, enum key_place place,
+          struct holt_delta_item *item)
 {
   struct holt_delta_state state = message->state;
   *item = (struct holt_delta_item){ .type = HOLT_ITEM_END };
@@ -372,7 +393,7 @@ holt_message_next(struct holt_message *message, struct holt_delta_item *item)
     }
     if (reader.error == 0 && (tag & ~ROW_TAG_BITS) == ITEM_ROW) {
       item->type = HOLT_ITEM_ROW;
-      read_row(message, &reader, tag, &state, &item->row);
+      read_row(message, &reader, tag, &state, place, &item->row);
     } else if (tag == ITEM_DEATH || tag == ITEM_DEATH_RUN) {
       read_deaths(message, &reader, tag, &state);
     } else {
@@ -390,6 +411,46 @@ holt_message_next(struct holt_message *message, struct holt_delta_item *item)
   return 0;
 }
 
+int
+holt_message_next(struct holt_message *message, struct holt_delta_item *item)
+{
+  const int rv = read_item(message, KEY_OVER, item);
+  item->row.key = message->keys.data + message->state.key_at;
+  return rv;
+}
+
+int
+holt_message_batch(struct holt_message *message, struct holt_batch *batch,
+                   size_t items_max)
+{
+  struct holt_buf *const keys = &message->keys;
+  struct holt_delta_state *const state = &message->state;
+  const size_t limit =
+    items_max < HOLT_BATCH_ITEMS ? items_max : HOLT_BATCH_ITEMS;
+  /* The last key is the base of the next one. */
+  memmove(keys->data, keys->data + state->key_at, state->key_size);
+  state->key_at = 0;
+  const size_t first = state->key_size;
+
+  int rv = 0;
+  batch->count = 0;
+  while (batch->count < limit && state->key_at < BATCH_KEY_BYTES) {
+    struct holt_delta_item *const item = &batch->items[batch->count];
+    rv = read_item(message, KEY_AFTER, item);
+    if (rv != 0 || item->type == HOLT_ITEM_END) {
+      break;
+    }
+    batch->count++;
+  }
+  const uint8_t *key = keys->data + first;
+  for (size_t i = 0; i < batch->count; i++) {
+    batch->items[i].row.key = key;
+    key += batch->items[i].row.key_size;
+  }
+  /* What was read before an error is handed out first. */
+  return batch->count > 0 ? 0 : rv;
+}
+
 static void
 items_rewind(struct holt_message *message, size_t offset)
 {
@@ -398,7 +459,7 @@ items_rewind(struct holt_message *message, size_t offset)
                          ? message->base
                          : message->live_to;
   message->state = (struct holt_delta_state){ .offset = offset, .seq = seq };
-  holt_buf_clear(&message->key);
+  holt_buf_clear(&message->keys);
 }
 
 static int

@@ -8,14 +8,14 @@ struct sip {
   uint64_t v3;
 };
 
-static uint64_t
+static inline uint64_t
 rotate(uint64_t word, unsigned bits)
 {
   return word << bits | word >> (64 - bits);
 }
 
 /* SipRound, section 2.2 of the paper. */
-static void
+static inline void
 sip_round(struct sip *sip)
 {
   sip->v0 += sip->v1;
@@ -30,7 +30,7 @@ sip_round(struct sip *sip)
   sip->v2 = rotate(sip->v2, 32);
 }
 
-static void
+static inline void
 sip_word(struct sip *sip, uint64_t word)
 {
   sip->v3 ^= word;
@@ -40,7 +40,7 @@ sip_word(struct sip *sip, uint64_t word)
 
 /* Little-endian on every machine.  Spelled out, because compilers then see that
  * it is one load. */
-static uint64_t
+static inline uint64_t
 load_word(const uint8_t *bytes)
 {
   return (uint64_t)bytes[0] | (uint64_t)bytes[1] << 8 |
@@ -49,13 +49,17 @@ load_word(const uint8_t *bytes)
          (uint64_t)bytes[6] << 48 | (uint64_t)bytes[7] << 56;
 }
 
-/* The last size (0..7) bytes. */
-static uint64_t
-load_rest(const uint8_t *bytes, size_t size)
+/* The last left (0..7) of size bytes, which end at end. */
+static inline uint64_t
+load_rest(const uint8_t *end, size_t left, size_t size)
 {
+  if (left > 0 && size >= 8) {
+    /* One load that begins among bytes that have been hashed. */
+    return load_word(end - 8) >> (8 * (8 - left));
+  }
   uint64_t word = 0;
-  for (size_t i = 0; i < size; i++) {
-    word |= (uint64_t)bytes[i] << (8 * i);
+  for (size_t i = 0; i < left; i++) {
+    word |= (uint64_t)end[i - left] << (8 * i);
   }
   return word;
 }
@@ -77,37 +81,11 @@ holt_hash_bytes(const struct holt_hash_seed *seed, const void *bytes,
     at += 8;
     left -= 8;
   }
-  sip_word(&sip, (uint64_t)size << 56 | load_rest(at, left));
+  sip_word(&sip, (uint64_t)size << 56 | load_rest(at + left, left, size));
 
   sip.v2 ^= 0xff;
   sip_round(&sip);
   sip_round(&sip);
   sip_round(&sip);
   return sip.v0 ^ sip.v1 ^ sip.v2 ^ sip.v3;
-}
-
-/* The finaliser of MurmurHash3 with constants that mix better on sequences
- * (Stafford's variant 13); bijective, because each step can be undone. */
-static uint64_t
-mix(uint64_t word)
-{
-  word ^= word >> 30;
-  word *= UINT64_C(0xbf58476d1ce4e5b9);
-  word ^= word >> 27;
-  word *= UINT64_C(0x94d049bb133111eb);
-  word ^= word >> 31;
-  return word;
-}
-
-uint64_t
-holt_hash_u64(const struct holt_hash_seed *seed, uint64_t word)
-{
-  return mix(word ^ seed->k0) ^ seed->k1;
-}
-
-uint64_t
-holt_hash_mix2(const struct holt_hash_seed *seed, uint64_t first,
-               uint64_t second)
-{
-  return mix(mix(first ^ seed->k0) + second) ^ seed->k1;
 }

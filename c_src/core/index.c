@@ -1,25 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "index.h"
 
-#include <stdbool.h>
 #include <string.h>
-
-#include "invariant.h"
-#include "slab.h"
-
-/* Splits an insert may do.  A sparse index needs two, and more so that one that
- * could not grow for some time catches up. */
-#define INDEX_SPLITS_MAX 3u
 
 /* Joins a removal may do.  The index shrinks when it has half the nodes it is
  * made for, so two joins per removal keep up, or four when it is sparse; more
  * catch up. */
 #define INDEX_JOINS_MAX 6u
-
-/* How many splits ahead nodes are fetched: the first of the chain, and the one
- * after that. */
-#define INDEX_PREFETCH_FIRST 8u
-#define INDEX_PREFETCH_SECOND 4u
 
 void
 holt_index_init(struct holt_index *index, struct holt_mem *mem,
@@ -72,13 +59,6 @@ holt_index_deinit(struct holt_index *index)
   index->dense = old.dense;
 }
 
-/* How many buckets there should be. */
-static size_t
-index_wanted(const struct holt_index *index)
-{
-  return (index->count << index->sparse) >> index->dense;
-}
-
 static bool
 index_resize_directory(struct holt_index *index, uint32_t capacity)
 {
@@ -128,13 +108,11 @@ index_add_segment(struct holt_index *index, uint32_t heads)
   return true;
 }
 
-/* Make sure that there is a head for bucket number `buckets`, the next one.
- * False leaves the index usable as it was. */
-static bool
-index_reserve_bucket(struct holt_index *index)
+bool
+holt__index_grow(struct holt_index *index)
 {
-  if (index->buckets < index->heads) {
-    return true;
+  if (index->buckets == HOLT_INDEX_BUCKETS_MAX) {
+    return false;
   }
   if (index->heads < HOLT_INDEX_SEGMENT) {
     return index_resize_first(index, index->heads * 2);
@@ -164,66 +142,6 @@ index_release(struct holt_index *index)
   }
 }
 
-/* Level from the number of buckets, which changes by one at a time. */
-static void
-index_set_buckets(struct holt_index *index, uint32_t buckets)
-{
-  index->buckets = buckets;
-  if (buckets == 2u << index->level) {
-    index->level++;
-  } else if (buckets < 1u << index->level) {
-    index->level--;
-  }
-  holt_assert(1u << index->level <= buckets);
-  holt_assert(buckets < 2u << index->level);
-}
-
-static uint32_t *
-index_bucket(const struct holt_index *index, uint32_t bucket)
-{
-  holt_assert(bucket < index->buckets);
-
-  return &index->directory[bucket >> HOLT_INDEX_SEGMENT_BITS]
-                          [bucket & (HOLT_INDEX_SEGMENT - 1)];
-}
-
-/* Add one bucket: the next in line gives up the nodes that have the next bit of
- * their hash set. */
-static bool
-index_split(struct holt_index *index)
-{
-  if (index->buckets == HOLT_INDEX_BUCKETS_MAX ||
-      !index_reserve_bucket(index)) {
-    return false;
-  }
-  const uint32_t bit = 1u << index->level;
-  uint32_t *stay = index_bucket(index, index->buckets - bit);
-  index_set_buckets(index, index->buckets + 1);
-  uint32_t *move = index_bucket(index, index->buckets - 1);
-  holt_assert(*move == 0);
-
-  /* Both chains keep their order; stay and move are the ends built so far.
-   * Most links stay what they are, and are then not written. */
-  uint32_t ref = *stay;
-  while (ref != 0) {
-    uint32_t *const next = index->next(index->user, ref);
-    uint32_t **const end =
-      (index->hash(index->user, ref) & bit) != 0 ? &move : &stay;
-    if (**end != ref) {
-      **end = ref;
-    }
-    *end = next;
-    ref = *next;
-  }
-  if (*stay != 0) {
-    *stay = 0;
-  }
-  if (*move != 0) {
-    *move = 0;
-  }
-  return true;
-}
-
 /* Undo the last split.  The nodes of the last bucket go before those of the one
  * they came from: a caller that is walking either chain, standing on a node it
  * has removed, then sees nothing twice that counts (what it sees in addition
@@ -233,15 +151,16 @@ index_join(struct holt_index *index)
 {
   holt_assert(index->buckets > HOLT_INDEX_BUCKETS_MIN);
 
-  uint32_t *const last = index_bucket(index, index->buckets - 1);
+  uint32_t *const last = holt__index_bucket(index, index->buckets - 1);
   const uint32_t first = *last;
   *last = 0;
-  index_set_buckets(index, index->buckets - 1);
+  index->level -= index->buckets == 1u << index->level ? 1u : 0u;
+  index->buckets--;
 
   if (first != 0) {
     /* Level is that of the buckets that are left. */
     uint32_t *const into =
-      index_bucket(index, index->buckets - (1u << index->level));
+      holt__index_bucket(index, index->buckets - (1u << index->level));
     if (*into != 0) {
       uint32_t *end = index->next(index->user, first);
       while (*end != 0) {
@@ -271,20 +190,7 @@ holt_index_reserve(struct holt_index *index)
 void
 holt_index_insert(struct holt_index *index, uint32_t ref, uint32_t hash)
 {
-  holt_assert(ref != 0);
-  holt_assert(index->buckets > 0);
-  holt_verify(index->hash(index->user, ref) == hash);
-
-  uint32_t *const head = holt__index_head(index, hash);
-  *index->next(index->user, ref) = *head;
-  *head = ref;
-  index->count++;
-
-  for (uint32_t i = 0; i < INDEX_SPLITS_MAX; i++) {
-    if (index_wanted(index) <= index->buckets || !index_split(index)) {
-      break;
-    }
-  }
+  holt_index_insert_inline(index, ref, hash, index->next, index->hash);
 }
 
 /* Where the reference to a node is kept. */
@@ -310,7 +216,7 @@ holt_index_remove(struct holt_index *index, uint32_t ref)
   index->count--;
 
   for (uint32_t i = 0; i < INDEX_JOINS_MAX; i++) {
-    if (index_wanted(index) >= index->buckets / 2 ||
+    if (holt__index_wanted(index) >= index->buckets / 2 ||
         index->buckets == HOLT_INDEX_BUCKETS_MIN) {
       break;
     }
@@ -328,32 +234,10 @@ holt_index_replace(struct holt_index *index, uint32_t ref, uint32_t other)
   *next = 0;
 }
 
-/* The first node of a bucket that will be split after as many others, or 0. */
-static uint32_t
-index_ahead(const struct holt_index *index, uint32_t splits)
-{
-  const uint32_t size = 1u << index->level;
-  const uint32_t bucket = index->buckets - size + splits;
-  return bucket < size ? *index_bucket(index, bucket) : 0;
-}
-
 void
 holt_index_prefetch(const struct holt_index *index)
 {
-  if (index->buckets == 0) {
-    return;
-  }
-  for (uint32_t i = 0; i < 1u << index->sparse; i++) {
-    const uint32_t first = index_ahead(index, INDEX_PREFETCH_FIRST + i);
-    if (first != 0) {
-      holt_prefetch(index->next(index->user, first));
-    }
-    const uint32_t before = index_ahead(index, INDEX_PREFETCH_SECOND + i);
-    const uint32_t second = before == 0 ? 0 : *index->next(index->user, before);
-    if (second != 0) {
-      holt_prefetch(index->next(index->user, second));
-    }
-  }
+  holt_index_prefetch_inline(index, index->next);
 }
 
 uint64_t

@@ -44,11 +44,15 @@
 #ifndef HOLT_CORE_INDEX_H
 #define HOLT_CORE_INDEX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <holt/error.h>
 #include <holt/mem.h>
+
+#include "invariant.h"
+#include "prefetch.h"
 
 #define HOLT_INDEX_SEGMENT_BITS 10
 #define HOLT_INDEX_SEGMENT (1u << HOLT_INDEX_SEGMENT_BITS)
@@ -103,9 +107,10 @@ void holt_index_deinit(struct holt_index *index);
  *                  holt_index_deinit(). */
 int holt_index_reserve(struct holt_index *index);
 
-/* Add a node of this hash, after holt_index_reserve().  Equal hashes, even equal keys, are
- * the caller's affair.  Where growing fails the chains are longer until a later
- * insert grows the index. */
+/* Add a node of this hash, after holt_index_reserve().  Equal hashes, even
+ * equal keys, are the caller's affair.  Where growing fails the chains are
+ * longer until a later insert grows the index.  There is a faster form at the
+ * end. */
 void holt_index_insert(struct holt_index *index, uint32_t ref, uint32_t hash);
 
 /* Take out a node that is in the index. */
@@ -146,6 +151,15 @@ holt_index_chain(const struct holt_index *index, uint32_t hash)
   return index->buckets == 0 ? 0 : *holt__index_head(index, hash);
 }
 
+/* Have the head of the bucket for this hash fetched. */
+static inline void
+holt_index_prefetch_chain(const struct holt_index *index, uint32_t hash)
+{
+  if (index->buckets > 0) {
+    holt_prefetch(holt__index_head(index, hash));
+  }
+}
+
 /* One step of a scan.  cursor is 0 at first, later what the step before
  * returned.  *chain becomes the bucket that holds this position (or 0, if that
  * is empty); the result is the cursor for the next step, or
@@ -170,6 +184,135 @@ holt_index_position(uint32_t hash)
   hash = (hash >> 4 & 0x0f0f0f0fu) | (hash & 0x0f0f0f0fu) << 4;
   hash = (hash >> 8 & 0x00ff00ffu) | (hash & 0x00ff00ffu) << 8;
   return hash >> 16 | hash << 16;
+}
+
+/*--------------------------------------------------------------------
+ * Inserting, inline
+ *
+ * Most of an insert is asking where nodes keep their links and hashes.  Where
+ * many are inserted the callbacks are named in the call as constants, and the
+ * compiler sees through them. */
+
+/* Splits an insert may do.  A sparse index needs two, and more so that one that
+ * could not grow for some time catches up. */
+#define HOLT__INDEX_SPLITS_MAX 3u
+
+/* Have a head for bucket number `buckets`, the next one.  False: there is none,
+ * and the index is as it was. */
+bool holt__index_grow(struct holt_index *index);
+
+/* How many buckets there should be. */
+static inline size_t
+holt__index_wanted(const struct holt_index *index)
+{
+  return (index->count << index->sparse) >> index->dense;
+}
+
+static inline uint32_t *
+holt__index_bucket(const struct holt_index *index, uint32_t bucket)
+{
+  holt_assert(bucket < index->buckets);
+
+  return &index->directory[bucket >> HOLT_INDEX_SEGMENT_BITS]
+                          [bucket & (HOLT_INDEX_SEGMENT - 1)];
+}
+
+/* Add one bucket: the next in line gives up the nodes that have the next bit of
+ * their hash set. */
+static inline bool
+holt__index_split(struct holt_index *index, holt_index_next_fn next_of,
+                  holt_index_hash_fn hash_of)
+{
+  if (index->buckets == index->heads && !holt__index_grow(index)) {
+    return false;
+  }
+  const uint32_t bit = 1u << index->level;
+  uint32_t *stay = holt__index_bucket(index, index->buckets - bit);
+  index->buckets++;
+  index->level += index->buckets == bit << 1 ? 1u : 0u;
+  uint32_t *move = holt__index_bucket(index, index->buckets - 1);
+  holt_assert(*move == 0);
+
+  /* Both chains keep their order; stay and move are the ends built so far.
+   * Most links stay what they are, and are then not written. */
+  uint32_t ref = *stay;
+  while (ref != 0) {
+    uint32_t *const next = next_of(index->user, ref);
+    uint32_t **const end =
+      (hash_of(index->user, ref) & bit) != 0 ? &move : &stay;
+    if (**end != ref) {
+      **end = ref;
+    }
+    *end = next;
+    ref = *next;
+  }
+  if (*stay != 0) {
+    *stay = 0;
+  }
+  if (*move != 0) {
+    *move = 0;
+  }
+  return true;
+}
+
+/* How many splits ahead nodes are fetched: the first of the chain, and the one
+ * after that. */
+#define HOLT__INDEX_FETCH_FIRST 8u
+#define HOLT__INDEX_FETCH_SECOND 4u
+
+/* The first node of a bucket that will be split after as many others, or 0. */
+static inline uint32_t
+holt__index_ahead(const struct holt_index *index, uint32_t splits)
+{
+  const uint32_t size = 1u << index->level;
+  const uint32_t bucket = index->buckets - size + splits;
+  return bucket < size ? *holt__index_bucket(index, bucket) : 0;
+}
+
+/* The same as holt_index_prefetch(). */
+static inline void
+holt_index_prefetch_inline(const struct holt_index *index,
+                           holt_index_next_fn next_of)
+{
+  if (index->buckets == 0) {
+    return;
+  }
+  for (uint32_t i = 0; i < 1u << index->sparse; i++) {
+    const uint32_t first =
+      holt__index_ahead(index, HOLT__INDEX_FETCH_FIRST + i);
+    if (first != 0) {
+      holt_prefetch(next_of(index->user, first));
+    }
+    const uint32_t before =
+      holt__index_ahead(index, HOLT__INDEX_FETCH_SECOND + i);
+    const uint32_t second = before == 0 ? 0 : *next_of(index->user, before);
+    if (second != 0) {
+      holt_prefetch(next_of(index->user, second));
+    }
+  }
+}
+
+/* The same as holt_index_insert(); the callbacks are those of the index. */
+static inline void
+holt_index_insert_inline(struct holt_index *index, uint32_t ref, uint32_t hash,
+                         holt_index_next_fn next_of, holt_index_hash_fn hash_of)
+{
+  holt_assert(ref != 0);
+  holt_assert(index->buckets > 0);
+  holt_verify(index->next == next_of && index->hash == hash_of);
+  holt_verify(hash_of(index->user, ref) == hash);
+
+  uint32_t *const head = holt__index_head(index, hash);
+  *next_of(index->user, ref) = *head;
+  *head = ref;
+  index->count++;
+
+  for (uint32_t i = 0; i < HOLT__INDEX_SPLITS_MAX; i++) {
+    if (holt__index_wanted(index) <= index->buckets ||
+        !holt__index_split(index, next_of, hash_of)) {
+      break;
+    }
+  }
 }
 
 #endif /* HOLT_CORE_INDEX_H */

@@ -7,6 +7,7 @@
  */
 #include <holt/key.h>
 
+#include <stdbool.h>
 #include <string.h>
 
 #include <holt/etf.h>
@@ -141,9 +142,71 @@ check_end(struct check_frame *frame, const uint8_t *end)
   return 0;
 }
 
+/* Bytes of a plain value: an integer, an atom of ASCII, a binary.  0: it is not
+ * plain, or not in its one form. */
+static size_t
+plain_size(const uint8_t *at, size_t left)
+{
+  if (left < 2) {
+    return 0;
+  }
+  size_t size = 2;
+  switch (at[0]) {
+  case HOLT_TAG_SMALL_INTEGER:
+    return size;
+  case HOLT_TAG_INTEGER:
+    /* Those of one byte have a tag of their own. */
+    return left >= 5 && (at[1] | at[2] | at[3]) != 0 ? 5 : 0;
+  case HOLT_TAG_SMALL_ATOM_UTF8:
+    size += at[1];
+    if (size > left) {
+      return 0;
+    }
+    for (size_t i = 2; i < size; i++) {
+      if (at[i] >= 0x80) {
+        return 0;
+      }
+    }
+    return size;
+  case HOLT_TAG_BINARY:
+    if (left < HEAD_BINARY) {
+      return 0;
+    }
+    size =
+      (size_t)at[1] << 24 | (size_t)at[2] << 16 | (size_t)at[3] << 8 | at[4];
+    return size <= left - HEAD_BINARY ? HEAD_BINARY + size : 0;
+  default:
+    return 0;
+  }
+}
+
+/* Most keys are a plain value or a tuple of some: read in one go.  False says
+ * nothing about the key. */
+static bool
+is_plain(const uint8_t *bytes, size_t size)
+{
+  size_t at = 0;
+  size_t values = 1;
+  if (size >= 2 && bytes[0] == HOLT_TAG_SMALL_TUPLE) {
+    at = 2;
+    values = bytes[1];
+  }
+  for (; values > 0; values--) {
+    const size_t value_size = plain_size(bytes + at, size - at);
+    if (value_size == 0) {
+      return false;
+    }
+    at += value_size;
+  }
+  return at == size;
+}
+
 int
 holt_key_check(const uint8_t *bytes, size_t size)
 {
+  if (is_plain(bytes, size)) {
+    return 0;
+  }
   struct check_frame frames[HOLT_KEY_DEPTH_MAX];
   size_t depth = 0;
   struct holt_etf_reader reader;

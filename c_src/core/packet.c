@@ -368,7 +368,8 @@ holt_message_open(struct holt_message **out, struct holt_mem *mem,
   message->mem = mem;
   message->body = body;
   message->body_size = body_size;
-  holt_buf_init(&message->key, mem, tuning->key_bytes_max);
+  message->key_bytes_max = tuning->key_bytes_max;
+  holt_buf_init(&message->keys, mem, 0);
   rv = open_body(message, tuning);
   if (rv != 0) {
     holt_message_close(message);
@@ -397,7 +398,7 @@ holt_message_move(struct holt_message *message, const uint8_t *body)
 void
 holt_message_close(struct holt_message *message)
 {
-  holt_buf_deinit(&message->key);
+  holt_buf_deinit(&message->keys);
   holt_mem_free(message->mem, message, sizeof *message);
 }
 

@@ -255,6 +255,8 @@ struct holt_delta_state {
   uint64_t death;
   uint64_t run_birth;
   uint64_t run_count;
+  size_t key_at; /* The last key, in the buffer of keys. */
+  size_t key_size;
   uint32_t owner_id;
   uint32_t owner_serial;
   bool has_owner;
@@ -298,13 +300,30 @@ struct holt_message {
   uint64_t at; /* How far it has come with it. */
   struct holt_mem *mem;
   struct holt_delta_state state;
-  struct holt_buf key;
+  size_t key_bytes_max;
+  struct holt_buf keys; /* Of the items read last. */
 };
 
 /* The next item of a delta.  HOLT_ERR_NOMEM: nothing was consumed, the same
  * item comes again.  After HOLT_ITEM_END it comes for ever. */
 int holt_message_next(struct holt_message *message,
                       struct holt_delta_item *item);
+
+/* Items read ahead: the memory that the later ones need can be on its way while
+ * the first ones are put. */
+#define HOLT_BATCH_ITEMS 16u
+
+struct holt_batch {
+  size_t count;
+  struct holt_delta_item items[HOLT_BATCH_ITEMS]; /* Rows and deaths. */
+  struct holt_row_place places[HOLT_BATCH_ITEMS]; /* For sync.c. */
+};
+
+/* The next items, at least one and at most items_max of them, which is not 0;
+ * none at the end.  They are valid until the next call, or until the message is
+ * moved.  Errors as above. */
+int holt_message_batch(struct holt_message *message, struct holt_batch *batch,
+                       size_t items_max);
 
 /* The items of a vector, in order: offset is vector_offset at first. */
 void holt_message_vector(const struct holt_message *message, size_t *offset,

@@ -448,35 +448,45 @@ take_live(struct holt_replica *replica, struct holt_repair *repair,
 }
 
 static int
+take_item(struct holt_replica *replica, struct holt_repair *repair,
+          const struct holt_delta_item *item,
+          const struct holt_row_place *place, const struct holt_time *now)
+{
+  if (item->type == HOLT_ITEM_ROW) {
+    const int rv =
+      holt__row_put(replica, repair->actor, &item->row, place, now);
+    if (rv != 0) {
+      return rv;
+    }
+    repair->after = item->row.seq;
+  } else {
+    const uint32_t row =
+      holt_rows_born(&replica->rows, repair->actor, item->birth);
+    if (row != 0) {
+      holt_rows_remove(&replica->rows, row);
+    }
+    repair->notes++;
+  }
+  return 0;
+}
+
+static int
 take_items(struct holt_replica *replica, struct holt_repair *repair,
            struct holt_message *message, const struct holt_time *now,
            size_t *budget)
 {
-  struct holt_delta_item item;
-  for (;;) {
-    if (*budget == 0) {
-      return HOLT_MORE;
+  while (*budget > 0) {
+    struct holt_batch batch;
+    int rv = holt__batch_read(replica, repair->actor, message, *budget, &batch);
+    for (size_t i = 0; i < batch.count && rv == 0; i++) {
+      rv = take_item(replica, repair, &batch.items[i], &batch.places[i], now);
     }
-    int rv = holt_message_next(message, &item);
-    if (rv != 0 || item.type == HOLT_ITEM_END) {
+    if (rv != 0 || batch.count == 0) {
       return rv;
     }
-    (*budget)--;
-    if (item.type == HOLT_ITEM_ROW) {
-      rv = holt__row_put(replica, repair->actor, &item.row, now);
-      if (rv != 0) {
-        return rv;
-      }
-      repair->after = item.row.seq;
-    } else {
-      const uint32_t row =
-        holt_rows_born(&replica->rows, repair->actor, item.birth);
-      if (row != 0) {
-        holt_rows_remove(&replica->rows, row);
-      }
-      repair->notes++;
-    }
+    *budget -= batch.count;
   }
+  return HOLT_MORE;
 }
 
 /* What no piece has confirmed or brought has died unseen. */

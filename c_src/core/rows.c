@@ -61,7 +61,14 @@ _Static_assert(offsetof(struct holt_row, key) ==
 _Static_assert(offsetof(struct entry, key) ==
                  offsetof(struct entry, link) + 3 * sizeof(uint32_t),
                "the key of an entry follows its links");
-_Static_assert(offsetof(struct holt_row, key) == 76, "rows are kept small");
+_Static_assert(offsetof(struct holt_row, key) == 72, "rows are kept small");
+
+/* Where keys are duplicate, the block of a row begins with its link in the
+ * index of members.  It takes as much as keeps the row aligned. */
+struct member_link {
+  uint32_t next;
+  uint32_t unused;
+};
 
 /* Beside HOLT_ROW_FLAGS: the row is in a cell. */
 #define ROW_LISTED 0x80u
@@ -126,7 +133,7 @@ key_links(const struct holt_rows *rows, uint32_t ref)
   uint8_t *const at = holt_slab_at(&rows->slab, ref);
   const size_t offset = holt_slab_kind(&rows->slab, ref) == BLOCK_ENTRY
                           ? offsetof(struct entry, link)
-                          : offsetof(struct holt_row, link);
+                          : rows->row_offset + offsetof(struct holt_row, link);
   return (uint32_t *)(void *)(at + offset);
 }
 
@@ -241,10 +248,17 @@ pid_hash_of(void *user, uint32_t ref)
   return pid_hash(user, row_slot(row), row->id, row->serial);
 }
 
+static struct member_link *
+member_link_at(const struct holt_rows *rows, uint32_t ref)
+{
+  holt_assert(rows->kind == HOLT_KIND_DUPLICATE);
+  return holt_slab_at(&rows->slab, ref);
+}
+
 static uint32_t *
 member_next(void *user, uint32_t ref)
 {
-  return &holt_row_at(user, ref)->by_member;
+  return &member_link_at(user, ref)->next;
 }
 
 static uint32_t
@@ -298,6 +312,9 @@ holt_rows_init(struct holt_rows *rows, struct holt_mem *mem,
                struct holt_hash_seed seed, enum holt_kind kind)
 {
   *rows = (struct holt_rows){ .mem = mem, .seed = seed, .kind = kind };
+  if (kind == HOLT_KIND_DUPLICATE) {
+    rows->row_offset = sizeof(struct member_link);
+  }
   holt_slab_init(&rows->slab, mem);
   holt_index_init(&rows->keys, mem, key_next, key_hash_of, rows);
   holt_index_init(&rows->births, mem, birth_next, birth_hash_of, rows);
@@ -749,7 +766,7 @@ ring_append(struct holt_rows *rows, struct holt_actor *actor, uint32_t first,
       local->rows = ref;
     }
   } else if (first == 0) {
-    holt_index_insert(&rows->pids, ref, hash);
+    holt_index_insert_inline(&rows->pids, ref, hash, pid_next, pid_hash_of);
   }
   if (first == 0) {
     actor->pid_count++;
@@ -1207,12 +1224,11 @@ row_fingerprint(const struct holt_rows *rows, const struct holt_row *row)
 
 /* The parts of a put that can fail, made before anything is changed. */
 struct put {
-  uint32_t hash;    /* Of the key. */
+  struct holt_row_place place;
   uint32_t key_ref; /* Who has the key so far: alone, an entry, or 0. */
   uint32_t serial;  /* As rows say it. */
   uint32_t ring;    /* The first row of the process, or 0. */
-  uint32_t ring_hash;
-  uint32_t value; /* New blocks, or 0. */
+  uint32_t value;   /* New blocks, or 0. */
   uint32_t row;
   uint32_t entry;      /* For the key of what has been alone, */
   uint32_t other_cell; /* and the cell for that row. */
@@ -1306,7 +1322,7 @@ static int
 put_key(struct holt_rows *rows, const struct holt_actor *actor,
         const struct holt_row_spec *spec, struct put *put)
 {
-  const size_t row_size = offsetof(struct holt_row, key);
+  const size_t row_size = rows->row_offset + offsetof(struct holt_row, key);
   if (put->key_ref == 0) {
     return block_new(rows, row_size + spec->key_size, BLOCK_ANY, &put->row);
   }
@@ -1327,7 +1343,7 @@ key_share(struct holt_rows *rows, const struct put *put)
   struct entry *const entry = entry_at(rows, put->entry);
   const uint32_t key_size = other->link[LINK_KEY_SIZE];
   memset(entry, 0, offsetof(struct entry, key));
-  entry->link[LINK_HASH] = put->hash;
+  entry->link[LINK_HASH] = put->place.key;
   entry->link[LINK_KEY_SIZE] = key_size;
   memcpy(entry->key, other->key, key_size);
   holt_index_replace(&rows->keys, put->key_ref, put->entry);
@@ -1342,10 +1358,11 @@ key_join(struct holt_rows *rows, struct holt_actor *actor,
 {
   if (put->key_ref == 0) {
     struct holt_row *const row = holt_row_at(rows, put->row);
-    row->link[LINK_HASH] = put->hash;
+    row->link[LINK_HASH] = put->place.key;
     row->link[LINK_KEY_SIZE] = (uint32_t)spec->key_size;
     memcpy(row->key, spec->key, spec->key_size);
-    holt_index_insert(&rows->keys, put->row, put->hash);
+    holt_index_insert_inline(&rows->keys, put->row, put->place.key, key_next,
+                             key_hash_of);
     return;
   }
   const uint32_t entry = put->entry != 0 ? key_share(rows, put) : put->key_ref;
@@ -1371,7 +1388,7 @@ static int
 put_born(struct holt_rows *rows, struct holt_actor *actor,
          const struct holt_row_spec *spec, struct put *put)
 {
-  put->key_ref = key_find(rows, spec->key, spec->key_size, put->hash);
+  put->key_ref = key_find(rows, spec->key, spec->key_size, put->place.key);
   int rv = put_reserve(rows, actor);
   if (rv == 0) {
     rv = put_key(rows, actor, spec, put);
@@ -1390,13 +1407,13 @@ put_born(struct holt_rows *rows, struct holt_actor *actor,
   row->value = put->value;
   key_join(rows, actor, spec, put);
   seq_append(rows, actor, put->row);
-  ring_append(rows, actor, put->ring, put->row, put->ring_hash);
-  holt_index_insert(&rows->births, put->row,
-                    birth_hash(rows, actor->slot, spec->birth));
+  ring_append(rows, actor, put->ring, put->row, put->place.pid);
+  holt_index_insert_inline(&rows->births, put->row, put->place.birth,
+                           birth_next, birth_hash_of);
   if (rows->kind == HOLT_KIND_DUPLICATE) {
-    holt_index_insert(
-      &rows->members, put->row,
-      member_hash(rows, put->hash, actor->slot, spec->owner_id, put->serial));
+    holt_index_insert(&rows->members, put->row,
+                      member_hash(rows, put->place.key, actor->slot,
+                                  spec->owner_id, put->serial));
   }
   actor->row_count++;
   if (actor->birth_max < spec->birth) {
@@ -1438,11 +1455,11 @@ row_change_owner(struct holt_rows *rows, struct holt_actor *actor,
   row->id = spec->owner_id;
   row->serial = put->serial;
   if (duplicate) {
-    holt_index_insert(
-      &rows->members, put->row,
-      member_hash(rows, put->hash, actor->slot, spec->owner_id, put->serial));
+    holt_index_insert(&rows->members, put->row,
+                      member_hash(rows, put->place.key, actor->slot,
+                                  spec->owner_id, put->serial));
   }
-  ring_append(rows, actor, put->ring, put->row, put->ring_hash);
+  ring_append(rows, actor, put->ring, put->row, put->place.pid);
 }
 
 static void
@@ -1464,37 +1481,87 @@ put_exchanged(struct holt_rows *rows, struct holt_actor *actor,
   actor->fingerprint += row_fingerprint(rows, row);
 }
 
-/* Have the chain that a key is in fetched, as far as can be foreseen. */
 static void
-key_prefetch(const struct holt_rows *rows, uint32_t hash)
+place_of(const struct holt_rows *rows, const struct holt_actor *actor,
+         const struct holt_row_spec *spec, struct holt_row_place *place)
 {
-  const uint32_t ref = holt_index_chain(&rows->keys, hash);
-  if (ref != 0) {
-    holt_prefetch(key_links(rows, ref));
+  place->key = key_hash(rows, spec->key, spec->key_size);
+  place->birth = birth_hash(rows, actor->slot, spec->birth);
+  place->pid = ring_hash(rows, actor, spec->owner_id, spec->owner_serial);
+}
+
+void
+holt_rows_place(const struct holt_rows *rows, const struct holt_actor *actor,
+                const struct holt_row_spec *spec, struct holt_row_place *place)
+{
+  place_of(rows, actor, spec, place);
+  holt_index_prefetch_chain(&rows->keys, place->key);
+  holt_index_prefetch_chain(&rows->births, place->birth);
+  holt_index_prefetch_chain(&rows->pids, place->pid);
+}
+
+void
+holt_rows_fetch(const struct holt_rows *rows, const struct holt_actor *actor,
+                const struct holt_row_spec *spec,
+                const struct holt_row_place *place)
+{
+  const uint32_t key_ref = holt_index_chain(&rows->keys, place->key);
+  if (key_ref != 0) {
+    holt_prefetch(key_links(rows, key_ref));
+  }
+  const uint32_t ring = holt_index_chain(&rows->pids, place->pid);
+  if (ring != 0) {
+    holt_prefetch(&holt_row_at(rows, ring)->by_pid);
+  }
+  if (spec->birth <= actor->birth_max) {
+    holt_rows_fetch_birth(rows, place);
   }
 }
 
 void
-holt_rows_prefetch(const struct holt_rows *rows, const uint8_t *key,
-                   size_t key_size)
+holt_rows_place_birth(const struct holt_rows *rows,
+                      const struct holt_actor *actor, uint64_t birth,
+                      struct holt_row_place *place)
 {
-  key_prefetch(rows, key_hash(rows, key, key_size));
+  place->birth = birth_hash(rows, actor->slot, birth);
+  holt_index_prefetch_chain(&rows->births, place->birth);
+}
+
+void
+holt_rows_fetch_birth(const struct holt_rows *rows,
+                      const struct holt_row_place *place)
+{
+  const uint32_t ref = holt_index_chain(&rows->births, place->birth);
+  if (ref != 0) {
+    holt_prefetch(holt_row_at(rows, ref));
+  }
 }
 
 int
 holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
               const struct holt_row_spec *spec, uint32_t *out)
 {
+  struct holt_row_place place;
+  place_of(rows, actor, spec, &place);
+  holt_rows_fetch(rows, actor, spec, &place);
+  return holt_rows_put_at(rows, actor, spec, &place, out);
+}
+
+int
+holt_rows_put_at(struct holt_rows *rows, struct holt_actor *actor,
+                 const struct holt_row_spec *spec,
+                 const struct holt_row_place *place, uint32_t *out)
+{
   holt_assert(spec->birth >= 1 && spec->birth <= spec->seq);
   holt_assert(spec->seq <= HOLT_SEQ_MAX);
   holt_assert((spec->flags & ~HOLT_ROW_FLAGS) == 0);
 
-  struct put put = { .serial = spec->owner_serial };
-  put.hash = key_hash(rows, spec->key, spec->key_size);
-  key_prefetch(rows, put.hash);
-  holt_index_prefetch(&rows->keys);
+  struct put put = { .place = *place, .serial = spec->owner_serial };
+  holt_index_prefetch_inline(&rows->keys, key_next);
+  holt_index_prefetch_inline(&rows->pids, pid_next);
+  holt_index_prefetch_inline(&rows->births, birth_next);
   if (rows->kind == HOLT_KIND_DUPLICATE) {
-    holt_index_prefetch(&rows->members);
+    holt_index_prefetch_inline(&rows->members, member_next);
   }
   const uint32_t known = spec->birth > actor->birth_max
                            ? 0
@@ -1510,8 +1577,7 @@ holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
     put.serial = holt_rows_local(rows, spec->owner_id, spec->owner_serial);
     holt_assert(put.serial != 0);
   }
-  put.ring_hash = ring_hash(rows, actor, spec->owner_id, put.serial);
-  put.ring = ring_first(rows, actor, spec->owner_id, put.serial, put.ring_hash);
+  put.ring = ring_first(rows, actor, spec->owner_id, put.serial, put.place.pid);
   int rv = put_value(rows, spec, &put);
   if (rv == 0 && known == 0) {
     rv = put_born(rows, actor, spec, &put);
@@ -1672,7 +1738,7 @@ holt_rows_member(const struct holt_rows *rows, const uint8_t *key,
         return ref;
       }
     }
-    ref = row->by_member;
+    ref = member_link_at(rows, ref)->next;
   }
   return 0;
 }

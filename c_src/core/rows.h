@@ -37,8 +37,9 @@
  *          most as many as actors, and rows of one actor under one unique key,
  *          which are kept in order of rank.
  * Memory:  the store owns everything and copies every byte it is given.  A row
- *          takes 90 bytes besides its key and value, indices included, and up to
- *          7 for alignment.
+ *          takes 86 bytes besides its key and value, indices included, and up
+ *          to 7 for alignment; where keys are duplicate, up to 8 more, for
+ *          being found as a member.
  *          References (uint32_t, 0: none) stay valid until the row is removed;
  *          so do pointers got from them.
  * Threads: none; the host locks.
@@ -56,6 +57,7 @@
 
 #include "hash.h"
 #include "index.h"
+#include "prefetch.h"
 #include "slab.h"
 
 /* The most actors one store lists, those of dead nodes included.  Bounds what
@@ -145,12 +147,11 @@ struct holt_row {
   uint32_t seq_prev, seq_next;
   uint32_t pid_prev, pid_next; /* A ring: rows of the same process. */
   uint32_t by_birth;
-  uint32_t by_pid;    /* Of the first row of a process of another node. */
-  uint32_t by_member; /* Duplicate keys only. */
-  uint32_t value;     /* A block, or 0. */
-  uint32_t link[3];   /* Alone: next in the index, hash, key size.
+  uint32_t by_pid;  /* Of the first row of a process of another node. */
+  uint32_t value;   /* A block, or 0. */
+  uint32_t link[3]; /* Alone: next in the index, hash, key size.
                        * Listed: previous and next in the cell, the cell. */
-  uint8_t key[];      /* Alone, or once alone. */
+  uint8_t key[];    /* Alone, or once alone. */
 };
 
 /* Everything a row says, for holt_rows_put(). */
@@ -190,6 +191,7 @@ struct holt_rows {
   struct holt_mem *mem;
   struct holt_hash_seed seed;
   enum holt_kind kind;
+  uint32_t row_offset; /* Of the row in its block: see rows.c. */
   struct holt_slab slab;
   struct holt_index keys;      /* Rows alone, and entries. */
   struct holt_index births;    /* Rows. */
@@ -227,7 +229,19 @@ void holt_rows_deinit(struct holt_rows *rows);
 static inline struct holt_row *
 holt_row_at(const struct holt_rows *rows, uint32_t ref)
 {
-  return holt_slab_at(&rows->slab, ref);
+  uint8_t *const block = holt_slab_at(&rows->slab, ref);
+  return (struct holt_row *)(void *)(block + rows->row_offset);
+}
+
+/* A hint that the row (or 0) will be read next, with its key. */
+static inline void
+holt_row_prefetch(const struct holt_rows *rows, uint32_t ref)
+{
+  if (ref != 0) {
+    const struct holt_row *const row = holt_row_at(rows, ref);
+    holt_prefetch(row);
+    holt_prefetch(row->key);
+  }
 }
 
 static inline uint64_t
@@ -307,10 +321,36 @@ bool holt_row_outranks(const struct holt_rows *rows,
 int holt_rows_put(struct holt_rows *rows, struct holt_actor *actor,
                   const struct holt_row_spec *spec, uint32_t *out);
 
-/* A hint that this key will be put or looked up soon.  Whoever has a batch of
- * them is faster when it says so one or two ahead. */
-void holt_rows_prefetch(const struct holt_rows *rows, const uint8_t *key,
-                        size_t key_size);
+/* Where a row belongs in the indices.  Who has several rows to put says so
+ * before, for all of them in two steps: where each search begins is fetched,
+ * then what it will find there.  Like this they wait for memory together, and
+ * not one after the other. */
+struct holt_row_place {
+  uint32_t key; /* Hashes. */
+  uint32_t birth;
+  uint32_t pid;
+};
+
+void holt_rows_place(const struct holt_rows *rows,
+                     const struct holt_actor *actor,
+                     const struct holt_row_spec *spec,
+                     struct holt_row_place *place);
+void holt_rows_fetch(const struct holt_rows *rows,
+                     const struct holt_actor *actor,
+                     const struct holt_row_spec *spec,
+                     const struct holt_row_place *place);
+
+/* As holt_rows_put(). */
+int holt_rows_put_at(struct holt_rows *rows, struct holt_actor *actor,
+                     const struct holt_row_spec *spec,
+                     const struct holt_row_place *place, uint32_t *out);
+
+/* The same two steps for a birth that will be looked for. */
+void holt_rows_place_birth(const struct holt_rows *rows,
+                           const struct holt_actor *actor, uint64_t birth,
+                           struct holt_row_place *place);
+void holt_rows_fetch_birth(const struct holt_rows *rows,
+                           const struct holt_row_place *place);
 
 /* Take the row out and free it.  Cannot fail. */
 void holt_rows_remove(struct holt_rows *rows, uint32_t row);

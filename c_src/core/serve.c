@@ -326,6 +326,7 @@ encode_rows(struct holt_replica *replica, struct holt_serve *serve,
        items++) {
     const struct holt_row *const row =
       holt_row_at(&replica->rows, serve->walk.at);
+    holt_row_prefetch(&replica->rows, row->seq_next);
     struct holt_row_spec spec;
     holt_row_spec_of(&replica->rows, row, &spec);
     const size_t size = writer->out->size + spec.key_size + spec.value_size +

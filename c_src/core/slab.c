@@ -27,6 +27,10 @@ void __asan_unpoison_memory_region(const volatile void *start, size_t size);
 /* The first page of a class has room for this much, or for one slot. */
 #define SLAB_PAGE_BYTES_MIN 1024u
 
+/* With so many pages a class gets larger ones, so that the directory stays
+ * small enough for the cache. */
+#define SLAB_PAGES_MANY 64u
+
 /* The directory starts with this many pages. */
 #define SLAB_CAPACITY_MIN 8u
 
@@ -163,7 +167,11 @@ page_slots(const struct holt_slab_list *list, unsigned class, size_t size)
   for (uint32_t i = 0; i < list->pages && bytes < HOLT_SLAB_PAGE_BYTES; i++) {
     bytes *= 2;
   }
-  return (uint16_t)(bytes < size ? 1 : bytes / size);
+  if (list->pages >= SLAB_PAGES_MANY) {
+    bytes = HOLT_SLAB_PAGE_BYTES_MAX;
+  }
+  const size_t slots = bytes < size ? 1 : bytes / size;
+  return (uint16_t)(slots < HOLT_SLAB_SLOTS ? slots : HOLT_SLAB_SLOTS);
 }
 
 /* A new page, linked into its list.  Returns its number, or 0. */

@@ -16,7 +16,8 @@
  * Classes are 8 bytes apart up to 256, then about a fifth apart, up to a
  * quarter of a page.  Larger blocks have a page of their own, of their exact
  * size.  The pages of a class start small and double up to 16 KiB, so that few
- * blocks cost little.  Slots that are free are chained through themselves.
+ * blocks cost little; after the first MiB they have 64 KiB.  Slots that are
+ * free are chained through themselves.
  *
  * Blocks come in two kinds, which never share a page: so the kind of a block is
  * known from its reference, without a look at it.
@@ -25,7 +26,7 @@
  *
  * Cost:    O(1) but for doubling the directory, which copies 32 bytes per page.
  *          From a reference to its block: one look at the directory, which is
- *          2 bytes per KiB of blocks, and one multiplication.
+ *          half a byte to 2 bytes per KiB of blocks, and one multiplication.
  * Memory:  at most 7 bytes (above 256: a fifth) per block, 32 per page, and one
  *          page that is not full per class in use.  A page without blocks is
  *          given back, except for one per class.
@@ -40,6 +41,7 @@
 #include <holt/mem.h>
 
 #define HOLT_SLAB_PAGE_BYTES 16384u
+#define HOLT_SLAB_PAGE_BYTES_MAX 65536u
 #define HOLT_SLAB_SLOT_BITS 11
 #define HOLT_SLAB_SLOTS (1u << HOLT_SLAB_SLOT_BITS)
 #define HOLT_SLAB_PAGES_MAX (1u << (32 - HOLT_SLAB_SLOT_BITS))
@@ -106,17 +108,6 @@ static inline unsigned
 holt_slab_kind(const struct holt_slab *slab, uint32_t ref)
 {
   return slab->pages[ref >> HOLT_SLAB_SLOT_BITS].kind;
-}
-
-/* A hint that this will be read soon.  Any address will do. */
-static inline void
-holt_prefetch(const void *address)
-{
-#ifdef __GNUC__
-  __builtin_prefetch(address);
-#else
-  (void)address;
-#endif
 }
 
 #endif /* HOLT_CORE_SLAB_H */

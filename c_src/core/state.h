@@ -355,9 +355,18 @@ void holt__peer_wait(struct holt_peer *peer, uint64_t now_ms);
 void holt__report_gap(struct holt_replica *replica, struct holt_peer *peer,
                       struct holt_actor *actor, uint64_t now_ms);
 
-/* Put a row that has come; what it does to the view follows. */
+/* The next items of a message for this actor, at most budget of them, and their
+ * places, with what they will touch first on its way from memory.  As
+ * holt_message_batch(). */
+int holt__batch_read(const struct holt_replica *replica,
+                     const struct holt_actor *actor,
+                     struct holt_message *message, size_t budget,
+                     struct holt_batch *batch);
+
+/* Put a row that has come at its place; what it does to the view follows. */
 int holt__row_put(struct holt_replica *replica, struct holt_actor *actor,
                   const struct holt_row_spec *spec,
+                  const struct holt_row_place *place,
                   const struct holt_time *now);
 
 /* vector.c */

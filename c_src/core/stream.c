@@ -77,6 +77,7 @@ encode_range(struct holt_replica *replica, struct holt_delta_writer *writer,
       death++;
       continue;
     }
+    holt_row_prefetch(&replica->rows, row->seq_next);
     struct holt_row_spec spec;
     holt_row_spec_of(&replica->rows, row, &spec);
     const size_t size = writer->out->size + spec.key_size + spec.value_size +

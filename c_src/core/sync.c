@@ -98,11 +98,39 @@ delta_begin(struct holt_replica *replica, struct holt_message *message,
 }
 
 int
+holt__batch_read(const struct holt_replica *replica,
+                 const struct holt_actor *actor, struct holt_message *message,
+                 size_t budget, struct holt_batch *batch)
+{
+  const struct holt_rows *const rows = &replica->rows;
+  const int rv = holt_message_batch(message, batch, budget);
+  for (size_t i = 0; i < batch->count; i++) {
+    const struct holt_delta_item *const item = &batch->items[i];
+    struct holt_row_place *const place = &batch->places[i];
+    if (item->type == HOLT_ITEM_ROW) {
+      holt_rows_place(rows, actor, &item->row, place);
+    } else {
+      holt_rows_place_birth(rows, actor, item->birth, place);
+    }
+  }
+  for (size_t i = 0; i < batch->count; i++) {
+    const struct holt_delta_item *const item = &batch->items[i];
+    if (item->type == HOLT_ITEM_ROW) {
+      holt_rows_fetch(rows, actor, &item->row, &batch->places[i]);
+    } else {
+      holt_rows_fetch_birth(rows, &batch->places[i]);
+    }
+  }
+  return rv;
+}
+
+int
 holt__row_put(struct holt_replica *replica, struct holt_actor *actor,
-              const struct holt_row_spec *spec, const struct holt_time *now)
+              const struct holt_row_spec *spec,
+              const struct holt_row_place *place, const struct holt_time *now)
 {
   uint32_t ref;
-  const int rv = holt_rows_put(&replica->rows, actor, spec, &ref);
+  const int rv = holt_rows_put_at(&replica->rows, actor, spec, place, &ref);
   if (rv != 0) {
     return rv;
   }
@@ -115,36 +143,46 @@ holt__row_put(struct holt_replica *replica, struct holt_actor *actor,
 }
 
 static int
+delta_item(struct holt_replica *replica, struct holt_message *message,
+           struct holt_actor *actor, const struct holt_delta_item *item,
+           const struct holt_row_place *place, const struct holt_time *now)
+{
+  if (item->type == HOLT_ITEM_ROW) {
+    const int rv = holt__row_put(replica, actor, &item->row, place, now);
+    if (rv != 0) {
+      return rv;
+    }
+    if (!holt_mutant(ACK_EARLY)) {
+      actor->cursor = item->row.seq;
+    }
+    message->at = actor->cursor;
+  } else {
+    const uint32_t row = holt_rows_born(&replica->rows, actor, item->birth);
+    if (row != 0) {
+      holt_rows_remove(&replica->rows, row);
+    }
+  }
+  return 0;
+}
+
+static int
 delta_items(struct holt_replica *replica, struct holt_message *message,
             struct holt_actor *actor, const struct holt_time *now,
             size_t *budget)
 {
-  struct holt_delta_item item;
-  for (;;) {
-    if (*budget == 0) {
-      return HOLT_MORE;
+  while (*budget > 0) {
+    struct holt_batch batch;
+    int rv = holt__batch_read(replica, actor, message, *budget, &batch);
+    for (size_t i = 0; i < batch.count && rv == 0; i++) {
+      rv = delta_item(replica, message, actor, &batch.items[i],
+                      &batch.places[i], now);
     }
-    int rv = holt_message_next(message, &item);
-    if (rv != 0 || item.type == HOLT_ITEM_END) {
+    if (rv != 0 || batch.count == 0) {
       return rv;
     }
-    if (item.type == HOLT_ITEM_ROW) {
-      rv = holt__row_put(replica, actor, &item.row, now);
-      if (rv != 0) {
-        return rv;
-      }
-      if (!holt_mutant(ACK_EARLY)) {
-        actor->cursor = item.row.seq;
-      }
-      message->at = actor->cursor;
-    } else {
-      const uint32_t row = holt_rows_born(&replica->rows, actor, item.birth);
-      if (row != 0) {
-        holt_rows_remove(&replica->rows, row);
-      }
-    }
-    (*budget)--;
+    *budget -= batch.count;
   }
+  return HOLT_MORE;
 }
 
 static void

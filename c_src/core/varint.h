@@ -120,7 +120,8 @@ holt_read_be(struct holt_reader *reader, size_t size)
 static inline uint8_t
 holt_read_u8(struct holt_reader *reader)
 {
-  return (uint8_t)holt_read_be(reader, 1);
+  const uint8_t *const byte = holt_read_bytes(reader, 1);
+  return byte != NULL ? *byte : 0;
 }
 
 static inline uint16_t
@@ -141,10 +142,9 @@ holt_read_u64be(struct holt_reader *reader)
   return holt_read_be(reader, 8);
 }
 
-/* A varint.  More than ten bytes, more than 64 bits and overlong forms are
- * malformed. */
+/* One that is at its end, longer than a byte, or not to be read. */
 static inline uint64_t
-holt_read_varint(struct holt_reader *reader)
+holt__read_long_varint(struct holt_reader *reader)
 {
   const size_t left = holt_read_left(reader);
   uint64_t value = 0;
@@ -164,6 +164,18 @@ holt_read_varint(struct holt_reader *reader)
   }
   holt_read_fail(reader, HOLT_ERR_MALFORMED);
   return 0;
+}
+
+/* A varint.  More than ten bytes, more than 64 bits and overlong forms are
+ * malformed. */
+static inline uint64_t
+holt_read_varint(struct holt_reader *reader)
+{
+  /* Most have one byte. */
+  if (reader->error == 0 && reader->at != reader->end && *reader->at < 0x80) {
+    return *reader->at++;
+  }
+  return holt__read_long_varint(reader);
 }
 
 #endif /* HOLT_CORE_VARINT_H */

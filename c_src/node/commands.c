@@ -13,19 +13,24 @@
 
 static const char known[] =
   "known are {whereis, Inst, Key}, {lookup, Inst, Key}, {count, Inst}, "
-  "{list, Inst, #{prefix, limit, from}}, {members, Inst}, {info, Inst} and "
+  "{list, Inst, #{prefix, limit, from}}, {members, Inst}, {members, Inst, "
+  "all}, {peers, Inst}, {in_sync, Inst}, {info, Inst}, status and "
   "info";
 
 /* A command, on its way to its answer. */
 struct call {
   struct commands *commands;
+  const struct dist_message *message;
+  struct term_slice from;
   struct term_writer *writer;
   struct instance *instance;
   struct holt_etf_reader reader; /* At the arguments after the instance. */
+  bool later;                    /* Somebody else answers it. */
 };
 
-static void
-put_error(struct term_writer *writer, const char *what, const char *text)
+void
+commands_put_error(struct term_writer *writer, const char *what,
+                   const char *text)
 {
   term_writer_clear(writer);
   term_put_tuple(writer, 2);
@@ -35,79 +40,92 @@ put_error(struct term_writer *writer, const char *what, const char *text)
   term_put_text(writer, text);
 }
 
+static void
+put_unknown(struct call *call)
+{
+  commands_put_error(call->writer, "unknown_request", known);
+}
+
 /*--------------------------------------------------------------------
- * Views */
+ * Keys */
 
-static void
-put_view_pid(struct term_writer *writer, const struct holt_view *view)
-{
-  const struct term_pid pid = { .node = term_slice(view->node, view->node_size),
-                                .id = view->id,
-                                .serial = view->serial,
-                                .creation = view->creation };
-  term_put_pid(writer, &pid);
-}
-
-/* The core has checked that a value is empty, or 131 and a term. */
-static void
-put_view_value(struct term_writer *writer, const struct holt_view *view)
-{
-  if (view->value_size < 2) {
-    term_put_atom(writer, "undefined");
-  } else {
-    term_put_raw(writer, view->value + 1, view->value_size - 1);
-  }
-}
-
-/* The key that comes next in the call, and who has it.  False: nobody, or it
- * is no key, and the answer is written. */
+/* Read the key that comes next in the call.  False: it is none, and that is the
+ * answer.  Otherwise holt_key_deinit() has to follow. */
 static bool
-find(struct call *call, struct holt_view *view)
+read_key(struct call *call, struct holt_key *key)
 {
   struct term_slice term;
-  struct holt_key key;
   if (!term_read_term(&call->reader, &term)) {
-    put_error(call->writer, "unknown_request", known);
+    put_unknown(call);
     return false;
   }
-  holt_key_init(&key, call->commands->mem,
+  holt_key_init(key, call->commands->mem,
                 instance_key_bytes_max(call->instance));
-  (void)holt_key_etf(&key, term.bytes, term.size);
-  const int rv = holt_key_finish(&key);
-  bool found = false;
-  if (rv == 0) {
-    found = holt_replica_find(instance_replica(call->instance),
-                              holt_key_bytes(&key), holt_key_size(&key), view);
-  } else {
-    put_error(call->writer, "bad_key", holt_error_text(rv));
+  (void)holt_key_etf(key, term.bytes, term.size);
+  const int rv = holt_key_finish(key);
+  if (rv != 0) {
+    commands_put_error(call->writer, "bad_key", holt_error_text(rv));
+    holt_key_deinit(key);
   }
-  holt_key_deinit(&key);
-  return found;
+  return rv == 0;
 }
 
 static void
 answer_whereis(struct call *call)
 {
+  struct holt_key key;
   struct holt_view view;
-  if (find(call, &view)) {
-    put_view_pid(call->writer, &view);
-  } else if (call->writer->size == 0) {
-    term_put_atom(call->writer, "undefined");
+  if (!instance_is_unique(call->instance)) {
+    commands_put_error(call->writer, "not_unique",
+                       "keys of this instance are not unique: use lookup");
+  } else if (read_key(call, &key)) {
+    if (holt_replica_find(instance_replica(call->instance),
+                          holt_key_bytes(&key), holt_key_size(&key), &view)) {
+      lookup_put_pid(call->writer, &view);
+    } else {
+      term_put_atom(call->writer, "undefined");
+    }
+    holt_key_deinit(&key);
+  }
+}
+
+static void
+lookup_one(struct call *call, const struct holt_key *key)
+{
+  struct holt_view view;
+  if (holt_replica_find(instance_replica(call->instance), holt_key_bytes(key),
+                        holt_key_size(key), &view)) {
+    term_put_list(call->writer, 1);
+    lookup_put(call->writer, &view);
+  }
+  term_put_nil(call->writer);
+}
+
+static void
+lookup_many(struct call *call, const struct holt_key *key)
+{
+  const int rv =
+    lookup_start(&call->commands->lookups, call->instance, call->message->peer,
+                 call->from, holt_key_bytes(key), holt_key_size(key));
+  call->later = rv == 0;
+  if (rv == HOLT_ERR_NOT_FOUND) {
+    term_put_nil(call->writer);
+  } else if (rv != 0) {
+    commands_put_error(call->writer, holt_error_name(rv), holt_error_text(rv));
   }
 }
 
 static void
 answer_lookup(struct call *call)
 {
-  struct holt_view view;
-  if (find(call, &view)) {
-    term_put_list(call->writer, 1);
-    term_put_tuple(call->writer, 2);
-    put_view_pid(call->writer, &view);
-    put_view_value(call->writer, &view);
-    term_put_nil(call->writer);
-  } else if (call->writer->size == 0) {
-    term_put_nil(call->writer);
+  struct holt_key key;
+  if (read_key(call, &key)) {
+    if (instance_is_unique(call->instance)) {
+      lookup_one(call, &key);
+    } else {
+      lookup_many(call, &key);
+    }
+    holt_key_deinit(&key);
   }
 }
 
@@ -125,6 +143,29 @@ answer_members(struct call *call)
 }
 
 static void
+answer_members_which(struct call *call)
+{
+  if (term_read_atom_is(&call->reader, "all")) {
+    describe_all_members(call->writer, call->instance);
+  } else {
+    put_unknown(call);
+  }
+}
+
+static void
+answer_peers(struct call *call)
+{
+  describe_peers(call->writer, call->instance);
+}
+
+static void
+answer_in_sync(struct call *call)
+{
+  term_put_bool(call->writer,
+                holt_replica_in_sync(instance_replica(call->instance)));
+}
+
+static void
 answer_instance_info(struct call *call)
 {
   describe_instance(call->writer, call->instance);
@@ -134,7 +175,9 @@ answer_instance_info(struct call *call)
  * Lists */
 
 struct page {
+  const struct holt_replica *replica;
   struct term_writer *writer;
+  bool unique;
   struct term_slice prefix; /* Empty: every key. */
   uint64_t limit;
   uint64_t from;
@@ -163,7 +206,7 @@ read_page(struct holt_etf_reader *reader, struct page *page)
     }
   }
   if (!ok) {
-    put_error(page->writer, "bad_option", wrong);
+    commands_put_error(page->writer, "bad_option", wrong);
   }
   return ok;
 }
@@ -182,32 +225,47 @@ put_entry(void *user, const struct holt_view *view)
   struct page *const page = user;
   page->visits++;
   if (page->prefix.size == 0 || has_prefix(view, page->prefix)) {
-    term_put_tuple(page->writer, 3);
+    term_put_tuple(page->writer, page->unique ? 3 : 2);
     term_put_raw(page->writer, view->key, view->key_size);
-    put_view_pid(page->writer, view);
-    put_view_value(page->writer, view);
+    if (page->unique) {
+      lookup_put_pid(page->writer, view);
+      lookup_put_value(page->writer, view);
+    } else {
+      term_put_uint(page->writer,
+                    holt_replica_count_key(page->replica, view->key,
+                                           view->key_size, NULL, 0));
+    }
     page->count++;
   }
   return true;
+}
+
+static bool
+is_full(const struct page *page, struct turn *turn)
+{
+  return page->count >= page->limit || page->visits >= COMMANDS_LIST_VISITS ||
+         page->writer->size >= COMMANDS_LIST_BYTES ||
+         page->writer->error != 0 ||
+         (page->visits >= COMMANDS_LIST_VISITS_MIN && turn_is_over(turn));
 }
 
 static void
 answer_list(struct call *call)
 {
   struct term_writer *const writer = call->writer;
-  struct page page = { .writer = writer, .limit = COMMANDS_LIST_LIMIT };
+  struct page page = { .replica = instance_replica(call->instance),
+                       .writer = writer,
+                       .unique = instance_is_unique(call->instance),
+                       .limit = COMMANDS_LIST_LIMIT };
   if (!read_page(&call->reader, &page)) {
     return;
   }
   term_put_tuple(writer, 2);
   const size_t opened = term_open_list(writer);
-  const struct holt_replica *const replica = instance_replica(call->instance);
   do {
-    page.from = holt_replica_scan(replica, page.from, put_entry, &page);
+    page.from = holt_replica_scan(page.replica, page.from, put_entry, &page);
     page.visits++; /* An empty place is one, too. */
-  } while (page.from != 0 && page.count < page.limit &&
-           page.visits < COMMANDS_LIST_VISITS &&
-           writer->size < COMMANDS_LIST_BYTES && writer->error == 0);
+  } while (page.from != 0 && !is_full(&page, call->commands->turn));
   term_close_list(writer, opened, page.count);
   if (page.from == 0) {
     term_put_atom(writer, "done");
@@ -226,9 +284,11 @@ struct command {
 };
 
 static const struct command commands_known[] = {
-  { "whereis", 3, answer_whereis }, { "lookup", 3, answer_lookup },
-  { "count", 2, answer_count },     { "list", 3, answer_list },
-  { "members", 2, answer_members }, { "info", 2, answer_instance_info },
+  { "whereis", 3, answer_whereis },    { "lookup", 3, answer_lookup },
+  { "count", 2, answer_count },        { "list", 3, answer_list },
+  { "members", 2, answer_members },    { "members", 3, answer_members_which },
+  { "peers", 2, answer_peers },        { "in_sync", 2, answer_in_sync },
+  { "info", 2, answer_instance_info },
 };
 #define COMMANDS (sizeof commands_known / sizeof commands_known[0])
 
@@ -244,65 +304,77 @@ instance_named(const struct commands *commands, struct term_slice name)
 }
 
 static void
-answer(struct commands *commands, struct term_slice request,
-       struct term_writer *writer)
+answer(struct call *call, struct term_slice request)
 {
-  struct call call = { .commands = commands,
-                       .writer = writer,
-                       .reader = term_reader(request) };
+  call->reader = term_reader(request);
   if (term_is_atom(request, "info")) {
-    describe_node(writer, commands);
+    describe_node(call->writer, call->commands);
+    return;
+  }
+  if (term_is_atom(request, "status")) {
+    describe_status(call->writer, call->commands);
     return;
   }
   uint32_t arity = 0;
   const struct command *command = NULL;
-  if (term_read_tuple_any(&call.reader, &arity)) {
+  if (term_read_tuple_any(&call->reader, &arity)) {
     for (size_t i = 0; i < COMMANDS && command == NULL; i++) {
       if (commands_known[i].arity == arity &&
-          term_read_atom_is(&call.reader, commands_known[i].name)) {
+          term_read_atom_is(&call->reader, commands_known[i].name)) {
         command = &commands_known[i];
       }
     }
   }
   struct term_slice name;
-  if (command == NULL || !term_read_atom(&call.reader, &name)) {
-    put_error(writer, "unknown_request", known);
+  if (command == NULL || !term_read_atom(&call->reader, &name)) {
+    put_unknown(call);
     return;
   }
-  call.instance = instance_named(commands, name);
-  if (call.instance == NULL) {
-    put_error(writer, "no_instance", "this node does not hold that instance");
+  call->instance = instance_named(call->commands, name);
+  if (call->instance == NULL) {
+    commands_put_error(call->writer, "no_instance",
+                       "this node does not hold that instance");
     return;
   }
-  command->answer(&call);
+  command->answer(call);
+}
+
+static void
+reply(const struct call *call)
+{
+  struct term_writer *const writer = call->writer;
+  if (writer->error != 0) {
+    term_writer_deinit(writer);
+    commands_put_error(writer, "nomem", holt_error_text(HOLT_ERR_NOMEM));
+  }
+  const struct term_slice payload = term_writer_slice(writer);
+  const int rv = dist_reply(call->message->peer, call->commands->process,
+                            call->from, &payload, 1);
+  if (rv != 0) {
+    log_debug("a caller on %s gets no answer: %s",
+              dist_peer_node(call->message->peer), holt_error_text(rv));
+  }
 }
 
 bool
 commands_answer(struct commands *commands, const struct dist_message *message)
 {
+  struct call call = { .commands = commands, .message = message };
   struct holt_etf_reader reader = term_reader(message->payload);
-  struct term_slice from;
   struct term_slice request;
   if (!term_read_tuple(&reader, 3) ||
       !(term_read_atom_is(&reader, "$gen_call") ||
         term_read_atom_is(&reader, "system")) ||
-      !term_read_term(&reader, &from) || !term_read_term(&reader, &request) ||
-      !term_read_end(&reader)) {
+      !term_read_term(&reader, &call.from) ||
+      !term_read_term(&reader, &request) || !term_read_end(&reader)) {
     return false;
   }
   struct term_writer writer;
   term_writer_init(&writer, commands->mem, 0);
-  answer(commands, request, &writer);
-  if (writer.error != 0) {
-    term_writer_deinit(&writer);
-    put_error(&writer, "nomem", holt_error_text(HOLT_ERR_NOMEM));
-  }
-  const struct term_slice payload = term_writer_slice(&writer);
-  const int rv =
-    dist_reply(message->peer, commands->process, from, &payload, 1);
-  if (rv != 0) {
-    log_debug("a caller on %s gets no answer: %s",
-              dist_peer_node(message->peer), holt_error_text(rv));
+  call.writer = &writer;
+  answer(&call, request);
+  if (!call.later) {
+    reply(&call);
   }
   term_writer_deinit(&writer);
   return true;

@@ -6,8 +6,14 @@
  *     {count, Inst}             non_neg_integer()
  *     {list, Inst, Options}     {[{Key, pid(), Value}], Next | done}
  *     {members, Inst}           [{Name, node()}]
+ *     {members, Inst, all}      [map()], as holt_cluster:members/2
+ *     {peers, Inst}             [map()], as holt_cluster:peers/1
+ *     {in_sync, Inst}           boolean(), as holt_cluster:in_sync/1
  *     {info, Inst}              map(), as holt_cluster:info/1
+ *     status                    [map()], each instance in short
  *     info                      map(), of the daemon
+ *
+ * Where keys are not unique, whereis is a mistake, and list gives {Key, Count}.
  *
  * Everything else, and every mistake, is answered {error, {What, Text}}.  A
  * gen_server:call is never left without an answer.
@@ -17,8 +23,8 @@
  * Each name that is there all the time is on one page exactly.
  *
  * Cost:    all but list are O(what they return); list looks at no more than
- *          COMMANDS_LIST_VISITS names a call, so a page may be short, or empty,
- *          and still have a next one.
+ *          COMMANDS_LIST_VISITS names a call, and at fewer when the turn is
+ *          over, so a page may be short, or empty, and still have a next one.
  * Memory:  an answer is freed when it has been sent.
  * Threads: that of the loop.
  */
@@ -31,16 +37,20 @@
 
 #include "dist.h"
 #include "instance.h"
+#include "lookup.h"
 
 #define COMMANDS_LIST_LIMIT 1000u
 #define COMMANDS_LIST_LIMIT_MAX 10000u
 #define COMMANDS_LIST_VISITS 20000u
+#define COMMANDS_LIST_VISITS_MIN 256u
 #define COMMANDS_LIST_BYTES (4u << 20)
 
 /* What there is to ask about. */
 struct commands {
   uv_loop_t *loop;
+  struct turn *turn;
   struct dist *dist;
+  struct lookups lookups;
   struct holt_mem *mem;
   struct instance **instances;
   size_t instances_count;
@@ -51,5 +61,9 @@ struct commands {
 /* Answer a message to the process.  False: it was no call, nobody waits. */
 bool commands_answer(struct commands *commands,
                      const struct dist_message *message);
+
+/* {error, {What, Text}}, in place of what was written. */
+void commands_put_error(struct term_writer *writer, const char *what,
+                        const char *text);
 
 #endif /* HOLT_NODE_COMMANDS_H */

@@ -2,14 +2,17 @@
 #include "connection.h"
 
 #include <assert.h>
+#include <string.h>
+#include <sys/ioctl.h>
 
 #include <holt/error.h>
 
 int
 connection_host_init(struct connection_host *host, uv_loop_t *loop,
-                     struct holt_mem *mem)
+                     struct turn *turn, struct holt_mem *mem)
 {
   host->loop = loop;
+  host->turn = turn;
   host->mem = mem;
   list_init(&host->dirty);
   host->area = holt_mem_alloc(mem, CONNECTION_READ_BYTES);
@@ -34,6 +37,8 @@ lose(struct connection *connection, const char *reason)
   }
 }
 
+static bool hand_out_rest(struct turn_job *job);
+
 void
 connection_init(struct connection *connection, struct connection_host *host,
                 unsigned prefix, size_t frame_bytes_max)
@@ -48,6 +53,7 @@ connection_init(struct connection *connection, struct connection_host *host,
   list_init(&connection->dirty);
   frame_reader_init(&connection->in, host->mem, prefix, frame_bytes_max);
   outbox_init(&connection->out, host->mem);
+  turn_job_init(&connection->more, hand_out_rest);
   const int rv = uv_tcp_init(host->loop, &connection->tcp);
   assert(rv == 0); /* Without a socket yet, nothing can fail. */
   (void)rv;
@@ -64,18 +70,26 @@ connection_init(struct connection *connection, struct connection_host *host,
 static void
 on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-  const struct connection *connection = handle->data;
+  struct connection *connection = handle->data;
   (void)suggested;
-  *buf = uv_buf_init((char *)connection->host->area, CONNECTION_READ_BYTES);
+  /* Never passed over twice, whoever comes first. */
+  const bool waits =
+    connection->rest != NULL ||
+    (turn_is_over(connection->host->turn) && !connection->passed_over);
+  connection->passed_over = waits;
+  *buf = waits
+           ? uv_buf_init(NULL, 0)
+           : uv_buf_init((char *)connection->host->area, CONNECTION_READ_BYTES);
 }
 
+/* Hand out frames until the input is used up, or the turn is over. */
 static void
-read_frames(struct connection *connection, struct term_slice input)
+read_frames(struct connection *connection, struct term_slice *input)
 {
   struct connection_host *const host = connection->host;
-  while (!connection->closing) {
+  do {
     struct term_slice frame;
-    const int rv = frame_reader_next(&connection->in, &input, &frame);
+    const int rv = frame_reader_next(&connection->in, input, &frame);
     if (rv == 0) {
       return;
     }
@@ -85,20 +99,71 @@ read_frames(struct connection *connection, struct term_slice input)
       return;
     }
     host->frame(connection, frame);
+  } while (!connection->closing && !turn_is_over(host->turn));
+}
+
+static void
+rest_free(struct connection *connection)
+{
+  turn_cancel(&connection->more);
+  if (connection->rest != NULL) {
+    holt_mem_free(connection->host->mem, connection->rest,
+                  connection->rest_size);
+    connection->rest = NULL;
   }
+}
+
+static bool
+hand_out_rest(struct turn_job *job)
+{
+  struct connection *const connection =
+    list_thing(job, struct connection, more);
+  struct term_slice input =
+    term_slice(connection->rest + connection->rest_at,
+               connection->rest_size - connection->rest_at);
+  read_frames(connection, &input);
+  if (connection->closing || input.size == 0) {
+    rest_free(connection);
+    return false;
+  }
+  connection->rest_at = connection->rest_size - input.size;
+  return true;
+}
+
+/* The area is needed for others: keep the rest for a later turn. */
+static void
+keep_rest(struct connection *connection, struct term_slice input)
+{
+  struct connection_host *const host = connection->host;
+  connection->rest = holt_mem_alloc(host->mem, input.size);
+  if (connection->rest == NULL) {
+    lose(connection, "out of memory for its frame");
+    return;
+  }
+  memcpy(connection->rest, input.bytes, input.size);
+  connection->rest_size = input.size;
+  connection->rest_at = 0;
+  turn_want(host->turn, &connection->more);
 }
 
 static void
 on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 {
   struct connection *connection = stream->data;
+  if (size == UV_ENOBUFS) {
+    return; /* Not in this turn. */
+  }
   if (size < 0) {
     lose(connection,
          size == UV_EOF ? "connection closed" : uv_strerror((int)size));
   } else if (size > 0) {
     connection->in_ms = uv_now(connection->host->loop);
     connection->host->bytes_in += (uint64_t)size;
-    read_frames(connection, term_slice(buf->base, (size_t)size));
+    struct term_slice input = term_slice(buf->base, (size_t)size);
+    read_frames(connection, &input);
+    if (!connection->closing && input.size > 0) {
+      keep_rest(connection, input);
+    }
   }
 }
 
@@ -259,6 +324,18 @@ connection_host_flush(struct connection_host *host)
   }
 }
 
+size_t
+connection_unsent(const struct connection *connection)
+{
+  int fd = -1;
+  int queued = 0;
+  if (uv_fileno((const uv_handle_t *)&connection->tcp, &fd) != 0 ||
+      ioctl(fd, TIOCOUTQ, &queued) != 0 || queued < 0) {
+    queued = 0;
+  }
+  return connection->out.size + (size_t)queued;
+}
+
 void
 connection_watch(struct connection *connection, uint64_t now_ms)
 {
@@ -282,6 +359,7 @@ static void
 on_closed(uv_handle_t *handle)
 {
   struct connection *connection = handle->data;
+  rest_free(connection);
   frame_reader_deinit(&connection->in);
   outbox_deinit(&connection->out);
   connection->host->closed(connection);
@@ -295,5 +373,6 @@ connection_close(struct connection *connection)
   }
   connection->closing = true;
   list_remove(&connection->dirty);
+  turn_cancel(&connection->more);
   uv_close((uv_handle_t *)&connection->tcp, on_closed);
 }

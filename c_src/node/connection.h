@@ -12,11 +12,16 @@
  *
  * What the frames mean is not known here.
  *
+ * What is in the area when the turn is over is copied and handed out in later
+ * ones, and nothing is read until then: a peer that sends a lot is not served
+ * at the expense of the others.
+ *
  * Errors close the connection: host->lost is told why, at once, and the memory
  * may be freed in host->closed, later.
  *
  * Cost:    one read and one write per event and connection, as a rule.
- * Memory:  struct, outbox, and what the frame reader has gathered.
+ * Memory:  struct, outbox, what the frame reader has gathered, and at most
+ *          CONNECTION_READ_BYTES that wait for a later turn.
  * Threads: that of the loop.
  */
 #ifndef HOLT_NODE_CONNECTION_H
@@ -33,6 +38,7 @@
 #include "frame.h"
 #include "list.h"
 #include "outbox.h"
+#include "turn.h"
 
 /* Read at most this much at a time. */
 #define CONNECTION_READ_BYTES (256u * 1024u)
@@ -49,6 +55,7 @@ struct connection;
 struct connection_host {
   uv_loop_t *loop;
   struct holt_mem *mem;
+  struct turn *turn; /* Borrowed. */
   struct list dirty; /* Connections whose outbox has news. */
   uint64_t bytes_in;
   uint64_t bytes_out;
@@ -80,11 +87,16 @@ struct connection {
   size_t write_size;
   struct frame_reader in;
   struct outbox out;
+  bool passed_over;     /* It was not read in the last turn. */
+  struct turn_job more; /* Hands out the rest. */
+  uint8_t *rest;        /* Owned: of what was read; NULL: nothing. */
+  size_t rest_size;
+  size_t rest_at;
 };
 
 /* Prepare a host whose functions have been set.  HOLT_ERR_NOMEM. */
 int connection_host_init(struct connection_host *host, uv_loop_t *loop,
-                         struct holt_mem *mem);
+                         struct turn *turn, struct holt_mem *mem);
 void connection_host_deinit(struct connection_host *host);
 
 /* Write what waits, everywhere. */
@@ -108,6 +120,10 @@ int connection_send(struct connection *connection, struct term_slice head,
 
 /* Write what waits, as far as the socket takes it. */
 void connection_flush(struct connection *connection);
+
+/* Bytes that the other side's machine has not acknowledged, as far as ours can
+ * tell. */
+size_t connection_unsent(const struct connection *connection);
 
 /* Look whether the write under way goes on. */
 void connection_watch(struct connection *connection, uint64_t now_ms);

@@ -64,8 +64,27 @@ put_member(struct term_writer *writer, const struct holt_member *member)
   term_put_atom_bytes(writer, member->node, member->node_size);
 }
 
+static void
+put_refused(struct term_writer *writer, const uint64_t refused[HOLT_ERRORS_MAX])
+{
+  struct shelf map = open_map(writer);
+  for (int i = 1; i < HOLT_ERRORS_MAX; i++) {
+    if (refused[i] > 0) {
+      put_number(&map, holt_error_name(-i), refused[i]);
+    }
+  }
+  close_map(&map);
+}
+
+static void
+put_atom(struct shelf *map, const char *key, const char *value)
+{
+  put_key(map, key);
+  term_put_atom(map->writer, value);
+}
+
 /*--------------------------------------------------------------------
- * An instance */
+ * Members and peers */
 
 static void
 gather_member(void *user, const struct holt_actor_info *actor)
@@ -84,6 +103,91 @@ describe_members(struct term_writer *writer, struct instance *instance)
   holt_replica_actors(instance_replica(instance), gather_member, &list);
   close_list(&list);
 }
+
+static const char *
+state_of_actor(const struct holt_actor_info *actor)
+{
+  if (actor->shown) {
+    return "present";
+  }
+  return actor->paused ? "paused" : "absent";
+}
+
+static void
+gather_any_member(void *user, const struct holt_actor_info *actor)
+{
+  struct shelf *const list = user;
+  struct shelf map = open_map(list->writer);
+  put_key(&map, "member");
+  put_member(map.writer, &actor->member);
+  put_number(&map, "actor", actor->actor);
+  put_atom(&map, "state", state_of_actor(actor));
+  put_number(&map, "names", actor->rows);
+  put_number(&map, "processes", actor->processes);
+  put_number(&map, "version", actor->version);
+  close_map(&map);
+  list->count++;
+}
+
+void
+describe_all_members(struct term_writer *writer, struct instance *instance)
+{
+  struct shelf list = open_list(writer);
+  holt_replica_actors(instance_replica(instance), gather_any_member, &list);
+  close_list(&list);
+}
+
+static const char *
+state_of_peer(const struct holt_peer_info *peer)
+{
+  if (!peer->up) {
+    return "connecting";
+  }
+  return peer->busy ? "busy" : "up";
+}
+
+static void
+put_peer_numbers(struct shelf *map, const struct holt_peer_info *peer)
+{
+  put_number(map, "acked", peer->acked);
+  put_number(map, "version", peer->version);
+  put_number(map, "in_flight_bytes", peer->inflight_bytes);
+  put_number(map, "protocol", peer->protocol);
+  put_key(map, "clock_ms");
+  term_put_int(map->writer, peer->clock_ms);
+  put_bool(map, "in_sync", peer->in_sync);
+  put_key(map, "refused");
+  put_refused(map->writer, peer->refused);
+}
+
+/* The others are nodes that may run the instance, and have not said so. */
+static void
+gather_greeted(void *user, const struct holt_peer_info *peer)
+{
+  struct shelf *const list = user;
+  if (peer->protocol == 0) {
+    return;
+  }
+  struct shelf map = open_map(list->writer);
+  put_key(&map, "member");
+  put_member(map.writer, &peer->member);
+  put_atom(&map, "state", state_of_peer(peer));
+  put_number(&map, "lag", peer->version - peer->acked);
+  put_peer_numbers(&map, peer);
+  close_map(&map);
+  list->count++;
+}
+
+void
+describe_peers(struct term_writer *writer, struct instance *instance)
+{
+  struct shelf list = open_list(writer);
+  holt_replica_peers(instance_replica(instance), gather_greeted, &list);
+  close_list(&list);
+}
+
+/*--------------------------------------------------------------------
+ * An instance */
 
 static void
 gather_self(void *user, const struct holt_actor_info *actor)
@@ -109,6 +213,7 @@ gather_actor(void *user, const struct holt_actor_info *actor)
   put_number(&map, "cursor", actor->cursor);
   put_number(&map, "fingerprint", actor->fingerprint);
   put_number(&map, "rows", actor->rows);
+  put_number(&map, "processes", actor->processes);
   put_bool(&map, "self", actor->self);
   put_bool(&map, "connected", actor->connected);
   put_bool(&map, "present", actor->shown);
@@ -116,18 +221,6 @@ gather_actor(void *user, const struct holt_actor_info *actor)
   put_bool(&map, "repairing", actor->repairing);
   close_map(&map);
   list->count++;
-}
-
-static void
-put_refused(struct term_writer *writer, const uint64_t refused[HOLT_ERRORS_MAX])
-{
-  struct shelf map = open_map(writer);
-  for (int i = 1; i < HOLT_ERRORS_MAX; i++) {
-    if (refused[i] > 0) {
-      put_number(&map, holt_error_name(-i), refused[i]);
-    }
-  }
-  close_map(&map);
 }
 
 static void
@@ -140,16 +233,8 @@ gather_peer(void *user, const struct holt_peer_info *peer)
   put_member(map.writer, &peer->member);
   put_bool(&map, "up", peer->up);
   put_bool(&map, "busy", peer->busy);
-  put_bool(&map, "in_sync", peer->in_sync);
-  put_number(&map, "protocol", peer->protocol);
-  put_number(&map, "version", peer->version);
   put_number(&map, "cursor", peer->cursor);
-  put_number(&map, "acked", peer->acked);
-  put_number(&map, "in_flight_bytes", peer->inflight_bytes);
-  put_key(&map, "clock_ms");
-  term_put_int(map.writer, peer->clock_ms);
-  put_key(&map, "refused");
-  put_refused(map.writer, peer->refused);
+  put_peer_numbers(&map, peer);
   close_map(&map);
   list->count++;
 }
@@ -178,6 +263,7 @@ describe_instance(struct term_writer *writer, struct instance *instance)
   struct shelf map = open_map(writer);
   put_key(&map, "name");
   term_put_atom(writer, instance_name(instance));
+  put_atom(&map, "keys", instance_is_unique(instance) ? "unique" : "duplicate");
   holt_replica_actors(replica, gather_self, &map);
   put_number(&map, "count", holt_replica_count(replica));
   put_key(&map, "actors");
@@ -198,6 +284,76 @@ describe_instance(struct term_writer *writer, struct instance *instance)
 }
 
 /*--------------------------------------------------------------------
+ * Each instance, in short */
+
+struct tally {
+  uint64_t members; /* In touch, this one included. */
+  uint64_t absent;
+  uint64_t paused;
+  uint64_t repairing;
+  uint64_t peers; /* Up. */
+  uint64_t lag;   /* The greatest. */
+};
+
+static void
+tally_actor(void *user, const struct holt_actor_info *actor)
+{
+  struct tally *const tally = user;
+  tally->members += actor->connected || actor->self ? 1 : 0;
+  tally->absent += actor->shown || actor->paused ? 0 : 1;
+  tally->paused += !actor->shown && actor->paused ? 1 : 0;
+  tally->repairing += actor->repairing ? 1 : 0;
+}
+
+static void
+tally_peer(void *user, const struct holt_peer_info *peer)
+{
+  struct tally *const tally = user;
+  const uint64_t lag = peer->version - peer->acked;
+  tally->peers += peer->up ? 1 : 0;
+  tally->lag = peer->up && lag > tally->lag ? lag : tally->lag;
+}
+
+static void
+put_status(struct term_writer *writer, struct instance *instance)
+{
+  const struct holt_replica *const replica = instance_replica(instance);
+  struct tally tally = { 0 };
+  struct holt_counters counters;
+  holt_replica_actors(replica, tally_actor, &tally);
+  holt_replica_peers(replica, tally_peer, &tally);
+  holt_replica_counters(replica, &counters);
+  uint64_t refused = 0;
+  for (int i = 1; i < HOLT_ERRORS_MAX; i++) {
+    refused += counters.refused[i];
+  }
+  struct shelf map = open_map(writer);
+  put_atom(&map, "instance", instance_name(instance));
+  put_atom(&map, "keys", instance_is_unique(instance) ? "unique" : "duplicate");
+  put_bool(&map, "in_sync", holt_replica_in_sync(replica));
+  put_number(&map, "names", holt_replica_count(replica));
+  put_number(&map, "members", tally.members);
+  put_number(&map, "absent", tally.absent);
+  put_number(&map, "paused", tally.paused);
+  put_number(&map, "peers", tally.peers);
+  put_number(&map, "lag", tally.lag);
+  put_number(&map, "repairing", tally.repairing);
+  put_number(&map, "refused", refused);
+  close_map(&map);
+}
+
+void
+describe_status(struct term_writer *writer, const struct commands *commands)
+{
+  struct shelf list = open_list(writer);
+  for (size_t i = 0; i < commands->instances_count; i++) {
+    put_status(writer, commands->instances[i]);
+    list.count++;
+  }
+  close_list(&list);
+}
+
+/*--------------------------------------------------------------------
  * The daemon */
 
 static void
@@ -206,6 +362,17 @@ gather_node(void *user, struct dist_peer *peer)
   struct shelf *const list = user;
   term_put_atom(list->writer, dist_peer_node(peer));
   list->count++;
+}
+
+/* How long others had to wait: see turn.h. */
+static void
+put_loop(struct term_writer *writer, const struct turn *turn)
+{
+  struct shelf map = open_map(writer);
+  put_number(&map, "turns", turn->turns);
+  put_number(&map, "turns_long", turn->turns_long);
+  put_number(&map, "turn_us_max", turn->turn_us_max);
+  close_map(&map);
 }
 
 static void
@@ -249,6 +416,8 @@ describe_node(struct term_writer *writer, const struct commands *commands)
   close_list(&nodes);
   put_key(&map, "network");
   put_network(writer, commands->dist);
+  put_key(&map, "loop");
+  put_loop(writer, commands->turn);
   put_key(&map, "instances");
   struct shelf instances = open_map(writer);
   for (size_t i = 0; i < commands->instances_count; i++) {

@@ -11,7 +11,19 @@
 /* [{Name, Node}] of the members in touch, this one included. */
 void describe_members(struct term_writer *writer, struct instance *instance);
 
+/* All that are known, as holt_cluster:members/2 has them, and how many of their
+ * processes have names. */
+void describe_all_members(struct term_writer *writer,
+                          struct instance *instance);
+
+/* Those that have greeted us, as holt_cluster:peers/1. */
+void describe_peers(struct term_writer *writer, struct instance *instance);
+
 void describe_instance(struct term_writer *writer, struct instance *instance);
+
+/* [map()]: each instance in a few words and numbers. */
+void describe_status(struct term_writer *writer,
+                     const struct commands *commands);
 
 void describe_node(struct term_writer *writer, const struct commands *commands);
 

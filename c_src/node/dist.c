@@ -250,7 +250,8 @@ dist_new(const struct dist_config *config)
   list_init(&dist->dials);
   term_writer_init(&dist->writer, config->mem, 0);
   term_writer_init(&dist->scratch, config->mem, 0);
-  if (connection_host_init(&dist->host, config->loop, config->mem) != 0) {
+  if (connection_host_init(&dist->host, config->loop, config->turn,
+                           config->mem) != 0) {
     dist_free(dist);
     return NULL;
   }

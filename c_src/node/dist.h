@@ -59,6 +59,7 @@
 #include <holt/mem.h>
 
 #include "term.h"
+#include "turn.h"
 
 struct dist;
 
@@ -110,6 +111,7 @@ struct dist_handlers {
 /* dist_config_init() sets the defaults named here; the rest must be given. */
 struct dist_config {
   uv_loop_t *loop;               /* Outlives the dist. */
+  struct turn *turn;             /* Of that loop; outlives the dist. */
   struct holt_mem *mem;          /* Outlives the dist. */
   const char *name;              /* alive@host; copied. */
   const char *cookie;            /* Copied. */
@@ -186,6 +188,10 @@ uint64_t dist_peer_flags(const struct dist_peer *peer);
 
 /* Bytes waiting to be written. */
 size_t dist_peer_queued(const struct dist_peer *peer);
+
+/* Bytes that have not reached the machines of all peers, as far as ours can
+ * tell. */
+size_t dist_unsent(const struct dist *dist);
 
 /* A place for the user's own pointer, NULL at first. */
 void dist_peer_user_set(struct dist_peer *peer, void *data);

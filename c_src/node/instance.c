@@ -8,9 +8,6 @@
 #include "log.h"
 #include "memory.h"
 
-/* Polls in a row before the loop goes on. */
-#define POLLS_MAX 16u
-
 /* Rows freed at a time when an instance ends. */
 #define DRAIN_ROWS 4096u
 
@@ -18,6 +15,9 @@
 #define NODES_MAX 256u
 
 #define PROCESS_PREFIX "holt."
+
+/* A replica that has told all of its end has nothing to do for longer. */
+#define GOODBYE_RETRY_MS 50u
 
 /* A node that is connected, and the member that may be on it. */
 struct link {
@@ -32,8 +32,11 @@ struct link {
 
 struct instance {
   uv_timer_t timer;
-  uv_idle_t idle; /* Active when there is work. */
-  unsigned handles;
+  struct turn *turn;
+  struct turn_job job; /* Wanted when there is work. */
+  bool leaving;        /* Goodbye: nothing but that is said any more. */
+  bool quiet;          /* The replica has no more to say for now. */
+  uint64_t policy;
   struct dist *dist;
   uint32_t process;
   char *name; /* Within process_name. */
@@ -53,7 +56,7 @@ struct instance {
   void *stopped_user;
 };
 
-static void work(uv_idle_t *idle);
+static bool work(struct turn_job *job);
 
 static struct holt_time
 now(const struct instance *instance)
@@ -69,7 +72,8 @@ now(const struct instance *instance)
 static void
 touch(struct instance *instance)
 {
-  (void)uv_idle_start(&instance->idle, work);
+  instance->quiet = false;
+  turn_want(instance->turn, &instance->job);
 }
 
 /*--------------------------------------------------------------------
@@ -98,7 +102,7 @@ replica_make(struct instance *instance)
     .creation = dist_creation(instance->dist),
     .hash_seed = { random[1], random[2] },
     .entropy = random[3],
-    .policy = HOLT_POLICY_UNIQUE_KEEP_NEWEST,
+    .policy = instance->policy,
     .tuning = instance->tuning,
   };
   const struct holt_time time = now(instance);
@@ -134,6 +138,8 @@ instance_new(struct instance **out, const struct instance_config *config)
   instance->mem = mem;
   memory_init(&instance->message_mem);
   instance->dist = config->dist;
+  instance->turn = config->turn;
+  instance->policy = config->policy;
   instance->process = config->process;
   instance->tuning = config->tuning;
   instance->node_seen = config->node_seen;
@@ -158,10 +164,8 @@ instance_new(struct instance **out, const struct instance_config *config)
   inbox_init(&instance->inbox, instance->replica, &instance->tuning,
              &instance->message_mem, INSTANCE_QUEUE_BYTES_MAX);
   (void)uv_timer_init(config->loop, &instance->timer);
-  (void)uv_idle_init(config->loop, &instance->idle);
   instance->timer.data = instance;
-  instance->idle.data = instance;
-  instance->handles = 2;
+  turn_job_init(&instance->job, work);
   touch(instance);
   *out = instance;
   return 0;
@@ -171,9 +175,6 @@ static void
 handle_closed(uv_handle_t *handle)
 {
   struct instance *const instance = handle->data;
-  if (--instance->handles > 0) {
-    return;
-  }
   void (*const stopped)(void *) = instance->stopped;
   void *const user = instance->stopped_user;
   instance_free(instance);
@@ -202,8 +203,34 @@ instance_stop(struct instance *instance, void (*stopped)(void *user),
   for (size_t i = 0; i < instance->links_count; i++) {
     link_unbind(instance, &instance->links[i]);
   }
+  turn_cancel(&instance->job);
   uv_close((uv_handle_t *)&instance->timer, handle_closed);
-  uv_close((uv_handle_t *)&instance->idle, handle_closed);
+}
+
+static void
+count_up(void *user, const struct holt_peer_info *peer)
+{
+  size_t *const count = user;
+  *count += peer->up ? 1 : 0;
+}
+
+size_t
+instance_goodbye(struct instance *instance)
+{
+  const struct holt_time time = now(instance);
+  size_t count = 0;
+  inbox_finish(&instance->inbox, &time);
+  instance->leaving = true;
+  holt_replica_goodbye(instance->replica, HOLT_GOODBYE_ENDED);
+  holt_replica_peers(instance->replica, count_up, &count);
+  touch(instance);
+  return count;
+}
+
+bool
+instance_said_goodbye(const struct instance *instance)
+{
+  return instance->leaving && instance->quiet;
 }
 
 /*--------------------------------------------------------------------
@@ -264,6 +291,9 @@ link_refused(struct instance *instance, struct link *link, int error)
 void
 instance_peer_up(struct instance *instance, struct dist_peer *peer)
 {
+  if (instance->leaving) {
+    return;
+  }
   struct link *link = link_of(instance, peer);
   if (link == NULL) {
     link = link_add(instance, peer);
@@ -521,6 +551,7 @@ send_data(struct link *link, const struct holt_target *target,
                           parts, sizeof parts / sizeof parts[0]);
 }
 
+/* This member owns no processes, so there are no conflicts to tell of. */
 static void
 perform(struct instance *instance, const struct holt_effect *effect,
         const struct holt_time *time)
@@ -546,30 +577,30 @@ timer_fired(uv_timer_t *timer)
   touch(timer->data);
 }
 
-/* What waits, a slice of it; then what the replica wants done.  Goes on in the
- * next round of the loop while there is more. */
-static void
-work(uv_idle_t *idle)
+/* A slice of what waits; when that is no half message, one thing that the
+ * replica wants done. */
+static bool
+work(struct turn_job *job)
 {
-  struct instance *const instance = idle->data;
+  struct instance *const instance = list_thing(job, struct instance, job);
   const struct holt_time time = now(instance);
   const bool waits = inbox_work(&instance->inbox, &time, INSTANCE_SLICE_ROWS);
   if (inbox_is_amid(&instance->inbox)) {
-    return; /* The replica is asked when it has seen the whole message. */
+    return true; /* The replica is asked when it has seen all of it. */
   }
   struct holt_effect effect;
-  unsigned polls = 0;
-  do {
-    holt_replica_poll(instance->replica, &time, &effect);
-    if (effect.type == HOLT_EFFECT_HELLO || effect.type == HOLT_EFFECT_SEND) {
-      perform(instance, &effect, &time);
-    }
-    polls++;
-  } while (effect.type != HOLT_EFFECT_NONE && polls < POLLS_MAX);
-  if (effect.type == HOLT_EFFECT_NONE && effect.timeout_ms > 0 && !waits) {
-    (void)uv_idle_stop(idle);
-    (void)uv_timer_start(&instance->timer, timer_fired, effect.timeout_ms, 0);
+  holt_replica_poll(instance->replica, &time, &effect);
+  if (effect.type != HOLT_EFFECT_NONE) {
+    perform(instance, &effect, &time);
+    return true;
   }
+  if (effect.timeout_ms == 0 || waits) {
+    return true;
+  }
+  /* While goodbyes wait for a connection it asks to be asked again soon. */
+  instance->quiet = effect.timeout_ms > GOODBYE_RETRY_MS;
+  (void)uv_timer_start(&instance->timer, timer_fired, effect.timeout_ms, 0);
+  return false;
 }
 
 /*--------------------------------------------------------------------
@@ -587,10 +618,16 @@ instance_process_name(const struct instance *instance)
   return instance->process_name;
 }
 
-const struct holt_replica *
+struct holt_replica *
 instance_replica(const struct instance *instance)
 {
   return instance->replica;
+}
+
+bool
+instance_is_unique(const struct instance *instance)
+{
+  return (instance->policy & 0xffu) == (HOLT_POLICY_UNIQUE_KEEP_NEWEST & 0xffu);
 }
 
 struct holt_mem *

@@ -9,12 +9,16 @@
  *     {holt_hello, ...}   --->  |  struct instance |  --->  hello, to a name
  *     {holt_data, ...}    --->  |  holt_replica    |  --->  data, to a pid
  *     DOWN of a replica   --->  +------------------+
- *                                   ^  before the loop waits; by a timer
+ *                                   ^  a job of the turn; by a timer
  *
- * Messages are applied in slices of INSTANCE_SLICE_ROWS rows, so that one
- * instance never keeps the loop from the others.  Those that come while one is
- * half applied are copied into a queue; every other event first finishes that
- * one.
+ * Messages are applied in slices of INSTANCE_SLICE_ROWS rows, and the replica
+ * is asked for one effect at a time, each a piece of work of turn.h, so that
+ * one instance never keeps the loop from the others.  Messages that come while
+ * one is half applied are copied into a queue; every other event first finishes
+ * that one.
+ *
+ * An end in order has two steps: instance_goodbye() has the replica tell all
+ * members, so that they drop this one at once, and instance_stop() ends it.
  *
  * Order:   data is applied in the order it came in.
  * Memory:  the replica's own; at most INSTANCE_QUEUE_BYTES_MAX of messages:
@@ -33,7 +37,7 @@
 
 #include "dist.h"
 
-#define INSTANCE_SLICE_ROWS 256u
+#define INSTANCE_SLICE_ROWS 128u
 #define INSTANCE_QUEUE_BYTES_MAX (64u << 20)
 
 struct instance;
@@ -41,7 +45,9 @@ struct instance;
 struct instance_config {
   uv_loop_t *loop;
   struct dist *dist;         /* Registered. */
+  struct turn *turn;         /* Of that loop. */
   const char *name;          /* Copied. */
+  uint64_t policy;           /* HOLT_POLICY_ */
   struct holt_tuning tuning; /* Checked by nobody: the core takes any. */
   uint32_t process;          /* Id of the process that it is to others. */
   /* A member has told us of a node that runs this instance. */
@@ -51,6 +57,13 @@ struct instance_config {
 
 /* HOLT_ERR_NOMEM. */
 int instance_new(struct instance **out, const struct instance_config *config);
+
+/* Tell all members that this one ends.  It takes no part in anything after
+ * that; instance_stop() has to follow.  How many are told. */
+size_t instance_goodbye(struct instance *instance);
+
+/* Whether all have been told, as far as the connections took it. */
+bool instance_said_goodbye(const struct instance *instance);
 
 /* End it: links first, so that nothing is sent any more.  It is freed, and
  * stopped is called, when the loop has closed its handles. */
@@ -72,8 +85,10 @@ void instance_monitor_down(struct instance *instance, struct dist_peer *peer,
 bool instance_message(struct instance *instance,
                       const struct dist_message *message);
 
-/* To look inside. */
-const struct holt_replica *instance_replica(const struct instance *instance);
+/* To look inside.  Tours may be started on it, and have to be stopped before
+ * instance_stop(). */
+struct holt_replica *instance_replica(const struct instance *instance);
+bool instance_is_unique(const struct instance *instance);
 struct holt_mem *instance_mem(struct instance *instance);
 size_t instance_key_bytes_max(const struct instance *instance);
 /* Messages that wait to be applied. */

@@ -26,24 +26,14 @@ struct daemon {
   bool failed;
 };
 
+/* Nothing of ours keeps the loop any more. */
 static void
-stop(struct daemon *daemon)
+on_stopped(void *user)
 {
-  if (daemon->node != NULL) {
-    node_stop(daemon->node);
-  }
+  struct daemon *const daemon = user;
   for (size_t i = 0; i < SIGNALS; i++) {
-    if (uv_is_closing((uv_handle_t *)&daemon->signals[i]) == 0) {
-      uv_close((uv_handle_t *)&daemon->signals[i], NULL);
-    }
+    uv_close((uv_handle_t *)&daemon->signals[i], NULL);
   }
-}
-
-static void
-on_signal(uv_signal_t *signal, int number)
-{
-  log_info("stopping: %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
-  stop(signal->data);
 }
 
 static void
@@ -51,7 +41,15 @@ on_failed(void *user)
 {
   struct daemon *const daemon = user;
   daemon->failed = true;
-  stop(daemon);
+}
+
+/* A second one does not wait for the goodbyes. */
+static void
+on_signal(uv_signal_t *signal, int number)
+{
+  struct daemon *const daemon = signal->data;
+  log_info("stopping: %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+  node_leave(daemon->node);
 }
 
 static int
@@ -67,13 +65,15 @@ run(const struct options *options)
     (void)uv_signal_init(&daemon.loop, &daemon.signals[i]);
     daemon.signals[i].data = &daemon;
   }
+  static const struct node_handlers handlers = { .failed = on_failed,
+                                                 .stopped = on_stopped };
   daemon.failed =
-    node_start(&daemon.node, &daemon.loop, options, on_failed, &daemon) != 0;
+    node_start(&daemon.node, &daemon.loop, options, &handlers, &daemon) != 0;
   for (size_t i = 0; i < SIGNALS; i++) {
     (void)uv_signal_start(&daemon.signals[i], on_signal, numbers[i]);
   }
   if (daemon.failed) {
-    stop(&daemon);
+    on_stopped(&daemon);
   }
   (void)uv_run(&daemon.loop, UV_RUN_DEFAULT);
   node_delete(daemon.node);

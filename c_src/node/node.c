@@ -12,6 +12,10 @@
 #include "instance.h"
 #include "log.h"
 #include "memory.h"
+#include "turn.h"
+
+/* How often it is looked whether all has been said and written. */
+#define LEAVE_LOOK_MS 5u
 
 #define COMMANDS_NAME "holtd"
 #define COMMANDS_PROCESS 1u
@@ -20,14 +24,18 @@
 struct node {
   uv_loop_t *loop;
   const struct options *options;
+  struct turn turn;
+  uv_timer_t leave;
+  uint64_t leave_ends_ms;
   struct holt_mem mem;
   struct dist *dist;
   struct dialler *dialler;
   struct instance *instances[OPTIONS_INSTANCES_MAX];
   size_t instances_count;
   struct commands commands;
+  bool leaving;
   bool stopping;
-  void (*failed)(void *user);
+  const struct node_handlers *handlers;
   void *user;
 };
 
@@ -91,7 +99,9 @@ static void
 on_node_seen(void *user, struct term_slice name)
 {
   struct node *const node = user;
-  dialler_want(node->dialler, name, false);
+  if (!node->leaving) {
+    dialler_want(node->dialler, name, false);
+  }
 }
 
 static void
@@ -112,6 +122,7 @@ on_down(void *user, struct dist_peer *peer, const char *reason)
 {
   struct node *const node = user;
   (void)reason; /* It has been logged. */
+  lookups_forget(&node->commands.lookups, peer);
   for (size_t i = 0; i < node->instances_count; i++) {
     instance_peer_down(node->instances[i], peer);
   }
@@ -143,7 +154,8 @@ on_failed(void *user, const char *reason)
 {
   struct node *const node = user;
   log_error("%s", reason);
-  node->failed(node->user);
+  node->handlers->failed(node->user);
+  node_stop(node);
 }
 
 static bool
@@ -153,8 +165,10 @@ make_instances(struct node *node)
     const struct options_instance *const from = &node->options->instances[i];
     const struct instance_config config = {
       .loop = node->loop,
+      .turn = &node->turn,
       .dist = node->dist,
       .name = from->name,
+      .policy = from->policy,
       .tuning = from->tuning,
       .process = INSTANCES_PROCESS + (uint32_t)i,
       .node_seen = on_node_seen,
@@ -175,6 +189,9 @@ on_registered(void *user, uint32_t creation)
   struct node *const node = user;
   log_info("node %s, port %u, creation %u", dist_name(node->dist),
            (unsigned)dist_port(node->dist), (unsigned)creation);
+  if (node->leaving) {
+    return;
+  }
   if (!make_instances(node)) {
     on_failed(node, holt_error_text(HOLT_ERR_NOMEM));
     return;
@@ -182,7 +199,7 @@ on_registered(void *user, uint32_t creation)
   dialler_start(node->dialler);
 }
 
-static const struct dist_handlers handlers = {
+static const struct dist_handlers dist_handlers = {
   .registered = on_registered,
   .failed = on_failed,
   .up = on_up,
@@ -213,6 +230,7 @@ start(struct node *node)
   struct dist_config config;
   dist_config_init(&config);
   config.loop = node->loop;
+  config.turn = &node->turn;
   config.mem = &node->mem;
   config.name = options->name;
   config.cookie = options->cookie;
@@ -222,7 +240,7 @@ start(struct node *node)
   config.listen_port = options->listen_port;
   config.epmd_port = epmd_port(config.epmd_port);
   config.ticktime_ms = options->ticktime_ms;
-  config.handlers = &handlers;
+  config.handlers = &dist_handlers;
   config.user = node;
   int rv = dist_start(&node->dist, &config);
   if (rv != 0) {
@@ -234,11 +252,14 @@ start(struct node *node)
     return rv;
   }
   node->commands = (struct commands){ .loop = node->loop,
+                                      .turn = &node->turn,
                                       .dist = node->dist,
                                       .mem = &node->mem,
                                       .instances = node->instances,
                                       .process = COMMANDS_PROCESS,
                                       .started_ms = uv_now(node->loop) };
+  lookups_init(&node->commands.lookups, &node->turn, &node->mem,
+               COMMANDS_PROCESS);
   for (size_t i = 0; i < options->peers_count; i++) {
     const char *const peer = options->peers[i];
     dialler_want(node->dialler, term_slice(peer, strlen(peer)), true);
@@ -246,9 +267,16 @@ start(struct node *node)
   return 0;
 }
 
+static void
+close_handles(struct node *node)
+{
+  turn_close(&node->turn);
+  uv_close((uv_handle_t *)&node->leave, NULL);
+}
+
 int
 node_start(struct node **out, uv_loop_t *loop, const struct options *options,
-           void (*failed)(void *user), void *user)
+           const struct node_handlers *handlers, void *user)
 {
   struct node *const node = calloc(1, sizeof *node);
   if (node == NULL) {
@@ -256,9 +284,12 @@ node_start(struct node **out, uv_loop_t *loop, const struct options *options,
   }
   node->loop = loop;
   node->options = options;
-  node->failed = failed;
+  node->handlers = handlers;
   node->user = user;
   memory_init(&node->mem);
+  turn_init(&node->turn, loop);
+  (void)uv_timer_init(loop, &node->leave);
+  node->leave.data = node;
   if (options->cookie_exposed) {
     log_warning("cookie file %s can be read by others than its owner",
                 options->cookie_file);
@@ -267,9 +298,53 @@ node_start(struct node **out, uv_loop_t *loop, const struct options *options,
   if (rv != 0) {
     log_error("cannot start: %s", holt_error_text(rv));
     node->stopping = true;
+    node->leaving = true;
+    close_handles(node);
   }
   *out = node;
   return rv;
+}
+
+/* All have been told, and it has been written as far as we can see. */
+static bool
+has_left(const struct node *node)
+{
+  bool said = dist_unsent(node->dist) == 0;
+  for (size_t i = 0; i < node->instances_count && said; i++) {
+    said = instance_said_goodbye(node->instances[i]);
+  }
+  return said;
+}
+
+static void
+on_leave(uv_timer_t *timer)
+{
+  struct node *const node = timer->data;
+  const bool left = has_left(node);
+  if (!left && uv_now(node->loop) < node->leave_ends_ms) {
+    return;
+  }
+  if (!left) {
+    log_warning("some did not read what we had to say within %u ms",
+                NODE_LEAVE_MS);
+  }
+  node_stop(node);
+}
+
+void
+node_leave(struct node *node)
+{
+  if (node->leaving) {
+    node_stop(node);
+    return;
+  }
+  node->leaving = true;
+  node->leave_ends_ms = uv_now(node->loop) + NODE_LEAVE_MS;
+  for (size_t i = 0; i < node->instances_count; i++) {
+    const size_t told = instance_goodbye(node->instances[i]);
+    log_info("%s: goodbye to %zu", instance_name(node->instances[i]), told);
+  }
+  (void)uv_timer_start(&node->leave, on_leave, 0, LEAVE_LOOK_MS);
 }
 
 void
@@ -279,11 +354,15 @@ node_stop(struct node *node)
     return;
   }
   node->stopping = true;
+  node->leaving = true;
+  lookups_forget(&node->commands.lookups, NULL);
   for (size_t i = 0; i < node->instances_count; i++) {
     instance_stop(node->instances[i], NULL, NULL);
   }
   dialler_delete(node->dialler);
   dist_stop(node->dist, NULL, NULL);
+  close_handles(node);
+  node->handlers->stopped(node->user);
 }
 
 void

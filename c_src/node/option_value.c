@@ -15,17 +15,43 @@
 #define TICKTIME_S_MIN 4
 #define TICKTIME_S_MAX 86400
 
-#define TUNING(field, size)                                                    \
+/* What holt_registry:start_link/1 takes, too. */
+#define NUMBER_MAX INT64_C(0xffffffff)
+
+#define TUNING(field, size, max)                                               \
   {                                                                            \
-#field, size, offsetof(struct holt_tuning, field)                          \
+#field, size, offsetof(struct holt_tuning, field), max                     \
   }
 
 const struct option_tuning option_tunings[OPTION_TUNINGS] = {
-  TUNING(vector_interval_ms, false), TUNING(replica_restart_ms, false),
-  TUNING(forget_after_ms, false),    TUNING(clock_bound_ms, false),
-  TUNING(window_bytes, true),        TUNING(message_bytes_max, true),
-  TUNING(key_bytes_max, true),       TUNING(value_bytes_max, true),
+  TUNING(vector_interval_ms, false, NUMBER_MAX),
+  TUNING(replica_restart_ms, false, NUMBER_MAX),
+  TUNING(forget_after_ms, false, NUMBER_MAX),
+  TUNING(clock_bound_ms, false, NUMBER_MAX),
+  TUNING(window_bytes, true, NUMBER_MAX),
+  TUNING(message_bytes_max, true, NUMBER_MAX),
+  TUNING(key_bytes_max, true, HOLT_KEY_BYTES_LIMIT),
+  TUNING(value_bytes_max, true, NUMBER_MAX),
 };
+
+const struct option_tuning *
+option_tuning_find(const char *name)
+{
+  for (size_t i = 0; i < OPTION_TUNINGS; i++) {
+    if (strcmp(option_tunings[i].name, name) == 0) {
+      return &option_tunings[i];
+    }
+  }
+  return NULL;
+}
+
+static uint64_t
+policy_of(const char *value)
+{
+  /* The rule is that of the members that register, which we never do. */
+  return strcmp(value, "duplicate") == 0 ? HOLT_POLICY_DUPLICATE
+                                         : HOLT_POLICY_UNIQUE_KEEP_NEWEST;
+}
 
 void
 option_tuning_set(struct holt_tuning *tuning,
@@ -161,6 +187,10 @@ option_check(enum option_id option, const char *value)
              : "a level is one of error, warning, info, debug";
   case OPTION_INSTANCE:
     return check_instance(value);
+  case OPTION_KEYS:
+    return strcmp(value, "unique") == 0 || strcmp(value, "duplicate") == 0
+             ? NULL
+             : "keys are one of unique, duplicate, as on the other members";
   case OPTION_SNAME:
     break;
   }
@@ -223,6 +253,7 @@ add_instance(struct options *options, const char *value)
   if (!replace(&instances[count].name, value, strlen(value))) {
     return no_memory;
   }
+  instances[count].policy = HOLT_POLICY_UNIQUE_KEEP_NEWEST;
   holt_tuning_init(&instances[count].tuning);
   options->instances_count++;
   return NULL;
@@ -270,6 +301,9 @@ option_set(struct options *options, enum option_id option, const char *value)
     return add_instance(options, value);
   case OPTION_PEER:
     return add_peer(options, value);
+  case OPTION_KEYS:
+    options->instances[options->instances_count - 1].policy = policy_of(value);
+    break;
   }
   return NULL;
 }

@@ -19,25 +19,31 @@ enum option_id {
   OPTION_NET_TICKTIME_S,
   OPTION_LOG_LEVEL,
   OPTION_INSTANCE,
+  OPTION_KEYS, /* Of an instance. */
   OPTION_PEER
 };
 
 /* NULL, or what is wrong with the value. */
 const char *option_check(enum option_id option, const char *value);
 
-/* Take a value that has been checked.  NULL, or what went wrong. */
+/* Take a value that has been checked; what is an instance's is that of the last
+ * one.  NULL, or what went wrong. */
 const char *option_set(struct options *options, enum option_id option,
                        const char *value);
 
-/* A limit or an interval of instances, by the name that it has in Erlang. */
+/* A limit or an interval of instances, by the name that it has in Erlang; so
+ * have the numbers that are allowed. */
 struct option_tuning {
   const char *name;
-  bool is_size; /* A size_t, otherwise a uint64_t. */
+  bool is_size; /* Bytes, a size_t; otherwise milliseconds, a uint64_t. */
   size_t offset;
+  int64_t max; /* The least is 1. */
 };
 
 #define OPTION_TUNINGS 8u
 extern const struct option_tuning option_tunings[OPTION_TUNINGS];
+
+const struct option_tuning *option_tuning_find(const char *name);
 
 void option_tuning_set(struct holt_tuning *tuning,
                        const struct option_tuning *option, uint64_t value);

@@ -10,7 +10,7 @@
  *     cookie_file = "/etc/holt/cookie"
  *     peers       = { "a@db2.example.org" }
  *     instance my_registry { }
- *     instance sessions    { value_bytes_max = 65536 }
+ *     instance sessions    { keys = "duplicate" value_bytes_max = 65536 }
  *
  * The command line has the same names with hyphens.  Everything is checked
  * before anything is done; a complaint names the file and the line, or the
@@ -35,6 +35,7 @@
 
 struct options_instance {
   char *name;
+  uint64_t policy; /* HOLT_POLICY_ */
   struct holt_tuning tuning;
 };
 

@@ -7,12 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <holt/key.h>
-
 #include "option_value.h"
-
-/* Beyond any sense, and within what the core reckons with. */
-#define TUNING_MAX (INT64_C(1) << 46)
 
 struct file_option {
   const char *name;
@@ -88,17 +83,22 @@ check_instance(cfg_t *cfg, cfg_opt_t *opt)
 }
 
 static int
+check_keys(cfg_t *cfg, cfg_opt_t *opt)
+{
+  return check(cfg, OPTION_KEYS, cfg_opt_getnstr(opt, 0));
+}
+
+static int
 check_tuning(cfg_t *cfg, cfg_opt_t *opt)
 {
   const long value = cfg_opt_getnint(opt, 0);
-  const int64_t max = strcmp(opt->name, "key_bytes_max") == 0
-                        ? (int64_t)HOLT_KEY_BYTES_LIMIT
-                        : TUNING_MAX;
-  if (value >= 1 && value <= max) {
+  const struct option_tuning *const option = option_tuning_find(opt->name);
+  if (option == NULL || (value >= 1 && value <= option->max)) {
     return 0;
   }
-  cfg_error(cfg, "%s = %ld: a positive number is wanted, at most %lld",
-            opt->name, value, (long long)max);
+  cfg_error(cfg, "%s = %ld: %s, a whole number from 1 to %lld, are wanted",
+            opt->name, value, option->is_size ? "bytes" : "milliseconds",
+            (long long)option->max);
   return -1;
 }
 
@@ -108,11 +108,12 @@ check_tuning(cfg_t *cfg, cfg_opt_t *opt)
 static cfg_t *
 file_new(void)
 {
-  cfg_opt_t tunings[OPTION_TUNINGS + 1];
+  cfg_opt_t tunings[OPTION_TUNINGS + 2];
   for (size_t i = 0; i < OPTION_TUNINGS; i++) {
     tunings[i] = (cfg_opt_t)CFG_INT(option_tunings[i].name, 0, CFGF_NODEFAULT);
   }
-  tunings[OPTION_TUNINGS] = (cfg_opt_t)CFG_END();
+  tunings[OPTION_TUNINGS] = (cfg_opt_t)CFG_STR("keys", NULL, CFGF_NODEFAULT);
+  tunings[OPTION_TUNINGS + 1] = (cfg_opt_t)CFG_END();
   cfg_opt_t options[] = {
     CFG_STR("name", NULL, CFGF_NODEFAULT),
     CFG_BOOL("sname", cfg_false, CFGF_NONE),
@@ -135,6 +136,7 @@ file_new(void)
   (void)cfg_set_validate_func(cfg, "peers", check_peer);
   (void)cfg_set_validate_func(cfg, "net_ticktime_s", check_ticktime);
   (void)cfg_set_validate_func(cfg, "instance", check_instance);
+  (void)cfg_set_validate_func(cfg, "instance|keys", check_keys);
   for (size_t i = 0; i < OPTION_TUNINGS; i++) {
     char path[64];
     (void)snprintf(path, sizeof path, "instance|%s", option_tunings[i].name);
@@ -146,8 +148,10 @@ file_new(void)
 static const char *
 take_instance(struct options *options, cfg_t *section)
 {
-  const char *const wrong =
-    option_set(options, OPTION_INSTANCE, cfg_title(section));
+  const char *wrong = option_set(options, OPTION_INSTANCE, cfg_title(section));
+  if (wrong == NULL && cfg_size(section, "keys") > 0) {
+    wrong = option_set(options, OPTION_KEYS, cfg_getstr(section, "keys"));
+  }
   if (wrong != NULL) {
     return wrong;
   }

@@ -394,6 +394,19 @@ dist_peer_queued(const struct dist_peer *peer)
   return peer->connection.out.size;
 }
 
+size_t
+dist_unsent(const struct dist *dist)
+{
+  size_t unsent = 0;
+  list_each(link, &dist->peers)
+  {
+    const struct dist_peer *const peer =
+      list_thing(link, struct dist_peer, link);
+    unsent += connection_unsent(&peer->connection);
+  }
+  return unsent;
+}
+
 void
 dist_peer_user_set(struct dist_peer *peer, void *data)
 {

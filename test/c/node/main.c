@@ -19,7 +19,9 @@
   XX(handshake)                                                                \
   XX(epmd)                                                                     \
   XX(dist)                                                                     \
-  XX(faults)
+  XX(faults)                                                                   \
+  XX(turn)                                                                     \
+  XX(instance)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
 SUITES(SUITE_DECLARE)

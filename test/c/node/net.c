@@ -50,6 +50,7 @@ net_init(struct net *net)
   net->creation = 100;
   net->flags = HANDSHAKE_FLAGS;
   uv_loop_init(&net->loop);
+  turn_init(&net->turn, &net->loop);
   uv_timer_init(&net->loop, &net->pulse);
   uv_timer_start(&net->pulse, on_pulse, 1, 1);
   net_epmd_start(net);
@@ -59,6 +60,7 @@ void
 net_deinit(struct net *net)
 {
   net_epmd_stop(net);
+  turn_close(&net->turn);
   uv_close((uv_handle_t *)&net->pulse, NULL);
   net_patience(net);
   while (uv_run(&net->loop, UV_RUN_ONCE) != 0 &&
@@ -325,6 +327,9 @@ static void
 on_message(void *user, const struct dist_message *message)
 {
   struct net_node *node = user;
+  const uint64_t start_ns = uv_hrtime();
+  while (node->slow_ns > 0 && uv_hrtime() - start_ns < node->slow_ns) {
+  }
   node->messages++;
   const struct term_slice payload = message->payload;
   node->payload_size = payload.size;
@@ -386,6 +391,7 @@ net_node_init(struct net *net, struct net_node *node, const char *name)
   struct dist_config *config = &node->config;
   dist_config_init(config);
   config->loop = &net->loop;
+  config->turn = &net->turn;
   config->mem = &node->heap.mem;
   config->name = name;
   config->cookie = NET_COOKIE;

@@ -41,6 +41,7 @@ struct net_epmd_client;
 
 struct net {
   uv_loop_t loop;
+  struct turn turn;
   uv_timer_t pulse; /* So that turning the loop never waits for long. */
   uint64_t patience_ends_ms;
 
@@ -104,7 +105,8 @@ struct net_node {
   size_t payload_size;    /* Of the last message. */
   uint8_t payload[256];   /* ... its beginning. */
   bool stopped;
-  bool mute; /* Answers nothing. */
+  bool mute;        /* Answers nothing. */
+  uint64_t slow_ns; /* So long it takes it to look at a message. */
 };
 
 /* Prepare a node; its config may be changed before it is started. */

@@ -242,6 +242,29 @@ sample_read(const struct sample *sample, struct holt_message *message)
   return good;
 }
 
+/* The same, read ahead in batches of any size. */
+static bool
+sample_read_batches(const struct sample *sample, struct prng *prng,
+                    struct holt_message *message)
+{
+  bool good = true;
+  struct holt_batch batch;
+  size_t at = 0;
+  do {
+    good = holt_message_batch(message, &batch, 1 + prng_below(prng, 20)) == 0 &&
+           batch.count <= sample->count - at;
+    for (size_t i = 0; good && i < batch.count; i++, at++) {
+      const struct item *const item = &sample->items[at];
+      const struct holt_delta_item *const read = &batch.items[i];
+      good =
+        item->is_row
+          ? read->type == HOLT_ITEM_ROW && row_equal(&read->row, &item->row)
+          : read->type == HOLT_ITEM_DEATH && read->birth == item->birth;
+    }
+  } while (good && batch.count > 0);
+  return good && at == sample->count;
+}
+
 static void
 report(bool good, uint64_t seed)
 {
@@ -271,7 +294,8 @@ prop_round_trip(void)
       uint8_t *const moved = malloc(sample.body.size);
       memcpy(moved, sample.body.data, sample.body.size);
       holt_message_move(message, moved);
-      good = sample_read(&sample, message);
+      good = run % 3 == 0 ? sample_read_batches(&sample, &prng, message)
+                          : sample_read(&sample, message);
       holt_message_close(message);
       free(moved);
     }
@@ -611,6 +635,85 @@ limits_are_kept(void)
   sample_deinit(&sample);
 }
 
+/* A body of rows with long keys that share their beginnings. */
+static void
+write_long_keys(struct sample *sample, size_t count, size_t key_size)
+{
+  uint8_t *const key = malloc(key_size);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(key);
+  memset(key, 'k', key_size);
+  const uint8_t head[5] = { 109, 0, 0, (uint8_t)((key_size - 5) >> 8),
+                            (uint8_t)(key_size - 5) };
+  memcpy(key, head, sizeof head);
+  struct holt_delta_writer writer;
+  holt_buf_clear(&sample->body);
+  holt_delta_begin(&writer, &sample->body, 77, 0);
+  for (size_t i = 0; i < count; i++) {
+    key[key_size - 1] = (uint8_t)i;
+    const struct holt_row_spec row = { .seq = i + 1,
+                                       .birth = i + 1,
+                                       .key = key,
+                                       .key_size = key_size };
+    holt_delta_row(&writer, &row);
+    /* The next row is told from this one by its last byte. */
+    writer.key_size = key_size - 1;
+  }
+  CU_ASSERT_EQUAL(holt_delta_end(&writer, count, count), 0);
+  free(key);
+}
+
+/* A batch of long keys ends early; and one that gets no memory is read again,
+ * from where it stood. */
+static void
+batches_of_long_keys_are_short(void)
+{
+  enum {
+    COUNT = 12,
+    KEY = 1000
+  };
+  struct sample sample;
+  sample_init(&sample);
+  write_long_keys(&sample, COUNT, KEY);
+  struct holt_message *message;
+  const int rv =
+    sample_open(&sample, sample.body.data, sample.body.size, &message);
+  CU_ASSERT_EQUAL_FATAL(rv, 0);
+  struct holt_batch batch;
+  size_t batches = 0;
+  for (size_t at = 0; at < COUNT; batches++) {
+    sample.heap.mem.bytes_max = batches == 0 ? sample.heap.mem.bytes : 0;
+    CU_ASSERT_EQUAL_FATAL(holt_message_batch(message, &batch, COUNT), 0);
+    CU_ASSERT_FATAL(batch.count > 0 && batch.count < 8);
+    for (size_t i = 0; i < batch.count; i++, at++) {
+      const struct holt_row_spec *const row = &batch.items[i].row;
+      CU_ASSERT_EQUAL(row->seq, at + 1);
+      CU_ASSERT_EQUAL_FATAL(row->key_size, KEY);
+      CU_ASSERT_EQUAL(row->key[KEY - 2], 'k');
+      CU_ASSERT_EQUAL(row->key[KEY - 1], at);
+    }
+  }
+  CU_ASSERT(batches > 2);
+  CU_ASSERT_EQUAL(holt_message_batch(message, &batch, COUNT), 0);
+  CU_ASSERT_EQUAL(batch.count, 0);
+  holt_message_close(message);
+
+  /* Not even one item. */
+  write_long_keys(&sample, 2, 250);
+  CU_ASSERT_EQUAL_FATAL(
+    sample_open(&sample, sample.body.data, sample.body.size, &message), 0);
+  CU_ASSERT_EQUAL(holt_message_batch(message, &batch, 1), 0);
+  sample.heap.mem.bytes_max = sample.heap.mem.bytes;
+  CU_ASSERT_EQUAL(holt_message_batch(message, &batch, 9), HOLT_ERR_NOMEM);
+  CU_ASSERT_EQUAL(batch.count, 0);
+  sample.heap.mem.bytes_max = 0;
+  CU_ASSERT_EQUAL(holt_message_batch(message, &batch, 9), 0);
+  CU_ASSERT_EQUAL(batch.count, 1);
+  CU_ASSERT_EQUAL(batch.items[0].row.seq, 2);
+  CU_ASSERT_EQUAL(batch.items[0].row.key[249], 1);
+  holt_message_close(message);
+  sample_deinit(&sample);
+}
+
 void test_delta_suite(void);
 
 void
@@ -626,4 +729,5 @@ test_delta_suite(void)
   CU_ADD_TEST(suite, live_sets_fit_their_range);
   CU_ADD_TEST(suite, rows_before_base_are_refused);
   CU_ADD_TEST(suite, limits_are_kept);
+  CU_ADD_TEST(suite, batches_of_long_keys_are_short);
 }

@@ -126,8 +126,8 @@ empty_index_holds_no_memory(void)
   heap_deinit(&heap);
 }
 
-/* An index of many grows to about one node per bucket and, emptied, shrinks back
- * to its one segment. */
+/* An index of many grows to about one node per bucket and, emptied, shrinks
+ * back to its one segment. */
 static void
 insert_many_grows_and_remove_shrinks(void)
 {

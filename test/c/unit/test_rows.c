@@ -1229,6 +1229,42 @@ prop_scan_meets_steady_keys_once(void)
   free(scan);
 }
 
+/* A batch of rows is placed before any is put; indices grow between. */
+static void
+places_outlive_other_puts(void)
+{
+  enum {
+    COUNT = 300
+  };
+  struct fixture f;
+  fixture_init(&f, HOLT_KIND_DUPLICATE);
+  struct holt_row_spec specs[COUNT];
+  struct holt_row_place places[COUNT];
+  char keys[COUNT][8];
+  for (unsigned i = 0; i < COUNT; i++) {
+    (void)snprintf(keys[i], sizeof keys[i], "k%u", i / 2);
+    specs[i] = spec_of(i + 1, i + 1, keys[i], i % 7);
+    holt_rows_place(&f.rows, f.nine, &specs[i], &places[i]);
+  }
+  uint32_t refs[COUNT];
+  for (unsigned i = 0; i < COUNT; i++) {
+    holt_rows_fetch(&f.rows, f.nine, &specs[i], &places[i]);
+    CU_ASSERT_EQUAL_FATAL(
+      holt_rows_put_at(&f.rows, f.nine, &specs[i], &places[i], &refs[i]), 0);
+  }
+  for (unsigned i = 0; i < COUNT; i++) {
+    struct holt_row_place place;
+    holt_rows_place_birth(&f.rows, f.nine, i + 1, &place);
+    holt_rows_fetch_birth(&f.rows, &place);
+    CU_ASSERT_EQUAL(place.birth, places[i].birth);
+    CU_ASSERT_EQUAL(holt_rows_born(&f.rows, f.nine, i + 1), refs[i]);
+    CU_ASSERT_EQUAL(holt_rows_member(&f.rows, specs[i].key, specs[i].key_size,
+                                     f.nine, i % 7, 0),
+                    refs[i]);
+  }
+  fixture_deinit(&f);
+}
+
 void test_rows_suite(void);
 
 void
@@ -1244,6 +1280,7 @@ test_rows_suite(void)
   CU_ADD_TEST(suite, epochs_make_rows_stale);
   CU_ADD_TEST(suite, settle_goes_in_slices);
   CU_ADD_TEST(suite, actors_have_slots_and_may_be_renamed);
+  CU_ADD_TEST(suite, places_outlive_other_puts);
   CU_ADD_TEST(suite, groups_find_their_members);
   CU_ADD_TEST(suite, puts_with_each_request_refused_change_nothing);
   CU_ADD_TEST(suite, prop_rows_equal_model);

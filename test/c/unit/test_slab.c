@@ -2,6 +2,7 @@
 #include "slab.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,12 +61,44 @@ many_blocks_cost_their_size(void)
     CU_ASSERT_NOT_EQUAL_FATAL(refs[i], 0);
   }
   CU_ASSERT(heap.mem.bytes < (size_t)COUNT * 97);
+  /* Nearly all are in pages of the largest size. */
+  CU_ASSERT(slab.page_count <
+            64 + 96 * COUNT / (HOLT_SLAB_PAGE_BYTES_MAX - 96));
   for (size_t i = 0; i < COUNT; i++) {
     holt_slab_free(&slab, refs[i]);
   }
   CU_ASSERT_EQUAL(slab.block_count, 0);
   CU_ASSERT(heap.mem.bytes <= HOLT_SLAB_PAGE_BYTES +
                                 slab.capacity * sizeof(struct holt_slab_page));
+  holt_slab_deinit(&slab);
+  CU_ASSERT(heap_is_clean(&heap));
+  heap_deinit(&heap);
+  free(refs);
+}
+
+/* The smallest blocks: no page has more slots than references can tell. */
+static void
+small_blocks_fill_their_pages(void)
+{
+  enum {
+    COUNT = 400000
+  };
+  struct heap heap;
+  heap_init(&heap);
+  struct holt_slab slab;
+  holt_slab_init(&slab, &heap.mem);
+  uint32_t *const refs = calloc(COUNT, sizeof *refs);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(refs);
+  for (uint32_t i = 0; i < COUNT; i++) {
+    refs[i] = holt_slab_alloc(&slab, sizeof i, 0);
+    memcpy(holt_slab_at(&slab, refs[i]), &i, sizeof i);
+  }
+  bool good = true;
+  for (uint32_t i = 0; i < COUNT; i++) {
+    good = good && memcmp(holt_slab_at(&slab, refs[i]), &i, sizeof i) == 0;
+    holt_slab_free(&slab, refs[i]);
+  }
+  CU_ASSERT(good);
   holt_slab_deinit(&slab);
   CU_ASSERT(heap_is_clean(&heap));
   heap_deinit(&heap);
@@ -219,6 +252,7 @@ test_slab_suite(void)
   CU_ADD_TEST(suite, empty_slab_holds_no_memory);
   CU_ADD_TEST(suite, few_blocks_cost_little);
   CU_ADD_TEST(suite, many_blocks_cost_their_size);
+  CU_ADD_TEST(suite, small_blocks_fill_their_pages);
   CU_ADD_TEST(suite, large_blocks_have_their_own_page);
   CU_ADD_TEST(suite, prop_blocks_keep_their_content);
   CU_ADD_TEST(suite, alloc_with_each_request_refused_changes_nothing);
