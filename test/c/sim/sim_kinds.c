@@ -319,7 +319,84 @@ sim_rows_without_their_end(struct sim *sim)
 }
 
 /*--------------------------------------------------------------------
+ * Any order */
+
+static void
+do_anything(struct sim *sim)
+{
+  struct prng *const prng = &sim->choice;
+  const unsigned at = (unsigned)prng_below(prng, sim->options.nodes);
+  const unsigned key = (unsigned)prng_below(prng, sim->options.keys);
+  const unsigned who = (unsigned)prng_below(prng, SIM_PROCESSES);
+  switch (prng_below(prng, 10)) {
+  case 0:
+    (void)sim_unregister(sim, at, key);
+    break;
+  case 1:
+  case 2:
+    (void)sim_update(sim, at, key);
+    break;
+  case 3:
+    (void)sim_register_standby(sim, at, who, key);
+    break;
+  case 4:
+    (void)sim_replace(sim, at, who, key);
+    break;
+  case 5:
+    (void)sim_process_exit(sim, at, who);
+    break;
+  default:
+    (void)sim_register(sim, at, who, key);
+    break;
+  }
+}
+
+/* Messages come in any order, grouped in any way, some twice, some never: in
+ * the end every node sees the same, and what its twin sees. */
+static void
+sim_order_does_not_matter(struct sim *sim)
+{
+  prng_init(&sim->choice, 1);
+  for (unsigned round = 0; round < 10 && !sim->failed; round++) {
+    sim->options.loss_percent = round % 2 == 0 ? 0 : 20;
+    sim->options.duplicate_percent = 50;
+    for (unsigned i = 0; i < 50; i++) {
+      do_anything(sim);
+      sim_run(sim, prng_below(&sim->choice, 30));
+    }
+    sim->options.loss_percent = 0;
+    sim->options.duplicate_percent = 0;
+    sim_settle(sim);
+    sim_check_quiet(sim);
+    const struct sim_node *const first = &sim->nodes[0];
+    for (unsigned i = 1; i < sim->options.nodes; i++) {
+      sim_expect(sim,
+                 holt_replica_count(sim->nodes[i].replica) ==
+                   holt_replica_count(first->replica),
+                 "as many names everywhere");
+      sim_expect(sim, sim_held(sim, i) == sim_held(sim, 0), "the same rows");
+    }
+  }
+}
+
+/*--------------------------------------------------------------------
  * All of them */
+
+static void
+any_order(struct sim_options *options)
+{
+  options->faithful = false;
+  options->delay_max_ms = 200;
+  options->budget_max = 3;
+  options->tuning.message_bytes_max = 150;
+}
+
+static void
+any_order_duplicate(struct sim_options *options)
+{
+  any_order(options);
+  options->duplicate = true;
+}
 
 static void
 duplicate(struct sim_options *options)
@@ -369,6 +446,8 @@ const struct sim_story sim_kind_stories[] = {
   SIM_STORY(sim_paused_is_hidden_and_back, 2, NULL),
   SIM_STORY(sim_late_name_keeps_its_rows, 3, NULL),
   SIM_STORY(sim_rows_without_their_end, 2, one_row_at_a_time),
+  SIM_STORY(sim_order_does_not_matter, 4, any_order),
+  SIM_STORY(sim_order_does_not_matter, 4, any_order_duplicate),
 };
 
 const size_t sim_kind_story_count =
