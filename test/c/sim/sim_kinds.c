@@ -447,7 +447,8 @@ const struct sim_story sim_kind_stories[] = {
   SIM_STORY(sim_late_name_keeps_its_rows, 3, NULL),
   SIM_STORY(sim_rows_without_their_end, 2, one_row_at_a_time),
   SIM_STORY(sim_order_does_not_matter, 4, any_order),
-  SIM_STORY(sim_order_does_not_matter, 4, any_order_duplicate),
+  { "sim_order_does_not_matter_to_groups", 4, any_order_duplicate,
+    sim_order_does_not_matter },
 };
 
 const size_t sim_kind_story_count =
