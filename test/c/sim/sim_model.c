@@ -50,6 +50,11 @@ check_copy(struct sim *sim, unsigned at, const struct sim_copy *copy)
     sim_fail(sim, "n%u has a copy of what never was", at);
     return NULL;
   }
+  const struct holt_replica *const replica = sim->nodes[at].replica;
+  if (holt_replica_reached(replica, copy->id, copy->version) != copy->shown ||
+      holt_replica_reached(replica, copy->id, copy->version + 1)) {
+    sim_fail(sim, "n%u has reached what it has not, or not what it has", at);
+  }
   if (copy->dirty) {
     return log;
   }
