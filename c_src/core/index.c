@@ -234,12 +234,6 @@ holt_index_replace(struct holt_index *index, uint32_t ref, uint32_t other)
   *next = 0;
 }
 
-void
-holt_index_prefetch(const struct holt_index *index)
-{
-  holt_index_prefetch_inline(index, index->next);
-}
-
 uint64_t
 holt_index_scan(const struct holt_index *index, uint64_t cursor,
                 uint32_t *chain)

@@ -120,9 +120,6 @@ void holt_index_remove(struct holt_index *index, uint32_t ref);
  * place of one that is. */
 void holt_index_replace(struct holt_index *index, uint32_t ref, uint32_t other);
 
-/* Have the memory that the next insert will split fetched. */
-void holt_index_prefetch(const struct holt_index *index);
-
 /* The low bits of the hash that its bucket goes by: level + 1 if that has been
  * split at this level, else level. */
 static inline uint32_t
@@ -269,10 +266,10 @@ holt__index_ahead(const struct holt_index *index, uint32_t splits)
   return bucket < size ? *holt__index_bucket(index, bucket) : 0;
 }
 
-/* The same as holt_index_prefetch(). */
+/* Have the memory that the next inserts will split fetched. */
 static inline void
-holt_index_prefetch_inline(const struct holt_index *index,
-                           holt_index_next_fn next_of)
+holt_index_prefetch_split(const struct holt_index *index,
+                          holt_index_next_fn next_of)
 {
   if (index->buckets == 0) {
     return;

@@ -222,6 +222,7 @@ session_begin(struct holt_replica *replica, struct holt_peer *peer,
   peer->ack_due = false;
   peer->goodbye_due = false;
   peer->refusal_due = false;
+  peer->over_due = false;
   peer->busy_until_ms = now_ms;
   peer->last = LAST_NOTHING;
   holt__serves_end(replica, peer, NULL);

@@ -78,6 +78,15 @@ holt__repairs_end(struct holt_replica *replica, const struct holt_peer *peer,
   }
 }
 
+/* The repair of this token is over: who serves it should know. */
+static void
+tell_over(struct holt_peer *peer, uint64_t actor_id, uint64_t token)
+{
+  peer->over_due = true;
+  peer->over_actor = actor_id;
+  peer->over_token = token;
+}
+
 /* Nothing comes from there: try elsewhere, or later. */
 static void
 give_up(struct holt_replica *replica, struct holt_repair *repair,
@@ -147,25 +156,53 @@ holt__repair_ask(struct holt_replica *replica, struct holt_peer *peer,
 /*--------------------------------------------------------------------
  * Requests */
 
+static struct holt_repair *
+due_of(const struct holt_replica *replica, const struct holt_peer *peer)
+{
+  struct holt_repair *repair = replica->repairs;
+  while (repair != NULL && !(repair->peer == peer && repair->due)) {
+    repair = repair->next;
+  }
+  return repair;
+}
+
 bool
 holt__repair_wants(const struct holt_replica *replica,
                    const struct holt_peer *peer)
 {
-  const struct holt_repair *repair = replica->repairs;
-  while (repair != NULL && !(repair->peer == peer && repair->due)) {
-    repair = repair->next;
+  return !peer->busy && (peer->over_due || due_of(replica, peer) != NULL);
+}
+
+static bool
+send_request(struct holt_replica *replica, struct holt_peer *peer,
+             const struct holt_request *request, struct holt_effect *effect,
+             uint64_t now_ms)
+{
+  holt_buf_clear(&replica->out);
+  if (holt_request_encode(&replica->out, request) != 0) {
+    holt__peer_wait(peer, now_ms);
+    return false;
   }
-  return repair != NULL && !peer->busy;
+  peer->last = request->done ? LAST_OVER : LAST_REQUEST;
+  peer->last_token = request->token;
+  peer->last_gap = request->gap;
+  holt__target(replica, effect, peer);
+  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
+  return true;
 }
 
 bool
 holt__repair_send(struct holt_replica *replica, struct holt_peer *peer,
                   struct holt_effect *effect, uint64_t now_ms)
 {
-  struct holt_repair *repair = replica->repairs;
-  while (repair != NULL && !(repair->peer == peer && repair->due)) {
-    repair = repair->next;
+  if (peer->over_due) {
+    const struct holt_request over = { .actor = peer->over_actor,
+                                       .token = peer->over_token,
+                                       .done = true };
+    peer->over_due = !send_request(replica, peer, &over, effect, now_ms);
+    return !peer->over_due;
   }
+  struct holt_repair *const repair = due_of(replica, peer);
   if (repair == NULL) {
     return false;
   }
@@ -175,24 +212,13 @@ holt__repair_send(struct holt_replica *replica, struct holt_peer *peer,
                                         .after = repair->after,
                                         .notes = repair->notes,
                                         .start = !repair->begun,
-                                        .gap = repair->gap,
-                                        .done = repair->done };
-  holt_buf_clear(&replica->out);
-  if (holt_request_encode(&replica->out, &request) != 0) {
-    holt__peer_wait(peer, now_ms);
+                                        .gap = repair->gap };
+  if (!send_request(replica, peer, &request, effect, now_ms)) {
     return false;
   }
   repair->due = false;
   repair->gap = false;
   repair->asked_at_ms = now_ms;
-  peer->last = LAST_REQUEST;
-  peer->last_token = repair->token;
-  peer->last_gap = request.gap;
-  if (repair->done) {
-    repair_free(replica, repair);
-  }
-  holt__target(replica, effect, peer);
-  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
   return true;
 }
 
@@ -219,11 +245,35 @@ ask_again_ms(const struct holt_replica *replica,
   return last_ms + replica->tuning.vector_interval_ms;
 }
 
+/* Where the way there and back takes longer, the next one is given more time.
+ */
 static uint64_t
 stalls_ms(const struct holt_replica *replica, const struct holt_repair *repair)
 {
+  const struct holt_actor *const actor =
+    holt_rows_actor(&replica->rows, repair->actor_id);
+  const uint32_t doublings = actor == NULL ? 0
+                             : actor->stalls < HOLT_STALL_DOUBLINGS_MAX
+                               ? actor->stalls
+                               : HOLT_STALL_DOUBLINGS_MAX;
   return repair->moved_at_ms +
-         HOLT_STALL_INTERVALS * replica->tuning.vector_interval_ms;
+         ((HOLT_STALL_INTERVALS * replica->tuning.vector_interval_ms)
+          << doublings);
+}
+
+/* It has stalled. */
+static void
+stalled(struct holt_replica *replica, struct holt_repair *repair,
+        uint64_t now_ms)
+{
+  struct holt_actor *const actor =
+    holt_rows_actor(&replica->rows, repair->actor_id);
+  if (actor != NULL && actor->stalls < HOLT_STALL_DOUBLINGS_MAX) {
+    actor->stalls++;
+  }
+  replica->counters.stalls++;
+  tell_over(repair->peer, repair->actor_id, repair->token);
+  give_up(replica, repair, now_ms);
 }
 
 void
@@ -234,8 +284,7 @@ holt__repairs_expire(struct holt_replica *replica, uint64_t now_ms)
     struct holt_repair *const repair = next;
     next = repair->next;
     if (now_ms >= stalls_ms(replica, repair)) {
-      replica->counters.stalls++;
-      give_up(replica, repair, now_ms);
+      stalled(replica, repair, now_ms);
     } else if (!repair->due && now_ms >= ask_again_ms(replica, repair)) {
       repair->due = true;
       repair->gap = true;
@@ -526,16 +575,16 @@ adopt(struct holt_replica *replica, struct holt_repair *repair,
   actor->as_of = message->to;
   actor->dirty = false;
   actor->torn = false;
+  actor->stalls = 0;
   actor->unfinished = 0;
   if (peer->actor == actor->id) {
     /* It ends the repair, and the stream goes on from here. */
     peer->ack_due = true;
     peer->ack_gap = true;
-    repair_free(replica, repair);
   } else {
-    repair->done = true;
-    repair->due = true;
+    tell_over(peer, repair->actor_id, repair->token);
   }
+  repair_free(replica, repair);
   holt__actor_show(replica, actor, now);
 }
 
@@ -557,31 +606,18 @@ take_piece(struct holt_replica *replica, struct holt_repair *repair,
   return rv;
 }
 
-/* A piece of a repair that is over.  If the actor itself sends it, it streams
- * nothing to us until it knows that: tell it where we are. */
-static void
-tell_over(struct holt_replica *replica, struct holt_peer *peer,
-          uint64_t actor_id)
-{
-  const struct holt_actor *const actor =
-    holt_rows_actor(&replica->rows, actor_id);
-  if (peer->actor == actor_id && actor != NULL && !actor->torn) {
-    peer->ack_due = true;
-    peer->ack_gap = true;
-  }
-}
-
 int
 holt__repair_apply(struct holt_replica *replica, struct holt_message *message,
                    struct holt_peer *peer, const struct holt_time *now,
                    size_t *budget)
 {
   struct holt_repair *const repair = repair_find(replica, message->actor);
-  if (repair == NULL && !message->refused) {
-    tell_over(replica, peer, message->actor);
+  const bool over =
+    repair == NULL || repair->peer != peer || repair->token != message->token;
+  if (over && !message->refused) {
+    tell_over(peer, message->actor, message->token);
   }
-  if (repair == NULL || repair->peer != peer || repair->done ||
-      repair->token != message->token ||
+  if (over ||
       (message->begun && message->at != repair->after + repair->notes)) {
     return HOLT_ERR_STALE;
   }

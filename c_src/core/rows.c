@@ -54,6 +54,9 @@ struct cell {
   bool counted;     /* Its rows are in entry->shown. */
 };
 
+/* So many cells of a key are looked through before its index is asked. */
+#define CELLS_NEAR 4u
+
 /* The key follows the links in both, which key_links() relies on. */
 _Static_assert(offsetof(struct holt_row, key) ==
                  offsetof(struct holt_row, link) + 3 * sizeof(uint32_t),
@@ -1557,11 +1560,11 @@ holt_rows_put_at(struct holt_rows *rows, struct holt_actor *actor,
   holt_assert((spec->flags & ~HOLT_ROW_FLAGS) == 0);
 
   struct put put = { .place = *place, .serial = spec->owner_serial };
-  holt_index_prefetch_inline(&rows->keys, key_next);
-  holt_index_prefetch_inline(&rows->pids, pid_next);
-  holt_index_prefetch_inline(&rows->births, birth_next);
+  holt_index_prefetch_split(&rows->keys, key_next);
+  holt_index_prefetch_split(&rows->pids, pid_next);
+  holt_index_prefetch_split(&rows->births, birth_next);
   if (rows->kind == HOLT_KIND_DUPLICATE) {
-    holt_index_prefetch_inline(&rows->members, member_next);
+    holt_index_prefetch_split(&rows->members, member_next);
   }
   const uint32_t known = spec->birth > actor->birth_max
                            ? 0
@@ -1709,6 +1712,29 @@ holt_rows_first_of(const struct holt_rows *rows, const uint8_t *key,
     return row_slot(holt_row_at(rows, key_ref)) == actor->slot ? key_ref : 0;
   }
   const uint32_t cell = cell_find(rows, key_ref, actor->slot);
+  return cell == 0 ? 0 : cell_at(rows, cell)->first_row;
+}
+
+uint32_t
+holt_rows_first_of_beside(const struct holt_rows *rows, uint32_t ref,
+                          const struct holt_actor *actor)
+{
+  const struct holt_row *const row = holt_row_at(rows, ref);
+  if (!row_listed(row)) {
+    return row_slot(row) == actor->slot ? ref : 0;
+  }
+  const uint32_t entry = cell_at(rows, row->link[LINK_CELL])->entry;
+  uint32_t cell = entry_at(rows, entry)->first_cell;
+  for (unsigned i = 0; i < CELLS_NEAR; i++) {
+    if (cell == 0) {
+      return 0;
+    }
+    if (cell_at(rows, cell)->slot == actor->slot) {
+      return cell_at(rows, cell)->first_row;
+    }
+    cell = cell_at(rows, cell)->entry_next;
+  }
+  cell = cell_find(rows, entry, actor->slot);
   return cell == 0 ? 0 : cell_at(rows, cell)->first_row;
 }
 
@@ -1863,8 +1889,14 @@ holt_rows_settle(struct holt_rows *rows, size_t *budget,
     (*budget)--;
     struct cell *const cell = cell_at(rows, actor->settle_at);
     settle_advance(rows, actor, cell);
+    if (actor->settle_at != 0) {
+      const struct cell *const next = cell_at(rows, actor->settle_at);
+      holt_prefetch(next);
+      holt_prefetch(entry_at(rows, next->entry));
+      holt_prefetch(holt_row_at(rows, next->first_row));
+    }
     cell_settle(rows, cell, actor->shown);
-    if (settle != NULL) {
+    if (settle != NULL && actor->shown) {
       settle(user, key_first(rows, cell->entry));
     }
   }

@@ -121,6 +121,7 @@ struct holt_actor {
   bool relayed;       /* Only others have told of it. */
   bool served;        /* A repair of it is being served: note its deaths. */
   uint8_t unfinished; /* Epochs begun since a repair was complete. */
+  uint8_t stalls;     /* Repairs that came to a stand since then. */
   uint32_t avoid_peer; /* No repair of it from there until then. */
   uint64_t avoid_until_ms;
 };
@@ -379,6 +380,10 @@ uint32_t holt_rows_first(const struct holt_rows *rows, const uint8_t *key,
 uint32_t holt_rows_first_of(const struct holt_rows *rows, const uint8_t *key,
                             size_t key_size, const struct holt_actor *actor);
 
+/* The same for the key that a row has. */
+uint32_t holt_rows_first_of_beside(const struct holt_rows *rows, uint32_t row,
+                                   const struct holt_actor *actor);
+
 /* Duplicate keys: a row of this process under this key, or 0; the one written
  * last of several, not counting exchanges: the youngest, for local ones. */
 uint32_t holt_rows_member(const struct holt_rows *rows, const uint8_t *key,
@@ -426,8 +431,9 @@ void holt_rows_show(struct holt_rows *rows, struct holt_actor *actor,
 
 /* Look through the keys of actors that have been shown or hidden, at most
  * *budget of them, which is lowered by those done: count them anew, and call
- * settle, if not NULL, with the first row of each; it may remove rows of that
- * key.  True when some are left. */
+ * settle, if not NULL, with the first row of each that an actor is shown under,
+ * since hiding one makes nobody lose; it may remove rows of that key.  True when
+ * some are left. */
 bool holt_rows_settle(struct holt_rows *rows, size_t *budget,
                       void (*settle)(void *user, uint32_t row), void *user);
 

@@ -96,7 +96,7 @@ static uint64_t
 expires_ms(const struct holt_replica *replica, const struct holt_serve *serve)
 {
   return serve->moved_at_ms +
-         HOLT_STALL_INTERVALS * replica->tuning.vector_interval_ms;
+         HOLT_SERVE_INTERVALS * replica->tuning.vector_interval_ms;
 }
 
 void

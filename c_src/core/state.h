@@ -68,8 +68,12 @@
  * our session for another one, or we take theirs: greet again. */
 #define HOLT_SILENT_INTERVALS 4u
 
-/* A repair that does not move for so many intervals is given up, by both. */
+/* A repair that does not move for so many intervals is given up by who asked for
+ * it; for twice as many after each that was, up to 2^6 times.  Who serves it
+ * hears of it every interval, and lets go after so many of silence. */
 #define HOLT_STALL_INTERVALS 4u
+#define HOLT_STALL_DOUBLINGS_MAX 6u
+#define HOLT_SERVE_INTERVALS 16u
 
 /* Repairs at a time: asked for, and served; of actors by themselves, and as
  * many of copies that others have. */
@@ -85,7 +89,7 @@
  * through; rows walked over to find a cursor; deaths and rows encoded. */
 #define HOLT_SLICE_ROWS 128u
 #define HOLT_SLICE_STEPS 4096u
-#define HOLT_SLICE_ITEMS 2048u
+#define HOLT_SLICE_ITEMS 512u
 
 /* What is under way to a peer, of one stream.  A mark grows with each message;
  * acknowledging one acknowledges all before it. */
@@ -128,6 +132,9 @@ struct holt_peer {
   bool refusal_due; /* Of a repair: refused_actor and refused_token. */
   uint64_t refused_actor;
   uint64_t refused_token;
+  bool over_due; /* Of a repair that we are not in: over_actor, over_token. */
+  uint64_t over_actor;
+  uint64_t over_token;
   uint32_t hello_count; /* Unanswered. */
   uint64_t hello_at_ms;
   uint64_t vector_at_ms;
@@ -155,6 +162,7 @@ struct holt_peer {
     LAST_GOODBYE,
     LAST_REFUSAL,
     LAST_REQUEST,
+    LAST_OVER,
     LAST_VECTOR,
     LAST_DELTA,
     LAST_PIECE
@@ -202,7 +210,6 @@ struct holt_repair {
   uint64_t notes;   /* And so many deaths. */
   bool begun;       /* The first piece has come. */
   uint64_t session; /* Of the holder, as that says. */
-  bool done;        /* The last one has: say so. */
   bool due;         /* A request is to be sent. */
   bool gap;         /* It asks to go on from here. */
   uint64_t asked_at_ms;

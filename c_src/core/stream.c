@@ -634,6 +634,9 @@ holt_replica_peer_busy(struct holt_replica *replica, uint32_t id,
   case LAST_REQUEST:
     holt__repair_busy(replica, peer);
     break;
+  case LAST_OVER:
+    peer->over_due = true;
+    break;
   case LAST_REFUSAL:
     peer->refusal_due = true;
     break;

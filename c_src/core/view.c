@@ -358,13 +358,12 @@ holt__key_settle(struct holt_replica *replica, uint32_t row)
   if (winner == 0) {
     return;
   }
-  size_t key_size;
-  const uint8_t *const key =
-    holt_row_key(rows, holt_row_at(rows, row), &key_size);
+  const uint32_t first = holt_rows_first_of_beside(rows, row, replica->self);
+  if (first == 0) {
+    return;
+  }
   struct holt_walk walk = { .active = false };
-  holt_walk_start(rows, &walk,
-                  holt_rows_first_of(rows, key, key_size, replica->self),
-                  HOLT_WALK_KEY);
+  holt_walk_start(rows, &walk, first, HOLT_WALK_KEY);
   bool all = true;
   while (walk.at != 0) {
     const uint32_t own = walk.at;

@@ -256,7 +256,7 @@ sparse_and_dense_and_replace(void)
     index.sparse = i == 0;
     index.dense = i == 1;
     for (size_t j = 0; j < COUNT; j++) {
-      holt_index_prefetch(&index);
+      holt_index_prefetch_split(&index, item_next);
       (void)item_insert(&index, &items[j], (uint32_t)prng_next(&prng));
     }
     CU_ASSERT_EQUAL(index.buckets, i == 0 ? 2 * COUNT : COUNT / 2);

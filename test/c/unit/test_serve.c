@@ -337,7 +337,7 @@ silent_asker_is_given_up(void)
     0);
   CU_ASSERT(pieces_now(&f).last);
   f.pair.now.mono_ms +=
-    HOLT_STALL_INTERVALS * f.pair.tuning.vector_interval_ms - 1;
+    HOLT_SERVE_INTERVALS * f.pair.tuning.vector_interval_ms - 1;
   (void)pieces_now(&f);
   CU_ASSERT_EQUAL(f.pair.replica[0]->serve_count, 1);
   f.pair.now.mono_ms++;
