@@ -9,7 +9,7 @@
  *     SIM_QUICK=1    stop at the first failure, whatever it is, and say in one
  *                    line what it was
  *
- * Without all of these: for 25 seconds, and on to 2,000 runs, but no more than
+ * Without all of these: for 40 seconds, and on to 2,000 runs, but no more than
  * a minute.  The runs are made by a child, so that it may abort, crash or hang;
  * what it was about to do stands in memory that both see.
  *
@@ -32,7 +32,7 @@
 #include <execinfo.h>
 #endif
 
-#define SECONDS_DEFAULT 25u
+#define SECONDS_DEFAULT 40u
 #define SECONDS_MAX 60u
 #define RUNS_MIN 2000u
 #define RUN_SECONDS_MAX 60u

@@ -615,7 +615,7 @@ void sim_check_whole(struct sim *sim);
 void sim_check_quiet(struct sim *sim);
 
 /* All say that they are in sync. */
-void sim_check_in_sync(struct sim *sim);
+bool sim_in_sync(const struct sim *sim);
 
 /* The news of a conflict that a process gets. */
 void sim_check_conflict(struct sim *sim, unsigned at,

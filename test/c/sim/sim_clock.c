@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which stamps and marks a row may have, kept beside the replica and without it:
+/* Which stamps and marks a row may have, kept beside the replica, without it:
  * from the true clocks, and from what its host has been told.
  *
  * A node that has met others stamps nothing beyond the median of the clocks it

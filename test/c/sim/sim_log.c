@@ -66,7 +66,9 @@ sim_log_copy(struct sim *sim, const struct sim_log *source, uint64_t actor,
   if (log->live == NULL) {
     abort();
   }
-  memcpy(log->live, source->live, log->live_count * sizeof *log->live);
+  if (log->live_count > 0) {
+    memcpy(log->live, source->live, log->live_count * sizeof *log->live);
+  }
   return log;
 }
 

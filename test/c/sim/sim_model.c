@@ -50,6 +50,11 @@ check_copy(struct sim *sim, unsigned at, const struct sim_copy *copy)
     sim_fail(sim, "n%u has a copy of what never was", at);
     return NULL;
   }
+  const struct holt_replica *const replica = sim->nodes[at].replica;
+  if (holt_replica_reached(replica, copy->id, copy->version) != copy->shown ||
+      holt_replica_reached(replica, copy->id, copy->version + 1)) {
+    sim_fail(sim, "n%u has reached what it has not, or not what it has", at);
+  }
   if (copy->dirty) {
     return log;
   }
@@ -571,13 +576,13 @@ sim_check_quiet(struct sim *sim)
   }
 }
 
-void
-sim_check_in_sync(struct sim *sim)
+bool
+sim_in_sync(const struct sim *sim)
 {
-  for (unsigned i = 0; i < sim->options.nodes && !sim->failed; i++) {
-    const struct sim_node *const node = &sim->nodes[i];
-    if (node->replica != NULL && !holt_replica_in_sync(node->replica)) {
-      sim_fail(sim, "n%u is at rest and not in sync", i);
-    }
+  bool all = true;
+  for (unsigned i = 0; i < sim->options.nodes; i++) {
+    const struct holt_replica *const replica = sim->nodes[i].replica;
+    all = all && (replica == NULL || holt_replica_in_sync(replica));
   }
+  return all;
 }

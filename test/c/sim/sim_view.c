@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The view, by looking at everything: every row of every copy that is shown, and
+/* The view, by looking at everything: each row of each copy that is shown, and
  * from them each key's rule, holder, and rows. */
 #include <string.h>
 

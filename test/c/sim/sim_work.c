@@ -104,6 +104,10 @@ wish_make(struct sim *sim, unsigned at, const struct sim_process *process,
   } else if (flags == 0 && wish->taken) {
     wish->expected = HOLT_ERR_EXISTS;
   }
+  if ((flags & HOLT_REGISTER_REPLACES) != 0 &&
+      (flags & HOLT_REGISTER_STANDBY) != 0) {
+    wish->expected = HOLT_ERR_UNSUPPORTED; /* It cannot have it and wait. */
+  }
   if (sim->options.duplicate) {
     wish->expected = 0;
   }
@@ -233,7 +237,10 @@ sim_register_standby(struct sim *sim, unsigned at, unsigned who, unsigned key)
 int
 sim_replace(struct sim *sim, unsigned at, unsigned who, unsigned key)
 {
-  return register_how(sim, at, who, key, HOLT_REGISTER_REPLACES, "replace");
+  const bool both = prng_chance(&sim->choice, 1, 20);
+  const uint8_t flags = both ? HOLT_REGISTER_REPLACES | HOLT_REGISTER_STANDBY
+                             : HOLT_REGISTER_REPLACES;
+  return register_how(sim, at, who, key, flags, "replace");
 }
 
 unsigned
