@@ -138,7 +138,7 @@ struct holt_local {
   bool dead; /* Known to be gone; its rows go in slices. */
 };
 
-/* Private to rows.c but for the accessors below. */
+/* Private to the files of rows_state.h but for the accessors below. */
 struct holt_row {
   uint64_t seq_actor;   /* seq << 16 | slot */
   uint64_t birth_flags; /* birth << 16 | epoch << 8 | flags */
@@ -183,7 +183,7 @@ enum holt_walk_over {
 struct holt_walk {
   struct holt_walk *prev, *next; /* In the store's list; NULL when idle. */
   uint32_t at;                   /* 0 at the end. */
-  uint32_t first;                /* Where a ring ends, private to rows.c. */
+  uint32_t first;                /* Where a ring ends, private to walks.c. */
   enum holt_walk_over over;
   bool active;
 };
@@ -192,7 +192,7 @@ struct holt_rows {
   struct holt_mem *mem;
   struct holt_hash_seed seed;
   enum holt_kind kind;
-  uint32_t row_offset; /* Of the row in its block: see rows.c. */
+  uint32_t row_offset; /* Of the row in its block: see rows_state.h. */
   struct holt_slab slab;
   struct holt_index keys;      /* Rows alone, and entries. */
   struct holt_index births;    /* Rows. */

@@ -25,6 +25,11 @@
   XX(clock)                                                                    \
   XX(deaths)                                                                   \
   XX(rows)                                                                     \
+  XX(keys)                                                                     \
+  XX(cells)                                                                    \
+  XX(owners)                                                                   \
+  XX(actors)                                                                   \
+  XX(walks)                                                                    \
   XX(packet)                                                                   \
   XX(delta)                                                                    \
   XX(replica)                                                                  \

@@ -3,92 +3,12 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <CUnit/CUnit.h>
 
-#include "heap.h"
 #include "prng.h"
-
-static const struct holt_hash_seed test_seed = { .k0 = 1, .k1 = 2 };
-
-static struct holt_member
-member_of(const char *node)
-{
-  return (struct holt_member){ .name = (const uint8_t *)"reg",
-                               .name_size = 3,
-                               .node = (const uint8_t *)node,
-                               .node_size = (uint16_t)strlen(node) };
-}
-
-static int
-add_actor(struct holt_rows *rows, uint64_t id, struct holt_actor **actor)
-{
-  const struct holt_member member = member_of("a@x");
-  return holt_rows_actor_add(rows, id, &member, 1, actor);
-}
-
-static struct holt_row_spec
-spec_of(uint64_t seq, uint64_t birth, const char *key, uint32_t owner)
-{
-  return (struct holt_row_spec){ .seq = seq,
-                                 .birth = birth,
-                                 .stamp = birth,
-                                 .key = (const uint8_t *)key,
-                                 .key_size = strlen(key),
-                                 .value = (const uint8_t *)"value",
-                                 .value_size = 5,
-                                 .owner_id = owner };
-}
-
-static int
-put(struct holt_rows *rows, struct holt_actor *actor, uint64_t seq,
-    uint64_t birth, const char *key, uint32_t owner)
-{
-  const struct holt_row_spec spec = spec_of(seq, birth, key, owner);
-  uint32_t row;
-  return holt_rows_put(rows, actor, &spec, &row);
-}
-
-static uint32_t
-winner_of(const struct holt_rows *rows, const char *key)
-{
-  return holt_rows_winner(rows, (const uint8_t *)key, strlen(key));
-}
-
-static uint64_t
-seq_of(const struct holt_rows *rows, uint32_t ref)
-{
-  return ref == 0 ? 0 : holt_row_seq(holt_row_at(rows, ref));
-}
-
-/* A store with two shown actors, 7 and 9. */
-struct fixture {
-  struct heap heap;
-  struct holt_rows rows;
-  struct holt_actor *seven;
-  struct holt_actor *nine;
-};
-
-static void
-fixture_init(struct fixture *fixture, enum holt_kind kind)
-{
-  heap_init(&fixture->heap);
-  holt_rows_init(&fixture->rows, &fixture->heap.mem, test_seed, kind);
-  CU_ASSERT_EQUAL_FATAL(add_actor(&fixture->rows, 7, &fixture->seven), 0);
-  CU_ASSERT_EQUAL_FATAL(add_actor(&fixture->rows, 9, &fixture->nine), 0);
-  holt_rows_show(&fixture->rows, fixture->seven, true);
-  holt_rows_show(&fixture->rows, fixture->nine, true);
-}
-
-static void
-fixture_deinit(struct fixture *fixture)
-{
-  holt_rows_deinit(&fixture->rows);
-  CU_ASSERT(heap_is_clean(&fixture->heap));
-  heap_deinit(&fixture->heap);
-}
+#include "rows_fixture.h"
 
 /* A change keeps birth and stamp, and moves the row to the end. */
 static void
@@ -177,76 +97,39 @@ fingerprint_is_that_of_the_set(void)
   fixture_deinit(&f);
 }
 
-/* Under one key: newest, oldest, early, in line. */
+/* A batch of rows is placed before any is put; indices grow between. */
 static void
-ranks_follow_rule_and_flags(void)
+places_outlive_other_puts(void)
 {
+  enum {
+    COUNT = 300
+  };
   struct fixture f;
-  fixture_init(&f, HOLT_KIND_UNIQUE);
-  (void)put(&f.rows, f.seven, 1, 1, "x", 1);
-  (void)put(&f.rows, f.nine, 2, 2, "x", 1);
-  const uint32_t old = f.seven->rows_head;
-  const uint32_t young = f.nine->rows_head;
-  CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), young);
-  f.nine->rule = HOLT_RULE_OLDEST;
-  CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), old); /* Who keeps the newest. */
-  f.seven->rule = HOLT_RULE_OLDEST;
-  CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), old);
-  holt_rows_show(&f.rows, f.seven, false);
-  CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), young);
-  CU_ASSERT_EQUAL(holt_rows_winner_beside(&f.rows, old), young);
-  holt_rows_show(&f.rows, f.seven, true);
-  f.seven->rule = HOLT_RULE_NEWEST;
-  f.nine->rule = HOLT_RULE_NEWEST;
-
-  uint32_t row;
-  struct holt_row_spec spec = spec_of(3, 3, "x", 1);
-  spec.flags = HOLT_ROW_EARLY;
-  (void)holt_rows_put(&f.rows, f.nine, &spec, &row);
-  CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), young);
-  spec.seq = spec.birth = 4;
-  spec.stamp = 1000;
-  spec.flags = HOLT_ROW_STANDBY;
-  (void)holt_rows_put(&f.rows, f.nine, &spec, &row);
-  CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), young);
-  CU_ASSERT_EQUAL(holt_rows_first_of(&f.rows, (const uint8_t *)"x", 1, f.nine),
-                  young);
-  holt_rows_remove(&f.rows, young);
-  CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), old);
-  holt_rows_remove(&f.rows, old);
-  CU_ASSERT_NOT_EQUAL(winner_of(&f.rows, "x"), row);
-  holt_rows_remove(&f.rows, winner_of(&f.rows, "x"));
-  CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), row);
-  fixture_deinit(&f);
-}
-
-/* Rows of dead local processes are not seen; the host's word is kept. */
-static void
-local_processes_hold_their_rows(void)
-{
-  struct fixture f;
-  fixture_init(&f, HOLT_KIND_UNIQUE);
-  f.seven->local = true;
-  uint32_t local;
-  CU_ASSERT_EQUAL(holt_rows_local(&f.rows, 5, 0), 0);
-  CU_ASSERT_EQUAL(holt_rows_first_of_pid(&f.rows, f.seven, 5, 0), 0);
-  CU_ASSERT_EQUAL(holt_rows_local_add(&f.rows, 5, 0, 77, &local), 0);
-  CU_ASSERT_EQUAL(holt_rows_local(&f.rows, 5, 0), local);
-  (void)put(&f.rows, f.seven, 1, 1, "x", 5);
-  (void)put(&f.rows, f.seven, 2, 2, "y", 5);
-  const uint32_t row = holt_rows_first_of_pid(&f.rows, f.seven, 5, 0);
-  CU_ASSERT_EQUAL(row, f.seven->rows_head);
-  CU_ASSERT_EQUAL(holt_local_at(&f.rows, local)->row_count, 2);
-  CU_ASSERT_EQUAL(holt_row_local(&f.rows, holt_row_at(&f.rows, row))->host, 77);
-  CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), row);
-  holt_local_at(&f.rows, local)->dead = true;
-  CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), 0);
-  holt_rows_remove(&f.rows, row);
-  holt_rows_remove(&f.rows, holt_local_at(&f.rows, local)->rows);
-  CU_ASSERT_EQUAL(holt_local_at(&f.rows, local)->row_count, 0);
-  CU_ASSERT_EQUAL(f.seven->pid_count, 0);
-  holt_rows_local_remove(&f.rows, local);
-  CU_ASSERT_EQUAL(holt_rows_local(&f.rows, 5, 0), 0);
+  fixture_init(&f, HOLT_KIND_DUPLICATE);
+  struct holt_row_spec specs[COUNT];
+  struct holt_row_place places[COUNT];
+  char keys[COUNT][8];
+  for (unsigned i = 0; i < COUNT; i++) {
+    (void)snprintf(keys[i], sizeof keys[i], "k%u", i / 2);
+    specs[i] = spec_of(i + 1, i + 1, keys[i], i % 7);
+    holt_rows_place(&f.rows, f.nine, &specs[i], &places[i]);
+  }
+  uint32_t refs[COUNT];
+  for (unsigned i = 0; i < COUNT; i++) {
+    holt_rows_fetch(&f.rows, f.nine, &specs[i], &places[i]);
+    CU_ASSERT_EQUAL_FATAL(
+      holt_rows_put_at(&f.rows, f.nine, &specs[i], &places[i], &refs[i]), 0);
+  }
+  for (unsigned i = 0; i < COUNT; i++) {
+    struct holt_row_place place;
+    holt_rows_place_birth(&f.rows, f.nine, i + 1, &place);
+    holt_rows_fetch_birth(&f.rows, &place);
+    CU_ASSERT_EQUAL(place.birth, places[i].birth);
+    CU_ASSERT_EQUAL(holt_rows_born(&f.rows, f.nine, i + 1), refs[i]);
+    CU_ASSERT_EQUAL(holt_rows_member(&f.rows, specs[i].key, specs[i].key_size,
+                                     f.nine, i % 7, 0),
+                    refs[i]);
+  }
   fixture_deinit(&f);
 }
 
@@ -295,123 +178,6 @@ epochs_make_rows_stale(void)
   /* Beyond stale rows, any seq may come. */
   CU_ASSERT_EQUAL(put(&f.rows, f.seven, 5, 3, "z", 1), 0);
   CU_ASSERT_EQUAL(f.seven->row_count, 3);
-  fixture_deinit(&f);
-}
-
-static void
-collect(void *user, uint32_t row)
-{
-  (void)row;
-  ++*(size_t *)user;
-}
-
-/* Hiding looks at keys that are shared only, and as many as it may; only showing
- * can make somebody lose. */
-static void
-settle_goes_in_slices(void)
-{
-  struct fixture f;
-  fixture_init(&f, HOLT_KIND_UNIQUE);
-  char key[16];
-  for (uint32_t i = 1; i <= 100; i++) {
-    (void)snprintf(key, sizeof key, "k%" PRIu32, i);
-    (void)put(&f.rows, f.seven, i, i, key, i);
-    if (i % 10 == 0) {
-      (void)put(&f.rows, f.nine, i, i, key, i);
-    }
-  }
-  CU_ASSERT_EQUAL(holt_rows_count(&f.rows), 100);
-  CU_ASSERT_EQUAL(f.rows.excess, 10);
-  CU_ASSERT_EQUAL(f.seven->cell_count, 10);
-  CU_ASSERT_EQUAL(f.rows.settling, 0);
-  holt_rows_show(&f.rows, f.seven, false);
-  size_t seen = 0;
-  size_t budget = 4;
-  CU_ASSERT(holt_rows_settle(&f.rows, &budget, collect, &seen));
-  CU_ASSERT_EQUAL(budget, 0);
-  CU_ASSERT_EQUAL(seen, 0);
-  CU_ASSERT_EQUAL(f.rows.excess, 6);
-  budget = 100;
-  CU_ASSERT(!holt_rows_settle(&f.rows, &budget, collect, &seen));
-  CU_ASSERT_EQUAL(budget, 94);
-  CU_ASSERT_EQUAL(seen, 0);
-  CU_ASSERT_EQUAL(f.rows.excess, 0);
-  CU_ASSERT_EQUAL(holt_rows_count(&f.rows), 10);
-  CU_ASSERT_EQUAL(winner_of(&f.rows, "k1"), 0);
-  CU_ASSERT_EQUAL(winner_of(&f.rows, "k10"), f.nine->rows_head);
-  holt_rows_settle_all(&f.rows, f.nine);
-  CU_ASSERT(!holt_rows_settle(&f.rows, &budget, NULL, NULL));
-  CU_ASSERT_EQUAL(budget, 84);
-  holt_rows_show(&f.rows, f.seven, true);
-  CU_ASSERT(!holt_rows_settle(&f.rows, &budget, collect, &seen));
-  CU_ASSERT_EQUAL(seen, 10);
-  fixture_deinit(&f);
-}
-
-/* Slots are used again; a new name keeps the rows. */
-static void
-actors_have_slots_and_may_be_renamed(void)
-{
-  struct fixture f;
-  fixture_init(&f, HOLT_KIND_UNIQUE);
-  (void)put(&f.rows, f.seven, 1, 1, "x", 1);
-  const struct holt_member member = member_of("b@y");
-  CU_ASSERT_EQUAL(holt_rows_actor_rename(&f.rows, f.seven, 8, &member, 2), 0);
-  CU_ASSERT_PTR_NULL(holt_rows_actor(&f.rows, 7));
-  CU_ASSERT_PTR_EQUAL(holt_rows_actor(&f.rows, 8), f.seven);
-  CU_ASSERT(holt_member_equal(&f.seven->member, &member));
-  CU_ASSERT_NOT_EQUAL(holt_rows_born(&f.rows, f.seven, 1), 0);
-  const uint32_t slot = f.nine->slot;
-  holt_rows_actor_remove(&f.rows, f.nine);
-  CU_ASSERT_EQUAL(add_actor(&f.rows, 10, &f.nine), 0);
-  CU_ASSERT_EQUAL(f.nine->slot, slot);
-  struct holt_actor *actor;
-  for (uint64_t id = 100; f.rows.actor_count < HOLT_ACTORS_MAX; id++) {
-    CU_ASSERT_EQUAL_FATAL(add_actor(&f.rows, id, &actor), 0);
-  }
-  CU_ASSERT_EQUAL(add_actor(&f.rows, 99, &actor), HOLT_ERR_LIMIT);
-  fixture_deinit(&f);
-}
-
-/* A large group: what it costs, and that all its members are found. */
-static void
-groups_find_their_members(void)
-{
-  enum {
-    COUNT = 20000
-  };
-  struct fixture f;
-  fixture_init(&f, HOLT_KIND_DUPLICATE);
-  for (uint32_t i = 1; i <= COUNT; i++) {
-    CU_ASSERT_EQUAL_FATAL(
-      put(&f.rows, i % 2 == 0 ? f.seven : f.nine, i, i, "group", i), 0);
-  }
-  const uint8_t *const key = (const uint8_t *)"group";
-  CU_ASSERT_EQUAL(holt_rows_count_key(&f.rows, key, 5, NULL), COUNT);
-  CU_ASSERT_EQUAL(holt_rows_count_key(&f.rows, key, 5, f.nine), COUNT / 2);
-  CU_ASSERT_EQUAL(holt_rows_count(&f.rows), 1);
-  bool good = true;
-  for (uint32_t i = 1; i <= COUNT; i++) {
-    struct holt_actor *const actor = i % 2 == 0 ? f.seven : f.nine;
-    const uint32_t row = holt_rows_member(&f.rows, key, 5, actor, i, 0);
-    good = good && row != 0 && seq_of(&f.rows, row) == i;
-    good = good && holt_rows_member(&f.rows, key, 5, actor, i + 1, 0) == 0;
-    if (row != 0 && i % 3 != 0) {
-      holt_rows_remove(&f.rows, row);
-      good = good && holt_rows_member(&f.rows, key, 5, actor, i, 0) == 0;
-    }
-  }
-  CU_ASSERT(good);
-  CU_ASSERT_EQUAL(holt_rows_count_key(&f.rows, key, 5, NULL), COUNT / 3);
-  holt_rows_show(&f.rows, f.nine, false);
-  CU_ASSERT_EQUAL(holt_rows_count_key(&f.rows, key, 5, NULL), COUNT / 6);
-  CU_ASSERT_EQUAL(holt_rows_count_key(&f.rows, key, 5, f.nine), 0);
-  /* The youngest of several. */
-  (void)put(&f.rows, f.seven, COUNT + 1, COUNT + 1, "twice", 1);
-  (void)put(&f.rows, f.seven, COUNT + 2, COUNT + 2, "twice", 1);
-  const uint32_t row =
-    holt_rows_member(&f.rows, (const uint8_t *)"twice", 5, f.seven, 1, 0);
-  CU_ASSERT_EQUAL(seq_of(&f.rows, row), COUNT + 2);
   fixture_deinit(&f);
 }
 
@@ -1083,192 +849,6 @@ prop_rows_equal_model(void)
   CU_ASSERT(good);
 }
 
-/*--------------------------------------------------------------------
- * Walks and scans under change */
-
-/* A walk over a key meets every row that stays, once, whatever else goes. */
-static void
-prop_walk_over_a_key_survives_removals(void)
-{
-  enum {
-    COUNT = 60
-  };
-  const uint64_t seed = prng_seed();
-  struct prng prng;
-  prng_init(&prng, seed);
-  bool good = true;
-  for (unsigned run = 0; good && run < 200; run++) {
-    struct fixture f;
-    fixture_init(&f, run % 2 == 0 ? HOLT_KIND_UNIQUE : HOLT_KIND_DUPLICATE);
-    uint32_t refs[COUNT];
-    unsigned visits[COUNT] = { 0 };
-    const uint32_t count = 1 + (uint32_t)prng_below(&prng, COUNT);
-    for (uint32_t i = 0; i < count; i++) {
-      const struct holt_row_spec spec = spec_of(i + 1, i + 1, "k", i % 5);
-      struct holt_actor *const actor =
-        prng_chance(&prng, 1, 2) ? f.seven : f.nine;
-      CU_ASSERT_EQUAL(holt_rows_put(&f.rows, actor, &spec, &refs[i]), 0);
-    }
-    struct holt_walk walk = { .active = false };
-    holt_walk_start(&f.rows, &walk,
-                    holt_rows_first(&f.rows, (const uint8_t *)"k", 1),
-                    HOLT_WALK_KEY);
-    while (good && walk.at != 0) {
-      bool moved = false;
-      for (uint32_t i = 0; i < count; i++) {
-        visits[i] += refs[i] == walk.at ? 1u : 0u;
-      }
-      for (unsigned j = 0; j < 3; j++) {
-        const uint32_t i = (uint32_t)prng_below(&prng, count);
-        if (refs[i] != 0 && prng_chance(&prng, 1, 3)) {
-          moved = moved || refs[i] == walk.at;
-          holt_rows_remove(&f.rows, refs[i]);
-          refs[i] = 0;
-        }
-      }
-      if (!moved) {
-        holt_walk_next(&f.rows, &walk);
-      }
-    }
-    holt_walk_stop(&f.rows, &walk);
-    for (uint32_t i = 0; i < count; i++) {
-      good = good && (refs[i] == 0 ? visits[i] <= 1 : visits[i] == 1);
-    }
-    fixture_deinit(&f);
-  }
-  if (!good) {
-    fprintf(stderr, "SEED=%" PRIu64 "\n", seed);
-  }
-  CU_ASSERT(good);
-}
-
-enum {
-  SCAN_KEYS = 3000
-};
-
-struct scan {
-  struct fixture f;
-  struct prng prng;
-  uint32_t refs[SCAN_KEYS]; /* Of actor 7. */
-  bool steady[SCAN_KEYS];
-  unsigned visits[SCAN_KEYS];
-  uint64_t seq;
-};
-
-static bool
-scan_visit(void *user, uint32_t ref)
-{
-  struct scan *const scan = user;
-  size_t size;
-  const uint8_t *const key =
-    holt_row_key(&scan->f.rows, holt_row_at(&scan->f.rows, ref), &size);
-  uint16_t number;
-  CU_ASSERT_EQUAL(size, sizeof number);
-  memcpy(&number, key, sizeof number);
-  scan->visits[number]++;
-  return true;
-}
-
-static void
-scan_toggle(struct scan *scan, uint16_t number)
-{
-  uint32_t *const ref = &scan->refs[number];
-  if (*ref != 0) {
-    holt_rows_remove(&scan->f.rows, *ref);
-    *ref = 0;
-    scan->steady[number] = false;
-    return;
-  }
-  scan->seq++;
-  struct holt_row_spec spec = spec_of(scan->seq, scan->seq, "", 1);
-  spec.key = (const uint8_t *)&number;
-  spec.key_size = sizeof number;
-  CU_ASSERT_EQUAL(holt_rows_put(&scan->f.rows, scan->f.seven, &spec, ref), 0);
-  if (prng_chance(&scan->prng, 1, 3)) {
-    uint32_t other;
-    (void)holt_rows_put(&scan->f.rows, scan->f.nine, &spec, &other);
-  }
-}
-
-static void
-prop_scan_meets_steady_keys_once(void)
-{
-  const uint64_t seed = prng_seed();
-  struct scan *const scan = calloc(1, sizeof *scan);
-  CU_ASSERT_PTR_NOT_NULL_FATAL(scan);
-  prng_init(&scan->prng, seed);
-  bool good = true;
-  for (unsigned run = 0; good && run < 20; run++) {
-    fixture_init(&scan->f,
-                 run % 2 == 0 ? HOLT_KIND_UNIQUE : HOLT_KIND_DUPLICATE);
-    memset(scan->refs, 0, sizeof scan->refs);
-    scan->seq = 0;
-    for (unsigned i = 0; i < 1000; i++) {
-      scan_toggle(scan, (uint16_t)prng_below(&scan->prng, SCAN_KEYS));
-    }
-    for (unsigned i = 0; i < SCAN_KEYS; i++) {
-      scan->steady[i] = scan->refs[i] != 0;
-      scan->visits[i] = 0;
-    }
-    const bool growing = prng_chance(&scan->prng, 1, 2);
-    uint64_t cursor = 0;
-    do {
-      cursor = holt_rows_scan(&scan->f.rows, cursor, scan_visit, scan);
-      for (unsigned i = 0; i < 3; i++) {
-        const uint16_t number = (uint16_t)prng_below(&scan->prng, SCAN_KEYS);
-        if ((scan->refs[number] == 0) == growing) {
-          scan_toggle(scan, number);
-        }
-      }
-    } while (cursor != 0);
-    for (unsigned i = 0; i < SCAN_KEYS; i++) {
-      good = good && (!scan->steady[i] || scan->visits[i] == 1);
-    }
-    fixture_deinit(&scan->f);
-  }
-  if (!good) {
-    fprintf(stderr, "SEED=%" PRIu64 "\n", seed);
-  }
-  CU_ASSERT(good);
-  free(scan);
-}
-
-/* A batch of rows is placed before any is put; indices grow between. */
-static void
-places_outlive_other_puts(void)
-{
-  enum {
-    COUNT = 300
-  };
-  struct fixture f;
-  fixture_init(&f, HOLT_KIND_DUPLICATE);
-  struct holt_row_spec specs[COUNT];
-  struct holt_row_place places[COUNT];
-  char keys[COUNT][8];
-  for (unsigned i = 0; i < COUNT; i++) {
-    (void)snprintf(keys[i], sizeof keys[i], "k%u", i / 2);
-    specs[i] = spec_of(i + 1, i + 1, keys[i], i % 7);
-    holt_rows_place(&f.rows, f.nine, &specs[i], &places[i]);
-  }
-  uint32_t refs[COUNT];
-  for (unsigned i = 0; i < COUNT; i++) {
-    holt_rows_fetch(&f.rows, f.nine, &specs[i], &places[i]);
-    CU_ASSERT_EQUAL_FATAL(
-      holt_rows_put_at(&f.rows, f.nine, &specs[i], &places[i], &refs[i]), 0);
-  }
-  for (unsigned i = 0; i < COUNT; i++) {
-    struct holt_row_place place;
-    holt_rows_place_birth(&f.rows, f.nine, i + 1, &place);
-    holt_rows_fetch_birth(&f.rows, &place);
-    CU_ASSERT_EQUAL(place.birth, places[i].birth);
-    CU_ASSERT_EQUAL(holt_rows_born(&f.rows, f.nine, i + 1), refs[i]);
-    CU_ASSERT_EQUAL(holt_rows_member(&f.rows, specs[i].key, specs[i].key_size,
-                                     f.nine, i % 7, 0),
-                    refs[i]);
-  }
-  fixture_deinit(&f);
-}
-
 void test_rows_suite(void);
 
 void
@@ -1278,16 +858,9 @@ test_rows_suite(void)
   CU_ADD_TEST(suite, put_of_a_known_birth_exchanges);
   CU_ADD_TEST(suite, put_of_what_may_not_change_is_malformed);
   CU_ADD_TEST(suite, fingerprint_is_that_of_the_set);
-  CU_ADD_TEST(suite, ranks_follow_rule_and_flags);
-  CU_ADD_TEST(suite, local_processes_hold_their_rows);
   CU_ADD_TEST(suite, deaths_are_told_while_served);
   CU_ADD_TEST(suite, epochs_make_rows_stale);
-  CU_ADD_TEST(suite, settle_goes_in_slices);
-  CU_ADD_TEST(suite, actors_have_slots_and_may_be_renamed);
   CU_ADD_TEST(suite, places_outlive_other_puts);
-  CU_ADD_TEST(suite, groups_find_their_members);
   CU_ADD_TEST(suite, puts_with_each_request_refused_change_nothing);
   CU_ADD_TEST(suite, prop_rows_equal_model);
-  CU_ADD_TEST(suite, prop_walk_over_a_key_survives_removals);
-  CU_ADD_TEST(suite, prop_scan_meets_steady_keys_once);
 }
