@@ -3,9 +3,9 @@
  *
  * An actor that appears or disappears takes all its rows into or out of the
  * view, and that must not take longer for a million of them.  Lookups ask its
- * flag, so they are right at once.  What is left is where its rows meet those of
- * others: counts, and conflicts to be told of.  So these rows, which are few,
- * are kept by key and actor:
+ * flag, so they are right at once.  What is left is where its rows meet those
+ * of others: counts, and conflicts to be told of.  So these rows, which are
+ * few, are kept by key and actor:
  *
  *     entry "bob"     cell ------- cell          in order of their coming
  *                      |            |
@@ -15,9 +15,9 @@
  *                    actor 7      actor 9
  *                                   ^ settle_at
  *
- * Showing or hiding an actor puts settle_at on the first of its cells, and slice
- * by slice it moves along.  `counted` says as what a cell has been counted, and
- * each is counted as what its actor is now.
+ * Showing or hiding an actor puts settle_at on the first of its cells, and
+ * slice by slice it moves along.  `counted` says as what a cell has been
+ * counted, and each is counted as what its actor is now.
  *
  * In a cell the rows of a unique key stand in order of rank.  The first row's
  * link to the previous one leads to the last, so that those who wait in line,

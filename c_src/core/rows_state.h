@@ -20,18 +20,18 @@
  * and a copy of the key, and both rows go into cells.  So the three words
  * `link` of a row mean one of two things:
  *
- *     alone     | next in the index | hash | key size |  key ...
- *     listed    | previous | next   | cell |             (what was once a key)
+ *     alone     | next in index | hash | key size | key ...
+ *     listed    | previous      | next | cell     | (what was once a key)
  *
- *     entry     | cells, counts | next in the index | hash | key size |  key ...
+ *     entry     | cells, counts | next in index | hash | key size | key ...
  *
  * An entry stays until its last row goes, so a row that is listed stays so.
  * Where keys are duplicate, a row's block begins with one link more, of the
  * index of members: that is row_offset.
  *
- * What every put and lookup goes through is inline here.  An inline function has
- * another address in each file, so holt_index_insert_inline() is called where
- * the index was given its callbacks, and nowhere else.
+ * What every put and lookup goes through is inline here.  An inline function
+ * has another address in each file, so holt_index_insert_inline() is called
+ * where the index was given its callbacks, and nowhere else.
  */
 #ifndef HOLT_CORE_ROWS_STATE_H
 #define HOLT_CORE_ROWS_STATE_H

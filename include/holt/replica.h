@@ -321,7 +321,8 @@ HOLT_API void holt_replica_goodbye(struct holt_replica *replica,
 HOLT_API void holt_replica_resume(struct holt_replica *replica,
                                   const struct holt_time *now);
 
-/* Read and check a message, without a replica.  Refusals as values, for holt_replica_refused():
+/* Read and check a message, without a replica.  Refusals as values, for
+ * holt_replica_refused():
  * HOLT_ERR_MALFORMED, HOLT_ERR_TOO_LARGE, HOLT_ERR_LIMIT, HOLT_ERR_VERSION,
  * HOLT_ERR_UNSUPPORTED, HOLT_ERR_TOO_DEEP, HOLT_ERR_NOMEM. */
 HOLT_API int holt_message_open(struct holt_message **out, struct holt_mem *mem,
