@@ -27,13 +27,15 @@
  *
  * Numbers without a width are varints (LEB128), signed ones zigzag.  A row is
  * written as its difference from the row before it in the same body: seq,
- * stamp, owner and the first bytes of the key.  docs/wire.md has the tables.
+ * stamp (in milliseconds where that will do), owner and the first bytes of the
+ * key.  docs/wire.md has the tables.
  *
  * Trust:   every byte is a stranger's.  holt_message_open() reads a message to
  *          its end, checks it whole, and only then hands it out; nothing
  *          half checked exists.  Reading it again, in slices, cannot fail but
  *          for memory.
- * Memory:  a message borrows the bytes; it owns one key, at most HOLT_KEY_BYTES_LIMIT.
+ * Memory:  a message borrows the bytes; it owns the keys of the items read last,
+ *          some 4 KiB of them and one of at most HOLT_KEY_BYTES_LIMIT.
  * Cost:    opening is linear in the bytes, whatever they say.
  */
 #ifndef HOLT_CORE_PACKET_H
