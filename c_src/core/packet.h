@@ -34,8 +34,7 @@
  *          its end, checks it whole, and only then hands it out; nothing
  *          half checked exists.  Reading it again, in slices, cannot fail but
  *          for memory.
- * Memory:  a message borrows the bytes; it owns the keys of the items read last,
- *          some 4 KiB of them and one of at most HOLT_KEY_BYTES_LIMIT.
+ * Memory:  a message borrows the bytes; it owns the keys of one batch.
  * Cost:    opening is linear in the bytes, whatever they say.
  */
 #ifndef HOLT_CORE_PACKET_H

@@ -432,8 +432,8 @@ void holt_rows_show(struct holt_rows *rows, struct holt_actor *actor,
 /* Look through the keys of actors that have been shown or hidden, at most
  * *budget of them, which is lowered by those done: count them anew, and call
  * settle, if not NULL, with the first row of each that an actor is shown under,
- * since hiding one makes nobody lose; it may remove rows of that key.  True when
- * some are left. */
+ * since hiding one makes nobody lose; it may remove rows of that key.  True
+ * when some are left. */
 bool holt_rows_settle(struct holt_rows *rows, size_t *budget,
                       void (*settle)(void *user, uint32_t row), void *user);
 

@@ -68,9 +68,10 @@
  * our session for another one, or we take theirs: greet again. */
 #define HOLT_SILENT_INTERVALS 4u
 
-/* A repair that does not move for so many intervals is given up by who asked
- * for it; for twice as many after each that was, up to 2^6 times.  Who serves it
- * hears of it every interval, and lets go after so many of silence. */
+/* A repair that does not move for so many intervals is given up by who has
+ * asked for it; for twice as many after each that was, up to 2^6 times.  Who
+ * serves it hears of it every interval, and lets go after so many of
+ * silence. */
 #define HOLT_STALL_INTERVALS 4u
 #define HOLT_STALL_DOUBLINGS_MAX 6u
 #define HOLT_SERVE_INTERVALS 16u

@@ -57,10 +57,10 @@ extern "C" {
 #define HOLT_PEERS_MAX 1024u
 
 /* The most that message_bytes_max and value_bytes_max may be; key_bytes_max may
- * be HOLT_KEY_BYTES_LIMIT, and hosts see to it.  They bound what a replica sends
- * and what its users may register; what it takes from others is bounded by these
- * limits, so that members with smaller numbers take part.  A message of more
- * than HOLT_MESSAGE_BYTES_LIMIT is one row. */
+ * be HOLT_KEY_BYTES_LIMIT; hosts see to it.  They bound what a replica sends
+ * and what its users may register; what it takes from others is bounded by
+ * these limits, so that members with smaller numbers take part.  A message of
+ * more than HOLT_MESSAGE_BYTES_LIMIT has one row. */
 #define HOLT_MESSAGE_BYTES_LIMIT 262144u
 #define HOLT_VALUE_BYTES_LIMIT 16777216u
 
@@ -195,8 +195,8 @@ struct holt_registration {
 /* Register a key for a local process.  Unique keys: the key of a dead local
  * process is taken over in the same step, one death, one birth; a standby may
  * be registered beside a holder.  Duplicate keys: one more row, and flags mean
- * nothing.  *birth, if not NULL, becomes the birth of the new row, which is also
- * its seq.
+ * nothing.  *birth, if not NULL, becomes the birth of the new row, which is
+ * also its seq.
  *
  * HOLT_ERR_EXISTS     somebody has it, and is not who is to be replaced: see
  *                     holt_replica_find().

@@ -341,8 +341,26 @@ last_stamp_can_not_be_replaced(void)
   fixture_deinit(&f);
 }
 
-/* A holder between two versions: deaths from beyond its cursor are in.  An older
- * one that goes on from the base would bring nobody back. */
+/* A message from one end to another, opened. */
+static struct holt_message *
+open_from(struct pair *pair, unsigned from, unsigned at,
+          const struct holt_buf *body)
+{
+  struct holt_message *message;
+  uint8_t bytes[HOLT_HEADER_BYTES];
+  const struct holt_peer *const peer = pair_peer(pair, at, from);
+  const struct holt_header header = { .version = HOLT_PROTOCOL_MAX,
+                                      .to_session = peer->session,
+                                      .from_session = peer->remote_session };
+  holt_header_encode(bytes, &header);
+  CU_ASSERT_EQUAL_FATAL(holt_message_open(&message, pair->mem, bytes,
+                                          sizeof bytes, body->data, body->size),
+                        0);
+  return message;
+}
+
+/* A holder between two versions: deaths from beyond its cursor are in.  An
+ * older one that goes on from the base would bring nobody back. */
 static void
 pieces_say_as_of_when_they_are(void)
 {
@@ -382,16 +400,7 @@ pieces_say_as_of_when_they_are(void)
   holt_delta_begin(&writer, &body, 10, 42);
   holt_delta_death(&writer, 1); /* Of "name 0", at 43. */
   CU_ASSERT_EQUAL(holt_delta_end(&writer, 43, 44), 0);
-  struct holt_message *message;
-  uint8_t header[HOLT_HEADER_BYTES];
-  const struct holt_peer *const peer = pair_peer(pair, 1, 0);
-  const struct holt_header from = { .version = HOLT_PROTOCOL_MAX,
-                                    .to_session = peer->session,
-                                    .from_session = peer->remote_session };
-  holt_header_encode(header, &from);
-  CU_ASSERT_EQUAL_FATAL(holt_message_open(&message, pair->mem, header,
-                                          sizeof header, body.data, body.size),
-                        0);
+  struct holt_message *const message = open_from(pair, 0, 1, &body);
   CU_ASSERT_EQUAL(holt_replica_apply(r, message, &pair->now, 1), HOLT_MORE);
   CU_ASSERT(holder->dirty && holder->cursor == 42);
   /* A slice of it, and what has died is told; then the holder goes away. */

@@ -305,8 +305,8 @@ collect(void *user, uint32_t row)
   ++*(size_t *)user;
 }
 
-/* Hiding looks at keys that are shared only, and as many as it may; only showing
- * can make somebody lose. */
+/* Hiding looks at keys that are shared only, and as many as it may; only
+ * showing can make somebody lose. */
 static void
 settle_goes_in_slices(void)
 {

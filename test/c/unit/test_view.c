@@ -438,8 +438,8 @@ early_rows_lose(void)
   fixture_deinit(&f);
 }
 
-/* Members with different rules: who keeps the newest wins at both, older or not,
- * and it is counted. */
+/* Members with different rules: who keeps the newest wins at both, older or
+ * not, and it is counted. */
 static void
 mixed_rules_go_to_who_keeps_the_newest(void)
 {
