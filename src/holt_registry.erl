@@ -83,9 +83,9 @@
 %% <li>`clock_bound_ms' (5,000): how far ahead another node's clock is believed.</li>
 %% <li>`vector_interval_ms' (1,000): how often members compare what they hold.</li>
 %% <li>`window_bytes' (262,144): unacknowledged bytes per member.</li>
-%% <li>`message_bytes_max' (65,536): size of a message.</li>
-%% <li>`key_bytes_max' (8,192; at most 65,535), `value_bytes_max' (1,048,576): larger ones
-%%     are refused.</li>
+%% <li>`message_bytes_max' (65,536; at most 262,144): size of a message.</li>
+%% <li>`key_bytes_max' (8,192; at most 65,535), `value_bytes_max' (1,048,576; at most
+%%     16,777,216): larger ones are refused on this node.</li>
 %% </ul>
 %% Others are refused; docs/operations.md says more of all of them.
 %%

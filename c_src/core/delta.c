@@ -128,9 +128,8 @@ holt_delta_row(struct holt_delta_writer *writer,
                           writer->owner_id == row->owner_id &&
                           writer->owner_serial == row->owner_serial;
   const bool changed = row->birth != row->seq;
-  struct holt_buf *const out =
-    writer
-      ->out; /* A first registration in its millisecond: three bytes less. */
+  struct holt_buf *const out = writer->out;
+  /* A first registration in its millisecond: three bytes less. */
   const bool whole_ms = (writer->stamp ^ row->stamp) % STAMP_MS == 0;
   const unsigned says = (row->flags & HOLT_ROW_FLAGS) << ROW_SAYS_SHIFT;
   holt_buf_put_u8(out, (uint8_t)(ITEM_ROW | (same_owner ? ROW_SAME_OWNER : 0) |

@@ -52,46 +52,15 @@ holt__keys_deinit(struct holt_rows *rows)
   holt_index_deinit(&rows->keys);
 }
 
-/* The node of the key index for this key: a row alone, an entry, or 0. */
-static uint32_t
-key_find(const struct holt_rows *rows, const uint8_t *key, size_t key_size,
-         uint32_t hash)
-{
-  uint32_t ref = holt_index_chain(&rows->keys, hash);
-  while (ref != 0) {
-    const uint32_t *const links = holt__key_links(rows, ref);
-    if (links[HOLT_LINK_HASH] == hash &&
-        links[HOLT_LINK_KEY_SIZE] == key_size &&
-        memcmp(links + 3, key, key_size) == 0) {
-      return ref;
-    }
-    ref = links[HOLT_LINK_CHAIN];
-  }
-  return 0;
-}
-
 static uint32_t
 key_lookup(const struct holt_rows *rows, const uint8_t *key, size_t key_size)
 {
-  return key_find(rows, key, key_size, holt__key_hash(rows, key, key_size));
+  return holt__key_find(rows, key, key_size,
+                        holt__key_hash(rows, key, key_size));
 }
 
 /*--------------------------------------------------------------------
  * Under a key */
-
-int
-holt__key_prepare(struct holt_rows *rows, const struct holt_actor *actor,
-                  const struct holt_row_spec *spec, struct holt_put *put)
-{
-  const size_t row_size = rows->row_offset + offsetof(struct holt_row, key);
-  put->key_ref = key_find(rows, spec->key, spec->key_size, put->place.key);
-  if (put->key_ref == 0) {
-    return holt__block_new(rows, row_size + spec->key_size, HOLT_BLOCK_ANY,
-                           &put->row);
-  }
-  const int rv = holt__block_new(rows, row_size, HOLT_BLOCK_ANY, &put->row);
-  return rv != 0 ? rv : holt__cells_prepare(rows, actor, spec, put);
-}
 
 void
 holt__key_join(struct holt_rows *rows, struct holt_actor *actor,

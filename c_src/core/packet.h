@@ -27,7 +27,8 @@
  *
  * Numbers without a width are varints (LEB128), signed ones zigzag.  A row is
  * written as its difference from the row before it in the same body: seq,
- * stamp, owner and the first bytes of the key.  docs/wire.md has the tables.
+ * stamp (in milliseconds where that will do), owner and the first bytes of the
+ * key.  docs/wire.md has the tables.
  *
  * Trust:   every byte is a stranger's.  holt_message_open() reads a message to
  *          its end, checks it whole, and only then hands it out; nothing

@@ -478,7 +478,7 @@ take_live(struct holt_replica *replica, struct holt_repair *repair,
     if (seq > message->live_to) {
       break;
     }
-    while (message->live.to<seq && * budget> 0 &&
+    while ((message->live.to < seq) && (*budget > 0) &&
            holt_liveset_next(&message->live)) {
       (*budget)--;
     }

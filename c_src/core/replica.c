@@ -50,6 +50,22 @@ kind_of(uint64_t policy)
                                                  : HOLT_KIND_UNIQUE;
 }
 
+static size_t
+at_most(size_t value, size_t limit)
+{
+  return value < limit ? value : limit;
+}
+
+/* What others refuse must not be sent. */
+static void
+tuning_limit(struct holt_tuning *tuning)
+{
+  tuning->message_bytes_max =
+    at_most(tuning->message_bytes_max, HOLT_MESSAGE_BYTES_LIMIT);
+  tuning->value_bytes_max =
+    at_most(tuning->value_bytes_max, HOLT_VALUE_BYTES_LIMIT);
+}
+
 int
 holt_replica_new(struct holt_replica **out, const struct holt_config *config,
                  const struct holt_time *now)
@@ -63,6 +79,7 @@ holt_replica_new(struct holt_replica **out, const struct holt_config *config,
   }
   replica->mem = config->mem;
   replica->tuning = config->tuning;
+  tuning_limit(&replica->tuning);
   replica->policy = config->policy;
   replica->entropy = config->entropy;
   replica->mono_ms = now->mono_ms;

@@ -314,13 +314,29 @@ put_reserve(struct holt_rows *rows, const struct holt_actor *actor)
   return rv;
 }
 
+/* The row, with its key while it is alone, and what shared keys need. */
+static int
+put_key(struct holt_rows *rows, const struct holt_actor *actor,
+        const struct holt_row_spec *spec, struct holt_put *put)
+{
+  const size_t row_size = rows->row_offset + offsetof(struct holt_row, key);
+  if (put->key_ref == 0) {
+    return holt__block_new(rows, row_size + spec->key_size, HOLT_BLOCK_ANY,
+                           &put->row);
+  }
+  const int rv = holt__block_new(rows, row_size, HOLT_BLOCK_ANY, &put->row);
+  return rv != 0 ? rv : holt__cells_prepare(rows, actor, spec, put);
+}
+
 static int
 put_born(struct holt_rows *rows, struct holt_actor *actor,
          const struct holt_row_spec *spec, struct holt_put *put)
 {
+  put->key_ref =
+    holt__key_find(rows, spec->key, spec->key_size, put->place.key);
   int rv = put_reserve(rows, actor);
   if (rv == 0) {
-    rv = holt__key_prepare(rows, actor, spec, put);
+    rv = put_key(rows, actor, spec, put);
   }
   if (rv != 0) {
     return rv;

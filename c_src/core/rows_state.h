@@ -36,6 +36,8 @@
 #ifndef HOLT_CORE_ROWS_STATE_H
 #define HOLT_CORE_ROWS_STATE_H
 
+#include <string.h>
+
 #include "invariant.h"
 #include "rows.h"
 
@@ -262,18 +264,56 @@ holt__member_next(void *user, uint32_t ref)
 }
 
 /*--------------------------------------------------------------------
+ * Finding */
+
+/* The node of the key index for this key: a row alone, an entry, or 0. */
+static inline uint32_t
+holt__key_find(const struct holt_rows *rows, const uint8_t *key,
+               size_t key_size, uint32_t hash)
+{
+  uint32_t ref = holt_index_chain(&rows->keys, hash);
+  while (ref != 0) {
+    const uint32_t *const links = holt__key_links(rows, ref);
+    if (links[HOLT_LINK_HASH] == hash &&
+        links[HOLT_LINK_KEY_SIZE] == key_size &&
+        memcmp(links + 3, key, key_size) == 0) {
+      return ref;
+    }
+    ref = links[HOLT_LINK_CHAIN];
+  }
+  return 0;
+}
+
+/* The first row of the ring of rows of a process.  serial is what a row says,
+ * that is, a holt_local for the local actor, whose processes need no hash. */
+static inline uint32_t
+holt__ring_first(const struct holt_rows *rows, const struct holt_actor *actor,
+                 uint32_t id, uint32_t serial, uint32_t hash)
+{
+  if (actor->local) {
+    return holt_local_at(rows, serial)->rows;
+  }
+  uint32_t ref = holt_index_chain(&rows->pids, hash);
+  while (ref != 0) {
+    const struct holt_row *const row = holt_row_at(rows, ref);
+    if (row->id == id && row->serial == serial &&
+        holt__row_slot(row) == actor->slot) {
+      return ref;
+    }
+    ref = row->by_pid;
+  }
+  return 0;
+}
+
+/*--------------------------------------------------------------------
  * keys.c */
 
 /* Prepare and free the index. */
 void holt__keys_init(struct holt_rows *rows);
 void holt__keys_deinit(struct holt_rows *rows);
 
-/* Have what a new row with this key needs, besides room in the index:
- * put->key_ref, and its blocks.  HOLT_ERR_NOMEM: those so far are in *put. */
-int holt__key_prepare(struct holt_rows *rows, const struct holt_actor *actor,
-                      const struct holt_row_spec *spec, struct holt_put *put);
-
-/* Put the row under its key, after that.  Cannot fail. */
+/* Put a row under its key, for which put->key_ref has been found, and there is
+ * room in the index.  Cannot fail. */
 void holt__key_join(struct holt_rows *rows, struct holt_actor *actor,
                     const struct holt_row_spec *spec,
                     const struct holt_put *put);
@@ -287,9 +327,12 @@ void holt__key_unlink(struct holt_rows *rows, uint32_t ref);
 void holt__cells_init(struct holt_rows *rows);
 void holt__cells_deinit(struct holt_rows *rows);
 
-/* The same for a key that there is: put->key_ref. */
+/* Have the blocks that a row of a key that there is, put->key_ref, needs
+ * besides its own.  HOLT_ERR_NOMEM: those so far are in *put. */
 int holt__cells_prepare(struct holt_rows *rows, const struct holt_actor *actor,
                         const struct holt_row_spec *spec, struct holt_put *put);
+
+/* Put it there, after that.  Cannot fail. */
 void holt__cells_join(struct holt_rows *rows, struct holt_actor *actor,
                       const struct holt_put *put);
 
@@ -318,27 +361,6 @@ void holt__owner_leave(struct holt_rows *rows, struct holt_actor *actor,
 /* The first row of the ring that a row is in. */
 uint32_t holt__row_ring_first(const struct holt_rows *rows,
                               const struct holt_row *row);
-
-/* The first row of the ring of rows of a process.  serial is what a row says,
- * that is, a holt_local for the local actor, whose processes need no hash. */
-static inline uint32_t
-holt__ring_first(const struct holt_rows *rows, const struct holt_actor *actor,
-                 uint32_t id, uint32_t serial, uint32_t hash)
-{
-  if (actor->local) {
-    return holt_local_at(rows, serial)->rows;
-  }
-  uint32_t ref = holt_index_chain(&rows->pids, hash);
-  while (ref != 0) {
-    const struct holt_row *const row = holt_row_at(rows, ref);
-    if (row->id == id && row->serial == serial &&
-        holt__row_slot(row) == actor->slot) {
-      return ref;
-    }
-    ref = row->by_pid;
-  }
-  return 0;
-}
 
 /*--------------------------------------------------------------------
  * actors.c */

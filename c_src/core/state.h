@@ -128,7 +128,6 @@ struct holt_peer {
   bool hello_due;
   bool ack_due;
   bool ack_gap;
-  bool lost_due;
   bool goodbye_due;
   bool refusal_due; /* Of a repair: refused_actor and refused_token. */
   uint64_t refused_actor;

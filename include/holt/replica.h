@@ -56,10 +56,11 @@ extern "C" {
 /* The most links one replica keeps at a time. */
 #define HOLT_PEERS_MAX 1024u
 
-/* The most that message_bytes_max and value_bytes_max may be; key_bytes_max may
- * be HOLT_KEY_BYTES_LIMIT.  They bound what a replica sends and what its users
- * may register; what it takes from others is bounded by these limits, so that
- * members with smaller numbers take part. */
+/* The most that message_bytes_max and value_bytes_max may be (more counts as
+ * that); key_bytes_max may be HOLT_KEY_BYTES_LIMIT.  They bound what a replica sends
+ * and what its users may register; what it takes from others is bounded by
+ * these limits, so that members with smaller numbers take part.  A message of
+ * more than HOLT_MESSAGE_BYTES_LIMIT has one row. */
 #define HOLT_MESSAGE_BYTES_LIMIT 262144u
 #define HOLT_VALUE_BYTES_LIMIT 16777216u
 
@@ -136,7 +137,8 @@ struct holt_view {
   uint64_t birth; /* Stays. */
   uint64_t stamp;
   bool standby;        /* It waits for the name, or has it as the first. */
-  bool early;          /* Registered before its node had met another. */
+  bool early;          /* Registered before its node had met another, or in
+                        * the place of one that was. */
   bool local;          /* The process is the host's. */
   uint64_t host;       /* Its host word, if local. */
   const uint8_t *node; /* The rest makes the pid, if it is not. */
@@ -192,12 +194,14 @@ struct holt_registration {
 
 /* Register a key for a local process.  Unique keys: the key of a dead local
  * process is taken over in the same step, one death, one birth; a standby may
- * be registered beside a holder.  Duplicate keys: one more row.  *birth, if not
- * NULL, becomes the birth of the new row, which is also its seq.
+ * be registered beside a holder.  Duplicate keys: one more row, and flags mean
+ * nothing.  *birth, if not NULL, becomes the birth of the new row, which is
+ * also its seq.
  *
- * HOLT_ERR_EXISTS     somebody has it: see holt_replica_find().
- * HOLT_ERR_NOT_FOUND  the process is not known; or the registration to replace
- *                     is not there.
+ * HOLT_ERR_EXISTS     somebody has it, and is not who is to be replaced: see
+ *                     holt_replica_find().
+ * HOLT_ERR_NOT_FOUND  the process is not known; or nobody has the key in which
+ *                     somebody is to be replaced.
  * HOLT_ERR_DEAD       the process is dead.
  * HOLT_ERR_UNSUPPORTED  a standby that replaces.
  * HOLT_ERR_POLICY     the registration to replace is of a member that keeps the
@@ -310,8 +314,9 @@ HOLT_API int holt_replica_hello(struct holt_replica *replica,
                                 const struct holt_time *now, uint32_t *peer);
 
 /* Say to all peers that this member is gone for good, or is hidden until it
- * says otherwise.  poll hands the news out; once it says NONE all have been
- * told.  holt_replica_resume() takes a pause back. */
+ * says otherwise.  poll hands the news out, and nothing else from now on; once
+ * it says NONE, and that nothing is due, all have been told.  Who goes on
+ * talking to us is told again.  holt_replica_resume() takes a pause back. */
 enum holt_goodbye {
   HOLT_GOODBYE_ENDED = 1,
   HOLT_GOODBYE_PAUSED = 2
@@ -321,8 +326,8 @@ HOLT_API void holt_replica_goodbye(struct holt_replica *replica,
 HOLT_API void holt_replica_resume(struct holt_replica *replica,
                                   const struct holt_time *now);
 
-/* Read and check a message, without a replica.  Refusals as values, for
- * holt_replica_refused():
+/* Read and check a message, without a replica; what it may hold is bounded by
+ * the fixed limits above.  Refusals as values, for holt_replica_refused():
  * HOLT_ERR_MALFORMED, HOLT_ERR_TOO_LARGE, HOLT_ERR_LIMIT, HOLT_ERR_VERSION,
  * HOLT_ERR_UNSUPPORTED, HOLT_ERR_TOO_DEEP, HOLT_ERR_NOMEM. */
 HOLT_API int holt_message_open(struct holt_message **out, struct holt_mem *mem,
@@ -431,8 +436,8 @@ struct holt_counters {
   uint64_t duplicates;
   uint64_t repairs; /* Begun: a first piece has come. */
   uint64_t repairs_served;
-  uint64_t stalls;         /* Repairs given up and begun elsewhere. */
-  uint64_t diverged;       /* Equal versions with unequal rows. */
+  uint64_t stalls;         /* Repairs given up, because nothing came. */
+  uint64_t diverged;       /* Told of equal versions with unequal rows. */
   uint64_t conflicts;      /* Names that local processes lost. */
   uint64_t mixed_rules;    /* Conflicts between members with other rules. */
   uint64_t stamps_refused; /* Seen beyond the bound of the clock. */

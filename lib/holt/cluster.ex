@@ -95,8 +95,9 @@ defmodule Holt.Cluster do
       between members that have other rules for them
     * `:gaps`, `:duplicates` - messages that came before their time, or again
     * `:repairs`, `:repairs_served`, `:stalls` - copies asked for anew, copies given to
-      others, and repairs begun elsewhere because they did not get on
-    * `:diverged` - copies of equal versions with unequal names; each is repaired
+      others, and repairs given up, and begun again, because they did not get on
+    * `:diverged` - how often a peer told of an equal version with unequal names; a copy
+      that differs from what its own member says is fetched again
     * `:stamps_refused`, `:stamps_capped` - stamps of others beyond `:clock_bound_ms`, and
       our own that were held back to it
   """

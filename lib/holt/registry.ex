@@ -68,9 +68,9 @@ defmodule Holt.Registry do
     * `:clock_bound_ms` (5,000) - how far ahead another node's clock is believed
     * `:vector_interval_ms` (1,000) - how often members compare what they hold
     * `:window_bytes` (262,144) - unacknowledged bytes per member
-    * `:message_bytes_max` (65,536) - size of a message
-    * `:key_bytes_max` (8,192; at most 65,535), `:value_bytes_max` (1,048,576) - larger
-      ones are refused
+    * `:message_bytes_max` (65,536; at most 262,144) - size of a message
+    * `:key_bytes_max` (8,192; at most 65,535), `:value_bytes_max` (1,048,576; at most
+      16,777,216) - larger ones are refused on this node
 
   Others are refused.
 
