@@ -59,8 +59,8 @@ extern "C" {
 /* The most that message_bytes_max and value_bytes_max may be (more counts as
  * that); key_bytes_max may be HOLT_KEY_BYTES_LIMIT.  They bound what a replica
  * sends and what its users may register; what it takes from others is bounded
- * by these limits, so that members with smaller numbers take part.  A message of
- * more than HOLT_MESSAGE_BYTES_LIMIT has one row. */
+ * by these limits, so that members with smaller numbers take part.  A message
+ * of more than HOLT_MESSAGE_BYTES_LIMIT has one row. */
 #define HOLT_MESSAGE_BYTES_LIMIT 262144u
 #define HOLT_VALUE_BYTES_LIMIT 16777216u
 
