@@ -143,7 +143,6 @@ holt__peer_rewind(struct holt_replica *replica, struct holt_peer *peer,
   peer->acked = peer->cursor;
   peer->window.count = 0;
   peer->window.bytes = 0;
-  peer->seeking = false;
   holt_walk_stop(&replica->rows, &peer->walk);
 }
 

@@ -186,6 +186,7 @@ struct holt_walk {
   uint32_t first;                /* Where a ring ends, private to walks.c. */
   enum holt_walk_over over;
   bool active;
+  bool seeking; /* It is on its way back: holt_walk_seek(). */
 };
 
 struct holt_rows {
@@ -478,6 +479,14 @@ uint32_t holt_rows_first_of_pid(const struct holt_rows *rows,
 void holt_walk_start(struct holt_rows *rows, struct holt_walk *walk,
                      uint32_t at, enum holt_walk_over over);
 void holt_walk_stop(struct holt_rows *rows, struct holt_walk *walk);
+
+/* Have a walk over an actor's rows stand on the first one beyond cursor: where
+ * it stands, if it does; else that is looked for from the end of the list, as
+ * what is new is near the end, over at most *steps rows, which are taken off.
+ * False: not there yet, go on later. */
+bool holt_walk_seek(struct holt_rows *rows, struct holt_walk *walk,
+                    const struct holt_actor *actor, uint64_t cursor,
+                    size_t *steps);
 
 /* Go to the next row. */
 void holt_walk_next(const struct holt_rows *rows, struct holt_walk *walk);

@@ -199,7 +199,6 @@ serve_rewind(struct holt_replica *replica, struct holt_serve *serve,
   if (request->after != serve->cursor || request->notes != serve->notes_to) {
     serve->cursor = request->after;
     serve->notes_to = request->notes;
-    serve->seeking = false;
     holt_walk_stop(&replica->rows, &serve->walk);
   }
   serve->last = false;
@@ -239,37 +238,6 @@ holt__serve_request(struct holt_replica *replica, struct holt_peer *peer,
 
 /*--------------------------------------------------------------------
  * Pieces */
-
-/* Bring the walk to the first row beyond the cursor.  False: not there yet. */
-static bool
-seek(struct holt_replica *replica, struct holt_serve *serve)
-{
-  const struct holt_rows *const rows = &replica->rows;
-  if (serve->walk.active && !serve->seeking && serve->walk.at != 0) {
-    return true;
-  }
-  uint32_t at = serve->seeking ? serve->walk.at : 0;
-  holt_walk_stop(&replica->rows, &serve->walk);
-  for (; serve->cursor > 0; replica->seek_steps--) {
-    const uint32_t before =
-      at != 0 ? holt_row_at(rows, at)->seq_prev : serve->actor->rows_tail;
-    if (before == 0 ||
-        holt_row_seq(holt_row_at(rows, before)) <= serve->cursor) {
-      break;
-    }
-    if (replica->seek_steps == 0) {
-      serve->seeking = true;
-      holt_walk_start(&replica->rows, &serve->walk, at, HOLT_WALK_SEQ);
-      return false;
-    }
-    at = before;
-  }
-  serve->seeking = false;
-  holt_walk_start(&replica->rows, &serve->walk,
-                  serve->cursor == 0 ? serve->actor->rows_head : at,
-                  HOLT_WALK_SEQ);
-  return true;
-}
 
 /* The live set from the cursor on, as far as there is room, into replica->live;
  * returns how far that is. */
@@ -400,7 +368,8 @@ static bool
 send_piece(struct holt_replica *replica, struct holt_serve *serve,
            struct holt_effect *effect, uint64_t now_ms)
 {
-  if (!seek(replica, serve)) {
+  if (!holt_walk_seek(&replica->rows, &serve->walk, serve->actor, serve->cursor,
+                      &replica->seek_steps)) {
     return false;
   }
   struct holt_peer *const peer = serve->peer;
@@ -445,7 +414,6 @@ holt__serve_busy(struct holt_replica *replica, const struct holt_peer *peer)
   serve->cursor = serve->before_cursor;
   serve->notes_to = serve->before_notes;
   serve->last = false;
-  serve->seeking = false;
   holt_walk_stop(&replica->rows, &serve->walk);
 }
 

@@ -150,7 +150,6 @@ struct holt_peer {
   uint64_t cursor; /* Sent so far. */
   uint64_t acked;
   struct holt_walk walk; /* The first row beyond the cursor, when active. */
-  bool seeking;          /* The walk is still on its way back to the cursor. */
   struct holt_window window;
 
   /* The last effect for it, to be undone when the link was busy. */
@@ -187,7 +186,6 @@ struct holt_serve {
   uint64_t moved_at_ms;
   uint8_t epoch; /* Of the actor; another one ends this. */
   bool last;     /* Its last piece has been sent. */
-  bool seeking;  /* The walk is on its way back to the cursor. */
   struct holt_walk walk;
   struct holt_deaths notes; /* Births, by the order of their deaths. */
   uint64_t note_count;

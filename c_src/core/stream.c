@@ -8,38 +8,6 @@
 /*--------------------------------------------------------------------
  * Our rows beyond a peer's cursor */
 
-/* Bring the peer's walk to the first row beyond its cursor, from the end of the
- * list: what is new is near the end.  False: not there yet, go on later. */
-static bool
-seek(struct holt_replica *replica, struct holt_peer *peer)
-{
-  const struct holt_rows *const rows = &replica->rows;
-  if (peer->walk.active && !peer->seeking && peer->walk.at != 0) {
-    return true;
-  }
-  uint32_t at = peer->seeking ? peer->walk.at : 0;
-  holt_walk_stop(&replica->rows, &peer->walk);
-  for (; peer->cursor > 0; replica->seek_steps--) {
-    const uint32_t before =
-      at != 0 ? holt_row_at(rows, at)->seq_prev : replica->self->rows_tail;
-    if (before == 0 ||
-        holt_row_seq(holt_row_at(rows, before)) <= peer->cursor) {
-      break;
-    }
-    if (replica->seek_steps == 0) {
-      peer->seeking = true;
-      holt_walk_start(&replica->rows, &peer->walk, at, HOLT_WALK_SEQ);
-      return false;
-    }
-    at = before;
-  }
-  peer->seeking = false;
-  holt_walk_start(&replica->rows, &peer->walk,
-                  peer->cursor == 0 ? replica->self->rows_head : at,
-                  HOLT_WALK_SEQ);
-  return true;
-}
-
 /* Encode rows and deaths after cursor, by seq, until there are no more or the
  * message is full.  *at is the first row beyond the cursor and becomes the
  * first that did not fit.  Returns the end of the range; *clean: nothing is
@@ -320,7 +288,6 @@ delta_sent(struct holt_replica *replica, struct holt_peer *peer, uint64_t to,
   peer->cursor = to;
   peer->unclean = peer->unclean && !clean;
   holt__window_sent(&peer->window, to, bytes);
-  peer->seeking = false;
   holt_walk_stop(&replica->rows, &peer->walk);
   if (!clean) {
     holt_walk_start(&replica->rows, &peer->walk, row, HOLT_WALK_SEQ);
@@ -338,7 +305,8 @@ send_delta(struct holt_replica *replica, struct holt_peer *peer,
     holt__peer_rewind(replica, peer, peer->cursor);
     return false;
   }
-  if (!seek(replica, peer)) {
+  if (!holt_walk_seek(&replica->rows, &peer->walk, replica->self, peer->cursor,
+                      &replica->seek_steps)) {
     return false;
   }
   uint32_t row = peer->walk.at;
@@ -597,7 +565,6 @@ delta_undo(struct holt_replica *replica, struct holt_peer *peer)
     holt__window_undo(&peer->window, peer->last_cursor, peer->last_bytes);
   }
   peer->cursor = peer->last_cursor;
-  peer->seeking = false;
   holt_walk_stop(&replica->rows, &peer->walk);
 }
 

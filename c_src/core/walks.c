@@ -98,3 +98,30 @@ holt__walks_move_on(struct holt_rows *rows, uint32_t ref,
     }
   }
 }
+
+bool
+holt_walk_seek(struct holt_rows *rows, struct holt_walk *walk,
+               const struct holt_actor *actor, uint64_t cursor, size_t *steps)
+{
+  if (walk->active && !walk->seeking && walk->at != 0) {
+    return true;
+  }
+  uint32_t at = walk->seeking ? walk->at : 0;
+  holt_walk_stop(rows, walk);
+  for (; cursor > 0; --*steps) {
+    const uint32_t before =
+      at != 0 ? holt_row_at(rows, at)->seq_prev : actor->rows_tail;
+    if (before == 0 || holt_row_seq(holt_row_at(rows, before)) <= cursor) {
+      break;
+    }
+    if (*steps == 0) {
+      holt_walk_start(rows, walk, at, HOLT_WALK_SEQ);
+      walk->seeking = true;
+      return false;
+    }
+    at = before;
+  }
+  holt_walk_start(rows, walk, cursor == 0 ? actor->rows_head : at,
+                  HOLT_WALK_SEQ);
+  return true;
+}

@@ -65,6 +65,47 @@ prop_walk_over_a_key_survives_removals(void)
   CU_ASSERT(good);
 }
 
+/* A cursor is found from the end of the list, a few rows at a time, while rows
+ * come and go. */
+static void
+seek_goes_back_in_slices(void)
+{
+  struct fixture f;
+  fixture_init(&f, HOLT_KIND_UNIQUE);
+  char key[16];
+  for (uint32_t i = 1; i <= 20; i++) {
+    (void)snprintf(key, sizeof key, "k%" PRIu32, i);
+    CU_ASSERT_EQUAL(put(&f.rows, f.seven, i, i, key, i), 0);
+  }
+  struct holt_walk walk = { .active = false };
+  for (unsigned call = 0;; call++) {
+    size_t steps = 4;
+    if (holt_walk_seek(&f.rows, &walk, f.seven, 7, &steps)) {
+      CU_ASSERT(call >= 2);
+      break;
+    }
+    CU_ASSERT_EQUAL_FATAL(steps, 0);
+    CU_ASSERT_FATAL(walk.active && call < 10);
+    if (call == 1) {
+      holt_rows_remove(&f.rows, walk.at);
+      holt_rows_remove(&f.rows, holt_rows_born(&f.rows, f.seven, 8));
+      CU_ASSERT_EQUAL(put(&f.rows, f.seven, 21, 21, "k21", 1), 0);
+    }
+  }
+  CU_ASSERT_EQUAL(holt_row_seq(holt_row_at(&f.rows, walk.at)), 9);
+  size_t steps = 0;
+  CU_ASSERT(holt_walk_seek(&f.rows, &walk, f.seven, 7, &steps));
+  holt_walk_stop(&f.rows, &walk);
+  steps = 1;
+  CU_ASSERT(holt_walk_seek(&f.rows, &walk, f.seven, 0, &steps));
+  CU_ASSERT_EQUAL(walk.at, f.seven->rows_head);
+  holt_walk_stop(&f.rows, &walk);
+  CU_ASSERT(holt_walk_seek(&f.rows, &walk, f.seven, 21, &steps));
+  CU_ASSERT_EQUAL(walk.at, 0);
+  holt_walk_stop(&f.rows, &walk);
+  fixture_deinit(&f);
+}
+
 void test_walks_suite(void);
 
 void
@@ -72,4 +113,5 @@ test_walks_suite(void)
 {
   CU_pSuite suite = CU_add_suite("walks", NULL, NULL);
   CU_ADD_TEST(suite, prop_walk_over_a_key_survives_removals);
+  CU_ADD_TEST(suite, seek_goes_back_in_slices);
 }
