@@ -1476,11 +1476,15 @@ list(Node, Daemon, Reg, Options) ->
 
 %% Every node and the daemon hold the same names, by every way to ask.
 same_answers([A | _] = Nodes, Daemon, Reg) ->
-    Lists = [
-        holt_ct:call(Node, fun() -> lists:sort(holt_registry:to_list(Reg)) end)
-     || Node <- Nodes
-    ],
-    [List] = lists:usort(Lists),
+    Lists = fun() ->
+        lists:usort([
+            holt_ct:call(Node, fun() -> lists:sort(holt_registry:to_list(Reg)) end)
+         || Node <- Nodes
+        ])
+    end,
+    %% The daemon may have been told before one of them.
+    holt_ct:wait_until(fun() -> length(Lists()) =:= 1 orelse Lists() end),
+    [List] = Lists(),
     ?assertEqual(List, lists:sort(list(A, Daemon, Reg, #{}))),
     ?assertEqual(length(List), ask(A, Daemon, {count, Reg})),
     Node = holt_daemon:node_of(Daemon),
