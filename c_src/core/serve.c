@@ -257,7 +257,7 @@ encode_live(struct holt_replica *replica, struct holt_serve *serve)
     if (seq + (holt_mutant(LIVE_OFF) ? 1 : 0) > serve->base) {
       break;
     }
-    if (steps == HOLT_SLICE_STEPS || holt_liveset_add(&writer, seq) != 0) {
+    if (steps == HOLT_SLICE_LIVE || holt_liveset_add(&writer, seq) != 0) {
       to = seq - 1;
       break;
     }

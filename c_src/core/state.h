@@ -87,9 +87,11 @@
 #define HOLT_HOLD_CHANGES 256u
 
 /* How much one poll does of what may take long: rows freed, entries looked
- * through; rows walked over to find a cursor; deaths and rows encoded. */
+ * through; rows walked over to find a cursor, and for a live set; deaths and
+ * rows encoded. */
 #define HOLT_SLICE_ROWS 128u
 #define HOLT_SLICE_STEPS 1024u
+#define HOLT_SLICE_LIVE 4096u
 #define HOLT_SLICE_ITEMS 512u
 
 /* What is under way to a peer, of one stream.  A mark grows with each message;
