@@ -359,6 +359,17 @@ loser_is_right(const struct sim *sim, const struct sim_entry *entry,
           memcmp(loser->value, entry->value, entry->value_size) == 0);
 }
 
+static bool
+winner_is_right(const struct sim_log *log, const struct holt_view *winner,
+                const struct sim_entry *loser)
+{
+  return log != NULL && winner->seq <= log->version &&
+         log->entries[winner->seq].birth == winner->birth &&
+         log->entries[winner->seq].key == loser->key;
+}
+
+/* The winner is another's, or has taken the place of another's before there was
+ * memory to tell the loser. */
 void
 sim_check_conflict(struct sim *sim, unsigned at,
                    const struct holt_effect *effect)
@@ -377,9 +388,8 @@ sim_check_conflict(struct sim *sim, unsigned at,
     return;
   }
   const struct sim_log *const other = sim_log_find(sim, winner->actor);
-  if (other == NULL || other == log || winner->seq > other->version ||
-      other->entries[winner->seq].birth != winner->birth ||
-      other->entries[winner->seq].key != entry->key) {
+  if (!winner_is_right(other, winner, entry) ||
+      (other == log && other->entries[winner->seq].replaces_actor == 0)) {
     sim_fail(sim, "n%u: a conflict won by nobody", at);
     return;
   }

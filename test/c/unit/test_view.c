@@ -650,6 +650,44 @@ conflicts_tell_what_was_lost(void)
   fixture_deinit(&f);
 }
 
+/* While there is no memory to say that our row has lost, a process of ours may
+ * take the place of the winner: the loser then hears of that one. */
+static void
+winners_are_replaced_before_the_loser_knows(void)
+{
+  bool met = false;
+  for (uint64_t fail_at = 1; !met && fail_at < 200; fail_at++) {
+    struct fixture f;
+    fixture_init(&f, HOLT_POLICY_UNIQUE_KEEP_NEWEST, 2);
+    fixture_meet(&f);
+    pair_unlink(&f.pair);
+    CU_ASSERT_EQUAL(pair_register(&f.pair, 0, "x", 1), 0);
+    pair_wait(&f.pair, 10);
+    CU_ASSERT_EQUAL(pair_register(&f.pair, 1, "x", 2), 0);
+    CU_ASSERT_EQUAL(pair_link(&f.pair), 0);
+    f.heap.fail_at = f.heap.requests + fail_at;
+    pair_run(&f.pair); /* Time stands still: nothing is tried again. */
+    f.heap.fail_at = 0;
+    struct holt_view view;
+    met = pair_process(&f.pair, 0, "x") == 2 && f.pair.conflicts[0] == 0;
+    if (met && pair_find(&f.pair, 0, "x", &view)) {
+      CU_ASSERT_EQUAL(pair_register_as(&f.pair, 0, "x", 3,
+                                       HOLT_REGISTER_REPLACES, view.actor,
+                                       view.birth, NULL),
+                      0);
+      pair_wait(&f.pair, 1000);
+      CU_ASSERT_EQUAL(f.pair.conflicts[0], 1);
+      CU_ASSERT_EQUAL(f.pair.replaced[1], 1);
+      CU_ASSERT_EQUAL(pair_process(&f.pair, 0, "x"), 3);
+      CU_ASSERT_EQUAL(pair_process(&f.pair, 1, "x"), 3);
+      CU_ASSERT_EQUAL(f.pair.replica[0]->self->row_count, 1);
+      CU_ASSERT(pair_equal(&f.pair));
+    }
+    fixture_deinit(&f);
+  }
+  CU_ASSERT(met);
+}
+
 /*--------------------------------------------------------------------
  * Memory */
 
@@ -787,6 +825,7 @@ test_view_suite(void)
   CU_ADD_TEST(suite, own_to_own_is_one_step);
   CU_ADD_TEST(suite, standbys_are_replaced_too);
   CU_ADD_TEST(suite, conflicts_tell_what_was_lost);
+  CU_ADD_TEST(suite, winners_are_replaced_before_the_loser_knows);
   CU_ADD_TEST(suite, each_request_of_lists_refused_once);
   CU_ADD_TEST(suite, each_request_of_names_refused_once);
   CU_ADD_TEST(suite, standby_of_the_same_node_takes_over);
