@@ -58,7 +58,6 @@ repair_free(struct holt_replica *replica, struct holt_repair *repair)
     link = &(*link)->next;
   }
   *link = repair->next;
-  replica->repair_count--;
   holt_walk_stop(&replica->rows, &repair->walk);
   holt_mem_free(replica->mem, repair, sizeof *repair);
 }
@@ -96,12 +95,10 @@ give_up(struct holt_replica *replica, struct holt_repair *repair,
     holt_rows_actor(&replica->rows, repair->actor_id);
   if (actor != NULL) {
     actor->avoid_peer = repair->peer->id;
-    actor->avoid_until_ms =
-      now_ms + HOLT_STALL_INTERVALS * replica->tuning.vector_interval_ms;
-    if (repair->peer->actor == actor->id) {
-      /* Nobody else is asked while it is there itself. */
-      actor->avoid_until_ms = now_ms + replica->tuning.vector_interval_ms;
-    }
+    /* Nobody else is asked while it is there itself. */
+    const bool itself = repair->peer->actor == actor->id;
+    actor->avoid_until_ms = now_ms + (itself ? 1u : HOLT_STALL_INTERVALS) *
+                                       replica->tuning.vector_interval_ms;
   }
   repair_free(replica, repair);
 }
@@ -150,7 +147,6 @@ holt__repair_ask(struct holt_replica *replica, struct holt_peer *peer,
   repair->moved_at_ms = now_ms;
   repair->next = replica->repairs;
   replica->repairs = repair;
-  replica->repair_count++;
 }
 
 /*--------------------------------------------------------------------
@@ -179,16 +175,11 @@ send_request(struct holt_replica *replica, struct holt_peer *peer,
              uint64_t now_ms)
 {
   holt_buf_clear(&replica->out);
-  if (holt_request_encode(&replica->out, request) != 0) {
-    holt__peer_wait(peer, now_ms);
-    return false;
-  }
-  peer->last = request->done ? LAST_OVER : LAST_REQUEST;
+  (void)holt_request_encode(&replica->out, request);
   peer->last_token = request->token;
   peer->last_gap = request->gap;
-  holt__target(replica, effect, peer);
-  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
-  return true;
+  return holt__send(replica, peer, effect,
+                    request->done ? LAST_OVER : LAST_REQUEST, now_ms);
 }
 
 bool
@@ -252,10 +243,7 @@ stalls_ms(const struct holt_replica *replica, const struct holt_repair *repair)
 {
   const struct holt_actor *const actor =
     holt_rows_actor(&replica->rows, repair->actor_id);
-  const uint32_t doublings = actor == NULL ? 0
-                             : actor->stalls < HOLT_STALL_DOUBLINGS_MAX
-                               ? actor->stalls
-                               : HOLT_STALL_DOUBLINGS_MAX;
+  const uint32_t doublings = actor == NULL ? 0u : actor->stalls;
   return repair->moved_at_ms +
          ((HOLT_STALL_INTERVALS * replica->tuning.vector_interval_ms)
           << doublings);
@@ -496,48 +484,6 @@ take_live(struct holt_replica *replica, struct holt_repair *repair,
   return 0;
 }
 
-static int
-take_item(struct holt_replica *replica, struct holt_repair *repair,
-          const struct holt_delta_item *item,
-          const struct holt_row_place *place, const struct holt_time *now)
-{
-  if (item->type == HOLT_ITEM_ROW) {
-    const int rv =
-      holt__row_put(replica, repair->actor, &item->row, place, now);
-    if (rv != 0) {
-      return rv;
-    }
-    repair->after = item->row.seq;
-  } else {
-    const uint32_t row =
-      holt_rows_born(&replica->rows, repair->actor, item->birth);
-    if (row != 0) {
-      holt_rows_remove(&replica->rows, row);
-    }
-    repair->notes++;
-  }
-  return 0;
-}
-
-static int
-take_items(struct holt_replica *replica, struct holt_repair *repair,
-           struct holt_message *message, const struct holt_time *now,
-           size_t *budget)
-{
-  while (*budget > 0) {
-    struct holt_batch batch;
-    int rv = holt__batch_read(replica, repair->actor, message, *budget, &batch);
-    for (size_t i = 0; i < batch.count && rv == 0; i++) {
-      rv = take_item(replica, repair, &batch.items[i], &batch.places[i], now);
-    }
-    if (rv != 0 || batch.count == 0) {
-      return rv;
-    }
-    *budget -= batch.count;
-  }
-  return HOLT_MORE;
-}
-
 /* What no piece has confirmed or brought has died unseen. */
 static int
 sweep(struct holt_replica *replica, struct holt_repair *repair, size_t *budget)
@@ -598,7 +544,8 @@ take_piece(struct holt_replica *replica, struct holt_repair *repair,
     rv = take_live(replica, repair, message, budget);
   }
   if (rv == 0) {
-    rv = take_items(replica, repair, message, now, budget);
+    rv = holt__items_take(replica, repair->actor, message, &repair->after,
+                          &repair->notes, now, budget);
   }
   if (rv == 0 && message->last && !holt_mutant(NOT_SWEPT)) {
     rv = sweep(replica, repair, budget);

@@ -51,7 +51,6 @@ serve_free(struct holt_replica *replica, struct holt_serve *serve)
     link = &(*link)->next;
   }
   *link = serve->next;
-  replica->serve_count--;
   holt_walk_stop(&replica->rows, &serve->walk);
   holt_deaths_deinit(&serve->notes);
   holt_mem_free(replica->mem, serve, sizeof *serve);
@@ -175,7 +174,6 @@ serve_begin(struct holt_replica *replica, struct holt_peer *peer,
   holt_deaths_init(&serve->notes, replica->mem);
   serve->next = replica->serves;
   replica->serves = serve;
-  replica->serve_count++;
   replica->counters.repairs_served++;
   actor->served = true;
   if (actor == replica->self && !holt_mutant(STREAM_TORN)) {
@@ -341,7 +339,8 @@ encode_piece(struct holt_replica *replica, struct holt_serve *serve)
   if (live) {
     serve->cursor = encode_live(replica, serve);
     if (replica->live.error != 0) {
-      return replica->live.error;
+      replica->out.error = replica->live.error;
+      return replica->out.error;
     }
     holt_repair_live(&writer, serve->cursor, replica->live.data,
                      replica->live.size);
@@ -375,23 +374,18 @@ send_piece(struct holt_replica *replica, struct holt_serve *serve,
   struct holt_peer *const peer = serve->peer;
   serve->before_cursor = serve->cursor;
   serve->before_notes = serve->notes_to;
-  if (encode_piece(replica, serve) != 0) {
-    serve->before_bytes = 0;
-    peer->last_token = serve->token;
-    holt__serve_busy(replica, peer);
-    holt__peer_wait(peer, now_ms); /* No memory: perhaps later. */
-    return false;
-  }
-  serve->before_bytes = replica->out.size;
-  serve->moved_at_ms = now_ms;
-  serve->reach = serve->cursor > serve->reach ? serve->cursor : serve->reach;
-  holt__window_sent(&serve->window, serve->cursor + serve->notes_to,
-                    replica->out.size);
-  peer->last = LAST_PIECE;
+  const int rv = encode_piece(replica, serve);
   peer->last_token = serve->token;
-  holt__target(replica, effect, peer);
-  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
-  return true;
+  serve->before_bytes = rv == 0 ? replica->out.size : 0;
+  if (rv != 0) {
+    holt__serve_busy(replica, peer); /* Perhaps later. */
+  } else {
+    serve->moved_at_ms = now_ms;
+    serve->reach = serve->cursor > serve->reach ? serve->cursor : serve->reach;
+    holt__window_sent(&serve->window, serve->cursor + serve->notes_to,
+                      replica->out.size);
+  }
+  return holt__send(replica, peer, effect, LAST_PIECE, now_ms);
 }
 
 void
@@ -450,15 +444,9 @@ send_refusal(struct holt_replica *replica, struct holt_peer *peer,
   struct holt_delta_writer writer;
   holt_buf_clear(&replica->out);
   holt_repair_begin(&writer, &replica->out, &piece);
-  if (holt_repair_end(&writer, 0, 0, false) != 0) {
-    holt__peer_wait(peer, now_ms);
-    return false;
-  }
-  peer->refusal_due = false;
-  peer->last = LAST_REFUSAL;
-  holt__target(replica, effect, peer);
-  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
-  return true;
+  (void)holt_repair_end(&writer, 0, 0, false);
+  peer->refusal_due = !holt__send(replica, peer, effect, LAST_REFUSAL, now_ms);
+  return !peer->refusal_due;
 }
 
 bool

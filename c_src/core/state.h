@@ -107,6 +107,21 @@ struct holt_window {
   size_t bytes;
 };
 
+/* What a peer was sent last. */
+enum holt_last {
+  LAST_NOTHING,
+  LAST_HELLO,
+  LAST_ACK,
+  LAST_LOST,
+  LAST_GOODBYE,
+  LAST_REFUSAL,
+  LAST_REQUEST,
+  LAST_OVER,
+  LAST_VECTOR,
+  LAST_DELTA,
+  LAST_PIECE
+};
+
 struct holt_peer {
   struct holt_peer *next;
   uint32_t id;
@@ -155,19 +170,7 @@ struct holt_peer {
   struct holt_window window;
 
   /* The last effect for it, to be undone when the link was busy. */
-  enum {
-    LAST_NOTHING,
-    LAST_HELLO,
-    LAST_ACK,
-    LAST_LOST,
-    LAST_GOODBYE,
-    LAST_REFUSAL,
-    LAST_REQUEST,
-    LAST_OVER,
-    LAST_VECTOR,
-    LAST_DELTA,
-    LAST_PIECE
-  } last;
+  enum holt_last last;
   uint64_t last_cursor;
   size_t last_bytes;
   bool last_gap;
@@ -247,10 +250,8 @@ struct holt_replica {
   size_t seek_steps; /* Left to this poll for finding cursors. */
 
   struct holt_serve *serves;
-  size_t serve_count;
   uint64_t serve_session; /* The last one begun. */
   struct holt_repair *repairs;
-  size_t repair_count;
 
   uint32_t dead_owners; /* Their rows go in slices. */
   struct holt_conflict *conflicts;
@@ -345,16 +346,11 @@ void holt__window_acked(struct holt_window *window, uint64_t mark);
 /* The last message is taken back; the one before had this mark. */
 void holt__window_undo(struct holt_window *window, uint64_t mark, size_t bytes);
 
-/* Aim an effect at one more peer. */
-void holt__target(struct holt_replica *replica, struct holt_effect *effect,
-                  const struct holt_peer *peer);
-
-/* It is what replica->out holds. */
-void holt__effect_bytes(struct holt_replica *replica,
-                        struct holt_effect *effect, enum holt_effect_type type);
-
-/* Leave the peer alone for a while. */
-void holt__peer_wait(struct holt_peer *peer, uint64_t now_ms);
+/* The effect is to send this peer what replica->out holds.  False: that could
+ * not be written for want of memory, and the peer is left alone for a while. */
+bool holt__send(struct holt_replica *replica, struct holt_peer *peer,
+                struct holt_effect *effect, enum holt_last what,
+                uint64_t now_ms);
 
 /* sync.c */
 
@@ -362,19 +358,14 @@ void holt__peer_wait(struct holt_peer *peer, uint64_t now_ms);
 void holt__report_gap(struct holt_replica *replica, struct holt_peer *peer,
                       struct holt_actor *actor, uint64_t now_ms);
 
-/* The next items of a message for this actor, at most budget of them, and their
- * places, with what they will touch first on its way from memory.  As
- * holt_message_batch(). */
-int holt__batch_read(const struct holt_replica *replica,
-                     const struct holt_actor *actor,
-                     struct holt_message *message, size_t budget,
-                     struct holt_batch *batch);
-
-/* Put a row that has come at its place; what it does to the view follows. */
-int holt__row_put(struct holt_replica *replica, struct holt_actor *actor,
-                  const struct holt_row_spec *spec,
-                  const struct holt_row_place *place,
-                  const struct holt_time *now);
+/* Take items of a message for this actor, rows and deaths, at most *budget of
+ * them, which is lowered by those taken.  *seq becomes that of the last row
+ * taken, *deaths grows by the deaths.  0 at the end, HOLT_MORE before it, or an
+ * error: what was taken before it stays. */
+int holt__items_take(struct holt_replica *replica, struct holt_actor *actor,
+                     struct holt_message *message, uint64_t *seq,
+                     uint64_t *deaths, const struct holt_time *now,
+                     size_t *budget);
 
 /* vector.c */
 bool holt__vector_send(struct holt_replica *replica, struct holt_peer *peer,

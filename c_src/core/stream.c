@@ -114,9 +114,9 @@ holt__window_undo(struct holt_window *window, uint64_t mark, size_t bytes)
 /*--------------------------------------------------------------------
  * One effect for one peer */
 
-void
-holt__target(struct holt_replica *replica, struct holt_effect *effect,
-             const struct holt_peer *peer)
+static void
+target(struct holt_replica *replica, struct holt_effect *effect,
+       const struct holt_peer *peer)
 {
   struct holt_target *const into = &replica->targets[effect->target_count++];
   const struct holt_header header = { .version = peer->protocol,
@@ -126,14 +126,37 @@ holt__target(struct holt_replica *replica, struct holt_effect *effect,
   holt_header_encode(into->header, &header);
 }
 
-void
-holt__effect_bytes(struct holt_replica *replica, struct holt_effect *effect,
-                   enum holt_effect_type type)
+static void
+effect_bytes(struct holt_replica *replica, struct holt_effect *effect,
+             enum holt_effect_type type)
 {
   effect->type = type;
   effect->targets = replica->targets;
   effect->bytes = replica->out.data;
   effect->size = replica->out.size;
+}
+
+/* Leave the peer alone for a while. */
+static void
+peer_wait(struct holt_peer *peer, uint64_t now_ms)
+{
+  peer->busy = true;
+  peer->busy_until_ms = now_ms + HOLT_BUSY_MS;
+}
+
+bool
+holt__send(struct holt_replica *replica, struct holt_peer *peer,
+           struct holt_effect *effect, enum holt_last what, uint64_t now_ms)
+{
+  if (replica->out.error != 0) {
+    peer_wait(peer, now_ms);
+    return false;
+  }
+  peer->last = what;
+  target(replica, effect, peer);
+  effect_bytes(replica, effect,
+               what == LAST_HELLO ? HOLT_EFFECT_HELLO : HOLT_EFFECT_SEND);
+  return true;
 }
 
 /* The actor of the peer, or, before its hello, the one it had before the link
@@ -174,7 +197,8 @@ send_hello(struct holt_replica *replica, struct holt_peer *peer,
     .have_dirty = theirs != NULL && theirs->dirty
   };
   holt_buf_clear(&replica->out);
-  if (holt_hello_encode(&replica->out, &hello) != 0) {
+  (void)holt_hello_encode(&replica->out, &hello);
+  if (!holt__send(replica, peer, effect, LAST_HELLO, now->mono_ms)) {
     return false;
   }
   const uint32_t doublings = peer->hello_count < HOLT_HELLO_DOUBLINGS
@@ -184,20 +208,17 @@ send_hello(struct holt_replica *replica, struct holt_peer *peer,
   peer->hello_count++;
   peer->hello_at_ms =
     now->mono_ms + (replica->tuning.vector_interval_ms << doublings);
-  peer->last = LAST_HELLO;
-  holt__target(replica, effect, peer);
-  holt__effect_bytes(replica, effect, HOLT_EFFECT_HELLO);
   return true;
 }
 
 static bool
 send_ack(struct holt_replica *replica, struct holt_peer *peer,
-         struct holt_effect *effect)
+         struct holt_effect *effect, uint64_t now_ms)
 {
-  peer->ack_due = false;
   const struct holt_actor *const actor =
     holt_rows_actor(&replica->rows, peer->actor);
   if (actor == NULL) {
+    peer->ack_due = false;
     return false;
   }
   const struct holt_ack ack = { .actor = actor->id,
@@ -205,14 +226,13 @@ send_ack(struct holt_replica *replica, struct holt_peer *peer,
                                 .gap = peer->ack_gap,
                                 .dirty = actor->dirty };
   holt_buf_clear(&replica->out);
-  if (holt_ack_encode(&replica->out, &ack) != 0) {
+  (void)holt_ack_encode(&replica->out, &ack);
+  if (!holt__send(replica, peer, effect, LAST_ACK, now_ms)) {
     return false;
   }
-  peer->last = LAST_ACK;
+  peer->ack_due = false;
   peer->last_gap = peer->ack_gap;
   peer->ack_gap = false;
-  holt__target(replica, effect, peer);
-  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
   return true;
 }
 
@@ -224,40 +244,25 @@ send_lost(struct holt_replica *replica, struct holt_peer *peer,
   const struct holt_lost lost = { .actor = replica->self->id,
                                   .base = replica->deaths.base };
   holt_buf_clear(&replica->out);
-  if (holt_lost_encode(&replica->out, &lost) != 0) {
+  (void)holt_lost_encode(&replica->out, &lost);
+  if (!holt__send(replica, peer, effect, LAST_LOST, now_ms)) {
     return false;
   }
   peer->lost_at_ms = now_ms + replica->tuning.vector_interval_ms;
-  peer->last = LAST_LOST;
-  holt__target(replica, effect, peer);
-  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
   return true;
 }
 
 static bool
 send_goodbye(struct holt_replica *replica, struct holt_peer *peer,
-             struct holt_effect *effect)
+             struct holt_effect *effect, uint64_t now_ms)
 {
   const struct holt_bye bye = { .actor = replica->self->id,
                                 .goodbye =
                                   (enum holt_goodbye)replica->goodbye };
   holt_buf_clear(&replica->out);
-  if (holt_bye_encode(&replica->out, &bye) != 0) {
-    return false;
-  }
-  peer->goodbye_due = false;
-  peer->last = LAST_GOODBYE;
-  holt__target(replica, effect, peer);
-  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
-  return true;
-}
-
-/* Leave the peer alone for a while. */
-void
-holt__peer_wait(struct holt_peer *peer, uint64_t now_ms)
-{
-  peer->busy = true;
-  peer->busy_until_ms = now_ms + HOLT_BUSY_MS;
+  (void)holt_bye_encode(&replica->out, &bye);
+  peer->goodbye_due = !holt__send(replica, peer, effect, LAST_GOODBYE, now_ms);
+  return !peer->goodbye_due;
 }
 
 /* A delta for this peer could be sent. */
@@ -317,17 +322,17 @@ send_delta(struct holt_replica *replica, struct holt_peer *peer,
   const uint64_t after = peer->cursor;
   const uint64_t to = encode_range(replica, &writer, &row, &clean);
   if (holt_delta_end(&writer, to, replica->self->version) != 0) {
-    holt__peer_wait(peer, now_ms); /* No memory: perhaps later. */
+    peer_wait(peer, now_ms); /* No memory: perhaps later. */
     return false;
   }
   for (struct holt_peer *other = replica->peers; other != NULL;
        other = other->next) {
     if (other->cursor == after && takes_delta(replica, other)) {
-      holt__target(replica, effect, other);
+      target(replica, effect, other);
       delta_sent(replica, other, to, replica->out.size, row, clean);
     }
   }
-  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
+  effect_bytes(replica, effect, HOLT_EFFECT_SEND);
   return true;
 }
 
@@ -373,7 +378,7 @@ serve(struct holt_replica *replica, struct holt_peer *peer,
     return false;
   }
   if (replica->goodbye != 0) {
-    return peer->goodbye_due && send_goodbye(replica, peer, effect);
+    return peer->goodbye_due && send_goodbye(replica, peer, effect, now_ms);
   }
   greet(replica, peer, now_ms);
   if (peer->hello_due && now_ms >= peer->hello_at_ms &&
@@ -383,7 +388,7 @@ serve(struct holt_replica *replica, struct holt_peer *peer,
   if (!peer->up) {
     return false;
   }
-  return (peer->ack_due && send_ack(replica, peer, effect)) ||
+  return (peer->ack_due && send_ack(replica, peer, effect, now_ms)) ||
          (now_ms >= peer->vector_at_ms &&
           holt__vector_send(replica, peer, effect, now)) ||
          (now_ms >= lost_at(replica, peer) &&
@@ -577,7 +582,7 @@ holt_replica_peer_busy(struct holt_replica *replica, uint32_t id,
   if (peer == NULL) {
     return;
   }
-  holt__peer_wait(peer, now->mono_ms);
+  peer_wait(peer, now->mono_ms);
   switch (peer->last) {
   case LAST_NOTHING:
     break;

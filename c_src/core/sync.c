@@ -97,10 +97,12 @@ delta_begin(struct holt_replica *replica, struct holt_message *message,
   return 0;
 }
 
-int
-holt__batch_read(const struct holt_replica *replica,
-                 const struct holt_actor *actor, struct holt_message *message,
-                 size_t budget, struct holt_batch *batch)
+/* The next items, at most budget of them, and their places, with what they will
+ * touch first on its way from memory.  As holt_message_batch(). */
+static int
+batch_read(const struct holt_replica *replica, const struct holt_actor *actor,
+           struct holt_message *message, size_t budget,
+           struct holt_batch *batch)
 {
   const struct holt_rows *const rows = &replica->rows;
   const int rv = holt_message_batch(message, batch, budget);
@@ -124,10 +126,11 @@ holt__batch_read(const struct holt_replica *replica,
   return rv;
 }
 
-int
-holt__row_put(struct holt_replica *replica, struct holt_actor *actor,
-              const struct holt_row_spec *spec,
-              const struct holt_row_place *place, const struct holt_time *now)
+/* Put a row that has come at its place; what it does to the view follows. */
+static int
+row_put(struct holt_replica *replica, struct holt_actor *actor,
+        const struct holt_row_spec *spec, const struct holt_row_place *place,
+        const struct holt_time *now)
 {
   uint32_t ref;
   const int rv = holt_rows_put_at(&replica->rows, actor, spec, place, &ref);
@@ -143,39 +146,36 @@ holt__row_put(struct holt_replica *replica, struct holt_actor *actor,
 }
 
 static int
-delta_item(struct holt_replica *replica, struct holt_message *message,
-           struct holt_actor *actor, const struct holt_delta_item *item,
-           const struct holt_row_place *place, const struct holt_time *now)
+item_take(struct holt_replica *replica, struct holt_actor *actor,
+          const struct holt_delta_item *item,
+          const struct holt_row_place *place, const struct holt_time *now)
 {
   if (item->type == HOLT_ITEM_ROW) {
-    const int rv = holt__row_put(replica, actor, &item->row, place, now);
-    if (rv != 0) {
-      return rv;
-    }
-    if (!holt_mutant(ACK_EARLY)) {
-      actor->cursor = item->row.seq;
-    }
-    message->at = actor->cursor;
-  } else {
-    const uint32_t row = holt_rows_born(&replica->rows, actor, item->birth);
-    if (row != 0) {
-      holt_rows_remove(&replica->rows, row);
-    }
+    return row_put(replica, actor, &item->row, place, now);
+  }
+  const uint32_t row = holt_rows_born(&replica->rows, actor, item->birth);
+  if (row != 0) {
+    holt_rows_remove(&replica->rows, row);
   }
   return 0;
 }
 
-static int
-delta_items(struct holt_replica *replica, struct holt_message *message,
-            struct holt_actor *actor, const struct holt_time *now,
-            size_t *budget)
+int
+holt__items_take(struct holt_replica *replica, struct holt_actor *actor,
+                 struct holt_message *message, uint64_t *seq, uint64_t *deaths,
+                 const struct holt_time *now, size_t *budget)
 {
   while (*budget > 0) {
     struct holt_batch batch;
-    int rv = holt__batch_read(replica, actor, message, *budget, &batch);
+    int rv = batch_read(replica, actor, message, *budget, &batch);
     for (size_t i = 0; i < batch.count && rv == 0; i++) {
-      rv = delta_item(replica, message, actor, &batch.items[i],
-                      &batch.places[i], now);
+      const struct holt_delta_item *const item = &batch.items[i];
+      rv = item_take(replica, actor, item, &batch.places[i], now);
+      if (rv == 0 && item->type == HOLT_ITEM_ROW) {
+        *seq = item->row.seq;
+      } else if (rv == 0) {
+        (*deaths)++;
+      }
     }
     if (rv != 0 || batch.count == 0) {
       return rv;
@@ -228,7 +228,11 @@ apply_delta(struct holt_replica *replica, struct holt_message *message,
     return HOLT_ERR_STALE;
   }
 
-  const int rv = delta_items(replica, message, actor, now, budget);
+  uint64_t unused = 0;
+  uint64_t *const cursor = holt_mutant(ACK_EARLY) ? &unused : &actor->cursor;
+  const int rv =
+    holt__items_take(replica, actor, message, cursor, &unused, now, budget);
+  message->at = actor->cursor;
   if (rv == 0) {
     delta_end(replica, peer, message, actor, now);
   } else if (rv == HOLT_ERR_MALFORMED) {

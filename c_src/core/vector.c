@@ -117,14 +117,10 @@ holt__vector_send(struct holt_replica *replica, struct holt_peer *peer,
   (void)holt_vector_encode(&replica->out, &vector);
   (void)put_item(replica, replica->self);
   put_items(replica, peer, count);
-  if (replica->out.error != 0) {
-    holt__peer_wait(peer, now->mono_ms);
+  if (!holt__send(replica, peer, effect, LAST_VECTOR, now->mono_ms)) {
     return false;
   }
   peer->vector_at_ms = now->mono_ms + replica->tuning.vector_interval_ms;
-  peer->last = LAST_VECTOR;
-  holt__target(replica, effect, peer);
-  holt__effect_bytes(replica, effect, HOLT_EFFECT_SEND);
   return true;
 }
 

@@ -428,3 +428,25 @@ pair_equal(const struct pair *pair)
   }
   return true;
 }
+
+size_t
+pair_serves(const struct pair *pair, unsigned at)
+{
+  size_t count = 0;
+  for (const struct holt_serve *serve = pair->replica[at]->serves;
+       serve != NULL; serve = serve->next) {
+    count++;
+  }
+  return count;
+}
+
+size_t
+pair_repairs(const struct pair *pair, unsigned at)
+{
+  size_t count = 0;
+  for (const struct holt_repair *repair = pair->replica[at]->repairs;
+       repair != NULL; repair = repair->next) {
+    count++;
+  }
+  return count;
+}

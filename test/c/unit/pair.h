@@ -106,6 +106,10 @@ int pair_apply(struct pair *pair, unsigned at, const uint8_t *header,
 int pair_apply_from(struct pair *pair, unsigned from, unsigned at,
                     const uint8_t *bytes, size_t size);
 
+/* How many repairs one end serves, and has asked for. */
+size_t pair_serves(const struct pair *pair, unsigned at);
+size_t pair_repairs(const struct pair *pair, unsigned at);
+
 /* What one end knows of another, or NULL. */
 struct holt_peer *pair_peer(const struct pair *pair, unsigned at,
                             unsigned other);

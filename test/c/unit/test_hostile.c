@@ -204,7 +204,7 @@ bogus_requests_leave_room(void)
                     0);
     request(&f, 100 + i, 7 + i);
   }
-  CU_ASSERT_EQUAL(r->serve_count, HOLT_SERVES_MAX);
+  CU_ASSERT_EQUAL(pair_serves(&f.pair, 0), HOLT_SERVES_MAX);
   request(&f, 10, 99);
   CU_ASSERT(holt__serves(r, pair_peer(&f.pair, 0, 1), r->self));
   fixture_deinit(&f);
@@ -468,7 +468,7 @@ late_request_holds_nothing_up(void)
   CU_ASSERT_EQUAL(pair_register(&f.pair, 0, "y", 1), 0);
   pair_wait(&f.pair, 50);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 1, "y"), 10);
-  CU_ASSERT_EQUAL(f.pair.replica[0]->serve_count, 0);
+  CU_ASSERT_EQUAL(pair_serves(&f.pair, 0), 0);
   fixture_deinit(&f);
 }
 

@@ -141,8 +141,8 @@ stream_goes_on_behind_a_repair(void)
   fixture_lost(&f, 100);
   pair_wait(&f.pair, 3 * f.pair.tuning.vector_interval_ms);
   CU_ASSERT(pair_equal(&f.pair));
-  CU_ASSERT_EQUAL(f.pair.replica[0]->serve_count, 0);
-  CU_ASSERT_EQUAL(f.pair.replica[1]->repair_count, 0);
+  CU_ASSERT_EQUAL(pair_serves(&f.pair, 0), 0);
+  CU_ASSERT_EQUAL(pair_repairs(&f.pair, 1), 0);
   CU_ASSERT(!pair_peer(&f.pair, 0, 1)->lost);
   const unsigned pieces = f.pair.sent[HOLT_PACKET_REPAIR];
   CU_ASSERT_EQUAL(pair_register(&f.pair, 0, "x", 1), 0);
@@ -379,10 +379,10 @@ stalled_repair_starts_elsewhere(void)
     CU_ASSERT(pair_has(&f.pair, 3, 0));
     CU_ASSERT_EQUAL(pair_counters(&f.pair, 3).stalls, 1);
     CU_ASSERT_EQUAL(pair_counters(&f.pair, 3).repairs, pieces > 0 ? 2 : 1);
-    CU_ASSERT_EQUAL(f.pair.replica[3]->repair_count, 0);
+    CU_ASSERT_EQUAL(pair_repairs(&f.pair, 3), 0);
     pair_wait(&f.pair, 5 * f.pair.tuning.vector_interval_ms);
-    CU_ASSERT_EQUAL(f.pair.replica[1]->serve_count, 0);
-    CU_ASSERT_EQUAL(f.pair.replica[2]->serve_count, 0);
+    CU_ASSERT_EQUAL(pair_serves(&f.pair, 1), 0);
+    CU_ASSERT_EQUAL(pair_serves(&f.pair, 2), 0);
     fixture_deinit(&f);
   }
 }
@@ -415,7 +415,7 @@ interrupted_repair_goes_on_elsewhere(void)
   CU_ASSERT(copy->torn && copy->dirty);
   CU_ASSERT_EQUAL(copy->version, 100);
   pair_disconnect(&f.pair, f.from, 3);
-  CU_ASSERT_EQUAL(f.pair.replica[3]->repair_count, 0);
+  CU_ASSERT_EQUAL(pair_repairs(&f.pair, 3), 0);
   pair_wait(&f.pair, 2 * f.pair.tuning.vector_interval_ms);
   CU_ASSERT(pair_has(&f.pair, 3, 0));
   CU_ASSERT_EQUAL(pair_counters(&f.pair, 3).repairs, 2);
@@ -467,7 +467,7 @@ torn_copies_are_kept_quiet(void)
                                         .start = true };
   CU_ASSERT_EQUAL(holt_request_encode(&body, &request), 0);
   CU_ASSERT_EQUAL(pair_apply_from(&f.pair, 2, 1, body.data, body.size), 0);
-  CU_ASSERT_EQUAL(f.pair.replica[1]->serve_count, 0);
+  CU_ASSERT_EQUAL(pair_serves(&f.pair, 1), 0);
   CU_ASSERT(pair_peer(&f.pair, 1, 2)->refusal_due);
   holt_buf_deinit(&body);
   fixture_deinit(&f);
@@ -525,7 +525,7 @@ refused_repair_is_let_go(void)
   struct holt_peer *const peer = pair_peer(&f.pair, 1, 0);
   holt__repair_ask(f.pair.replica[1], peer, 10, HOLT_SEQ_MAX,
                    f.pair.now.mono_ms);
-  CU_ASSERT_EQUAL_FATAL(f.pair.replica[1]->repair_count, 1);
+  CU_ASSERT_EQUAL_FATAL(pair_repairs(&f.pair, 1), 1);
   const struct holt_piece piece = { .actor = 10,
                                     .token = f.pair.replica[1]->repairs->token,
                                     .refused = true };
@@ -535,11 +535,11 @@ refused_repair_is_let_go(void)
   holt_repair_begin(&writer, &body, &piece);
   CU_ASSERT_EQUAL(holt_repair_end(&writer, 0, 0, false), 0);
   CU_ASSERT_EQUAL(pair_apply_from(&f.pair, 0, 1, body.data, body.size), 0);
-  CU_ASSERT_EQUAL(f.pair.replica[1]->repair_count, 0);
+  CU_ASSERT_EQUAL(pair_repairs(&f.pair, 1), 0);
   CU_ASSERT(!copy->torn);
   holt__repair_ask(f.pair.replica[1], peer, 10, HOLT_SEQ_MAX,
                    f.pair.now.mono_ms);
-  CU_ASSERT_EQUAL(f.pair.replica[1]->repair_count, 0);
+  CU_ASSERT_EQUAL(pair_repairs(&f.pair, 1), 0);
   /* A piece of a repair that nobody has asked for. */
   CU_ASSERT_EQUAL(pair_apply_from(&f.pair, 0, 1, body.data, body.size),
                   HOLT_ERR_STALE);
@@ -625,7 +625,7 @@ contradicting_piece_is_refused(void)
   CU_ASSERT_EQUAL(holt_repair_end(&writer, 30, 30, true), 0);
   CU_ASSERT_EQUAL(pair_apply_from(&f.pair, 0, 1, body.data, body.size),
                   HOLT_ERR_MALFORMED);
-  CU_ASSERT_EQUAL(f.pair.replica[1]->repair_count, 0);
+  CU_ASSERT_EQUAL(pair_repairs(&f.pair, 1), 0);
   CU_ASSERT_EQUAL(pair_copy(&f.pair, 1, 0)->version, 0);
   CU_ASSERT(pair_copy(&f.pair, 1, 0)->torn);
   pair_wait(&f.pair, 4 * f.pair.tuning.vector_interval_ms);
@@ -647,10 +647,10 @@ repairs_at_a_time_are_bounded(void)
     holt__repair_ask(f.pair.replica[1], peer, 100 + i, 5, f.pair.now.mono_ms);
     holt__repair_ask(f.pair.replica[1], peer, 100 + i, 5, f.pair.now.mono_ms);
   }
-  CU_ASSERT_EQUAL(f.pair.replica[1]->repair_count, HOLT_REPAIRS_MAX);
+  CU_ASSERT_EQUAL(pair_repairs(&f.pair, 1), HOLT_REPAIRS_MAX);
   /* A knows none of them. */
   pair_wait(&f.pair, 100);
-  CU_ASSERT_EQUAL(f.pair.replica[1]->repair_count, 0);
+  CU_ASSERT_EQUAL(pair_repairs(&f.pair, 1), 0);
   CU_ASSERT_EQUAL(f.pair.replica[1]->rows.actor_count, 2);
   fixture_deinit(&f);
 }
@@ -838,7 +838,7 @@ base_needs_a_holder_as_new(void)
   for (unsigned i = 0; i < 4; i++) {
     holt__repair_ask(r, pair_peer(&f.pair, 2, 1), 10, versions[i],
                      f.pair.now.mono_ms);
-    CU_ASSERT_EQUAL_FATAL(r->repair_count, 1);
+    CU_ASSERT_EQUAL_FATAL(pair_repairs(&f.pair, 2), 1);
     CU_ASSERT_EQUAL(r->repairs->base, bases[i]);
     holt__repairs_end(r, NULL, copy);
   }

@@ -128,11 +128,11 @@ pieces_hold_what_is_missing(void)
   pieces = pieces_now(&f);
   CU_ASSERT_EQUAL(pieces.rows, 10);
   CU_ASSERT(pieces.last);
-  CU_ASSERT_EQUAL(f.pair.replica[0]->serve_count, 1);
+  CU_ASSERT_EQUAL(pair_serves(&f.pair, 0), 1);
   request.start = false;
   request.done = true;
   CU_ASSERT_EQUAL(ask(&f, &request), 0);
-  CU_ASSERT_EQUAL(f.pair.replica[0]->serve_count, 0);
+  CU_ASSERT_EQUAL(pair_serves(&f.pair, 0), 0);
   fixture_deinit(&f);
 }
 
@@ -269,10 +269,10 @@ overrun_notes_end_the_repair(void)
   const struct pieces pieces = pieces_now(&f);
   CU_ASSERT_EQUAL(pieces.count, 1);
   CU_ASSERT(pieces.refused);
-  CU_ASSERT_EQUAL(f.pair.replica[0]->serve_count, 0);
+  CU_ASSERT_EQUAL(pair_serves(&f.pair, 0), 0);
   request.token = 6;
   CU_ASSERT_EQUAL(ask(&f, &request), 0);
-  CU_ASSERT_EQUAL(f.pair.replica[0]->serve_count, 1);
+  CU_ASSERT_EQUAL(pair_serves(&f.pair, 0), 1);
   fixture_deinit(&f);
 }
 
@@ -295,7 +295,7 @@ wrong_requests_are_refused(void)
     const struct pieces pieces = pieces_now(&f);
     CU_ASSERT_EQUAL(pieces.count, 1);
     CU_ASSERT(pieces.refused);
-    CU_ASSERT_EQUAL(f.pair.replica[0]->serve_count, 0);
+    CU_ASSERT_EQUAL(pair_serves(&f.pair, 0), 0);
   }
   CU_ASSERT_EQUAL(
     ask(&f, &(struct holt_request){ .actor = 10, .token = 5, .done = true }),
@@ -338,10 +338,10 @@ silent_asker_is_given_up(void)
   f.pair.now.mono_ms +=
     HOLT_SERVE_INTERVALS * f.pair.tuning.vector_interval_ms - 1;
   (void)pieces_now(&f);
-  CU_ASSERT_EQUAL(f.pair.replica[0]->serve_count, 1);
+  CU_ASSERT_EQUAL(pair_serves(&f.pair, 0), 1);
   f.pair.now.mono_ms++;
   (void)pieces_now(&f);
-  CU_ASSERT_EQUAL(f.pair.replica[0]->serve_count, 0);
+  CU_ASSERT_EQUAL(pair_serves(&f.pair, 0), 0);
   pair_wait(&f.pair, 5 * f.pair.tuning.vector_interval_ms);
   CU_ASSERT(pair_equal(&f.pair));
   fixture_deinit(&f);
@@ -383,7 +383,7 @@ serves_are_bounded(void)
                     0);
     CU_ASSERT_EQUAL(peer->refusal_due, i == HOLT_SERVES_MAX);
   }
-  CU_ASSERT_EQUAL(r->serve_count, HOLT_SERVES_MAX);
+  CU_ASSERT_EQUAL(pair_serves(&f.pair, 0), HOLT_SERVES_MAX);
   holt_buf_deinit(&body);
   fixture_deinit(&f);
 }
