@@ -40,7 +40,19 @@
   XX(22, NOT_SWEPT, "a repair leaves what died unseen")                        \
   XX(23, UNTOLD, "the loser of a conflict is not told")                        \
   XX(24, WALK_STANDS, "a walk stays on a row that has moved")                  \
-  XX(25, LOST_UNSAID, "nobody says that a stream is lost")
+  XX(25, LOST_UNSAID, "nobody says that a stream is lost")                     \
+  XX(26, UNPROBED, "a vouch is given without a probe")                         \
+  XX(27, VOUCH_FOREVER, "a vouch never lapses")                                \
+  XX(28, FORWARD_AGAIN, "what was forwarded is forwarded")                     \
+  XX(29, FORWARD_JUMP, "a stream is forwarded across a jump")                  \
+  XX(30, FORGET_EARLY, "an actor is forgotten too early")                      \
+  XX(31, SILENCE_YES, "silence counts as yes")                                 \
+  XX(32, UNDAMPED, "one that flaps is shown at once")                          \
+  XX(33, SUSPECT_HIDDEN, "a suspect is hidden before the answers")             \
+  XX(34, VOUCHER_GONE, "the vouches of a lost voucher stand")                  \
+  XX(35, FOLLOW_KEPT, "a stream is followed beside the actor's own")           \
+  XX(36, AGE_UNSHARED, "nobody is told for how long one is absent")            \
+  XX(37, ECHO_OLD, "an echo of any age vouches")
 
 /* True in the build of that mutant only. */
 #define holt_mutant(name) (HOLT_MUTANT == HOLT_MUTANT_##name)

@@ -13,10 +13,14 @@
 #define HELLO_DIRTY 0x02u
 #define ACK_GAP 0x01u
 #define ACK_DIRTY 0x02u
+#define ACK_STOP 0x04u
 #define ITEM_CONNECTED 0x01u
+#define ITEM_ABSENT 0x02u
 #define REQUEST_START 0x01u
 #define REQUEST_GAP 0x02u
 #define REQUEST_DONE 0x04u
+#define REQUEST_FOLLOW 0x08u
+#define VOUCH_WHOLE 0x01u
 
 /*--------------------------------------------------------------------
  * Hello */
@@ -156,8 +160,9 @@ holt_ack_encode(struct holt_buf *out, const struct holt_ack *ack)
 {
   body_begin(out, HOLT_PACKET_ACK, ack->actor);
   holt_buf_put_varint(out, ack->cursor);
-  holt_buf_put_u8(
-    out, (uint8_t)((ack->gap ? ACK_GAP : 0) | (ack->dirty ? ACK_DIRTY : 0)));
+  holt_buf_put_u8(out, (uint8_t)((ack->gap ? ACK_GAP : 0) |
+                                 (ack->dirty ? ACK_DIRTY : 0) |
+                                 (ack->stop ? ACK_STOP : 0)));
   return out->error;
 }
 
@@ -179,7 +184,11 @@ holt_vector_item_encode(struct holt_buf *out,
                         const struct holt_vector_item *item)
 {
   holt_buf_put_u64be(out, item->actor);
-  holt_buf_put_u8(out, item->connected ? ITEM_CONNECTED : 0);
+  holt_buf_put_u8(out, (uint8_t)((item->connected ? ITEM_CONNECTED : 0) |
+                                 (item->absent ? ITEM_ABSENT : 0)));
+  if (item->absent) {
+    holt_buf_put_varint(out, item->absent_ms);
+  }
   holt_buf_put_varint(out, item->version);
   holt_buf_put_u64be(out, item->fingerprint);
   return out->error;
@@ -192,7 +201,8 @@ holt_request_encode(struct holt_buf *out, const struct holt_request *request)
   holt_buf_put_u64be(out, request->token);
   holt_buf_put_u8(out, (uint8_t)((request->start ? REQUEST_START : 0) |
                                  (request->gap ? REQUEST_GAP : 0) |
-                                 (request->done ? REQUEST_DONE : 0)));
+                                 (request->done ? REQUEST_DONE : 0) |
+                                 (request->follow ? REQUEST_FOLLOW : 0)));
   holt_buf_put_varint(out, request->base);
   holt_buf_put_varint(out, request->after);
   holt_buf_put_varint(out, request->notes);
@@ -216,6 +226,68 @@ holt_bye_encode(struct holt_buf *out, const struct holt_bye *bye)
 }
 
 /*--------------------------------------------------------------------
+ * Who reaches whom */
+
+int
+holt_ask_encode(struct holt_buf *out, const struct holt_ask *ask)
+{
+  holt_assert(ask->count <= HOLT_ASK_ITEMS_MAX);
+
+  holt_buf_put_u8(out, HOLT_PACKET_ASK);
+  holt_buf_put_u64be(out, ask->token);
+  holt_buf_put_varint(out, ask->count);
+  return out->error;
+}
+
+int
+holt_ask_item_encode(struct holt_buf *out, uint64_t actor)
+{
+  holt_buf_put_u64be(out, actor);
+  return out->error;
+}
+
+int
+holt_vouch_encode(struct holt_buf *out, const struct holt_vouch *vouch)
+{
+  holt_assert(vouch->count <= HOLT_ASK_ITEMS_MAX);
+
+  holt_buf_put_u8(out, HOLT_PACKET_VOUCH);
+  holt_buf_put_u64be(out, vouch->token);
+  holt_buf_put_u8(out, vouch->whole ? VOUCH_WHOLE : 0);
+  holt_buf_put_varint(out, vouch->count);
+  return out->error;
+}
+
+int
+holt_vouch_item_encode(struct holt_buf *out, const struct holt_vouch_item *item)
+{
+  holt_buf_put_u64be(out, item->actor);
+  holt_buf_put_u8(out, (uint8_t)item->word);
+  holt_buf_put_varint(out, item->age_ms);
+  holt_buf_put_varint(out, item->version);
+  return out->error;
+}
+
+int
+holt_probe_encode(struct holt_buf *out, enum holt_packet_kind kind,
+                  const struct holt_probe *probe)
+{
+  holt_assert(kind == HOLT_PACKET_PROBE || kind == HOLT_PACKET_ECHO);
+
+  holt_buf_put_u8(out, (uint8_t)kind);
+  holt_buf_put_varint(out, probe->number);
+  return out->error;
+}
+
+int
+holt_reached_encode(struct holt_buf *out, const struct holt_reached *reached)
+{
+  body_begin(out, HOLT_PACKET_REACHED, reached->actor);
+  holt_buf_put_varint(out, reached->cursor);
+  return out->error;
+}
+
+/*--------------------------------------------------------------------
  * Opening */
 
 static void
@@ -226,7 +298,8 @@ open_ack(struct holt_ack *ack, struct holt_reader *reader)
   const uint8_t flags = holt_read_u8(reader);
   ack->gap = (flags & ACK_GAP) != 0;
   ack->dirty = (flags & ACK_DIRTY) != 0;
-  if ((flags & ~(ACK_GAP | ACK_DIRTY)) != 0) {
+  ack->stop = (flags & ACK_STOP) != 0;
+  if ((flags & ~(ACK_GAP | ACK_DIRTY | ACK_STOP)) != 0) {
     holt_read_fail(reader, HOLT_ERR_MALFORMED);
   }
 }
@@ -237,12 +310,29 @@ read_vector_item(struct holt_reader *reader, struct holt_vector_item *item)
   item->actor = holt_read_u64be(reader);
   const uint8_t flags = holt_read_u8(reader);
   item->connected = (flags & ITEM_CONNECTED) != 0;
+  item->absent = (flags & ITEM_ABSENT) != 0;
+  item->absent_ms = item->absent ? holt_read_varint(reader) : 0;
   item->version = holt_read_varint(reader);
   item->fingerprint = holt_read_u64be(reader);
-  if ((flags & ~ITEM_CONNECTED) != 0 || item->version > HOLT_SEQ_MAX ||
+  if ((flags & ~(ITEM_CONNECTED | ITEM_ABSENT)) != 0 ||
+      (item->connected && item->absent) || item->version > HOLT_SEQ_MAX ||
       item->actor == 0) {
     holt_read_fail(reader, HOLT_ERR_MALFORMED);
   }
+}
+
+/* How many items there are, and where. */
+static size_t
+open_count(struct holt_message *message, struct holt_reader *reader,
+           size_t items_max)
+{
+  const uint64_t count = holt_read_varint(reader);
+  if (count > items_max) {
+    holt_read_fail(reader, HOLT_ERR_LIMIT);
+    return 0;
+  }
+  message->items_offset = (size_t)(reader->at - message->body);
+  return (size_t)count;
 }
 
 static void
@@ -252,14 +342,8 @@ open_vector(struct holt_message *message, struct holt_reader *reader)
   vector->wall_ms = holt_read_varint(reader);
   vector->digest = holt_read_u64be(reader);
   vector->sent = holt_read_varint(reader);
-  const uint64_t count = holt_read_varint(reader);
-  if (count > HOLT_VECTOR_ITEMS_MAX) {
-    holt_read_fail(reader, HOLT_ERR_LIMIT);
-    return;
-  }
-  vector->count = (size_t)count;
-  message->vector_offset = (size_t)(reader->at - message->body);
-  for (uint64_t i = 0; i < count && reader->error == 0; i++) {
+  vector->count = open_count(message, reader, HOLT_VECTOR_ITEMS_MAX);
+  for (size_t i = 0; i < vector->count && reader->error == 0; i++) {
     struct holt_vector_item item;
     read_vector_item(reader, &item);
   }
@@ -274,10 +358,12 @@ open_request(struct holt_request *request, struct holt_reader *reader)
   request->start = (flags & REQUEST_START) != 0;
   request->gap = (flags & REQUEST_GAP) != 0;
   request->done = (flags & REQUEST_DONE) != 0;
+  request->follow = (flags & REQUEST_FOLLOW) != 0;
   request->base = holt_read_varint(reader);
   request->after = holt_read_varint(reader);
   request->notes = holt_read_varint(reader);
-  if ((flags & ~(REQUEST_START | REQUEST_GAP | REQUEST_DONE)) != 0 ||
+  if ((flags & ~(REQUEST_START | REQUEST_GAP | REQUEST_DONE |
+                 REQUEST_FOLLOW)) != 0 ||
       request->token == 0) {
     holt_read_fail(reader, HOLT_ERR_MALFORMED);
   }
@@ -299,6 +385,68 @@ open_bye(struct holt_bye *bye, struct holt_reader *reader)
     holt_read_fail(reader, HOLT_ERR_MALFORMED);
   }
   bye->goodbye = (enum holt_goodbye)goodbye;
+}
+
+static uint64_t
+read_ask_item(struct holt_reader *reader)
+{
+  const uint64_t actor = holt_read_u64be(reader);
+  if (actor == 0) {
+    holt_read_fail(reader, HOLT_ERR_MALFORMED);
+  }
+  return actor;
+}
+
+static void
+read_vouch_item(struct holt_reader *reader, struct holt_vouch_item *item)
+{
+  item->actor = holt_read_u64be(reader);
+  const uint8_t word = holt_read_u8(reader);
+  item->word = (enum holt_word)word;
+  item->age_ms = holt_read_varint(reader);
+  item->version = holt_read_varint(reader);
+  if (item->actor == 0 || word > HOLT_WORD_MAX ||
+      item->version > HOLT_SEQ_MAX) {
+    holt_read_fail(reader, HOLT_ERR_MALFORMED);
+  }
+}
+
+static void
+open_ask(struct holt_message *message, struct holt_reader *reader)
+{
+  struct holt_ask *const ask = &message->u.ask;
+  ask->token = holt_read_u64be(reader);
+  ask->count = open_count(message, reader, HOLT_ASK_ITEMS_MAX);
+  for (size_t i = 0; i < ask->count && reader->error == 0; i++) {
+    (void)read_ask_item(reader);
+  }
+}
+
+static void
+open_vouch(struct holt_message *message, struct holt_reader *reader)
+{
+  struct holt_vouch *const vouch = &message->u.vouch;
+  vouch->token = holt_read_u64be(reader);
+  const uint8_t flags = holt_read_u8(reader);
+  vouch->whole = (flags & VOUCH_WHOLE) != 0;
+  if ((flags & ~VOUCH_WHOLE) != 0) {
+    holt_read_fail(reader, HOLT_ERR_MALFORMED);
+  }
+  vouch->count = open_count(message, reader, HOLT_ASK_ITEMS_MAX);
+  for (size_t i = 0; i < vouch->count && reader->error == 0; i++) {
+    struct holt_vouch_item item;
+    read_vouch_item(reader, &item);
+  }
+}
+
+static void
+open_reached(struct holt_reached *reached, struct holt_reader *reader)
+{
+  reached->actor = holt_read_u64be(reader);
+  reached->cursor = holt_read_varint(reader);
+  if (reached->actor == 0 || reached->cursor > HOLT_SEQ_MAX) {
+    holt_read_fail(reader, HOLT_ERR_MALFORMED);
+  }
 }
 
 static int
@@ -330,6 +478,19 @@ open_body(struct holt_message *message)
     break;
   case HOLT_PACKET_GOODBYE:
     open_bye(&message->u.bye, &reader);
+    break;
+  case HOLT_PACKET_ASK:
+    open_ask(message, &reader);
+    break;
+  case HOLT_PACKET_VOUCH:
+    open_vouch(message, &reader);
+    break;
+  case HOLT_PACKET_PROBE:
+  case HOLT_PACKET_ECHO:
+    message->u.probe.number = holt_read_varint(&reader);
+    break;
+  case HOLT_PACKET_REACHED:
+    open_reached(&message->u.reached, &reader);
     break;
   default:
     return HOLT_ERR_UNSUPPORTED;
@@ -399,13 +560,46 @@ holt_message_close(struct holt_message *message)
   holt_mem_free(message->mem, message, sizeof *message);
 }
 
+/*--------------------------------------------------------------------
+ * Items: they have been read before. */
+
+static struct holt_reader
+item_reader(const struct holt_message *message, size_t offset)
+{
+  return (struct holt_reader){ .at = message->body + offset,
+                               .end = message->body + message->body_size };
+}
+
+static size_t
+item_end(const struct holt_message *message, const struct holt_reader *reader)
+{
+  holt_assert(reader->error == 0);
+  return (size_t)(reader->at - message->body);
+}
+
 void
 holt_message_vector(const struct holt_message *message, size_t *offset,
                     struct holt_vector_item *item)
 {
-  struct holt_reader reader = { .at = message->body + *offset,
-                                .end = message->body + message->body_size };
+  struct holt_reader reader = item_reader(message, *offset);
   read_vector_item(&reader, item);
-  holt_assert(reader.error == 0);
-  *offset = (size_t)(reader.at - message->body);
+  *offset = item_end(message, &reader);
+}
+
+uint64_t
+holt_message_ask(const struct holt_message *message, size_t *offset)
+{
+  struct holt_reader reader = item_reader(message, *offset);
+  const uint64_t actor = read_ask_item(&reader);
+  *offset = item_end(message, &reader);
+  return actor;
+}
+
+void
+holt_message_vouch(const struct holt_message *message, size_t *offset,
+                   struct holt_vouch_item *item)
+{
+  struct holt_reader reader = item_reader(message, *offset);
+  read_vouch_item(&reader, item);
+  *offset = item_end(message, &reader);
 }

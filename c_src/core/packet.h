@@ -9,6 +9,11 @@
  *     repair   a piece of one
  *     lost     the stream cannot go on from the receiver's cursor
  *     goodbye  the sender is gone, or hidden until it is back
+ *     ask      who of you reaches these actors, which I cannot hear?
+ *     vouch    the answers, each first-hand
+ *     probe    are you there?
+ *     echo     I am
+ *     reached  how far another has come with the receiver's rows
  *
  * A hello travels alone.  The others are a header, made for one receiver, and
  * a body that names actors by id and stands by itself, so that it is encoded
@@ -18,6 +23,8 @@
  *     body     kind:8 ...
  *     delta    kind  actor:64  after  item*  0x00  flags:8  (to - after)
  *              (as_of - to)?
+ *     ask      kind  token:64  count  actor:64*
+ *     vouch    kind  token:64  flags:8  count  (actor:64  word:8  age  version)*
  *     repair   kind  actor:64  token:64  session  base  after  notes  flags:8
  *              identity?  live set?  item*  0x00  flags:8  (to - after)
  *              (as_of - to)
@@ -64,8 +71,9 @@
 /* The most deaths one delta may name: what bounds a run of ten bytes. */
 #define HOLT_DELTA_DEATHS_MAX 65536u
 
-/* The most actors one vector may name. */
+/* The most actors one vector may name; and one ask or vouch. */
 #define HOLT_VECTOR_ITEMS_MAX 2048u
+#define HOLT_ASK_ITEMS_MAX 2048u
 
 enum holt_packet_kind {
   HOLT_PACKET_DELTA = 1,
@@ -74,7 +82,12 @@ enum holt_packet_kind {
   HOLT_PACKET_REQUEST = 4,
   HOLT_PACKET_REPAIR = 5,
   HOLT_PACKET_LOST = 6,
-  HOLT_PACKET_GOODBYE = 7
+  HOLT_PACKET_GOODBYE = 7,
+  HOLT_PACKET_ASK = 8,
+  HOLT_PACKET_VOUCH = 9,
+  HOLT_PACKET_PROBE = 10,
+  HOLT_PACKET_ECHO = 11,
+  HOLT_PACKET_REACHED = 12
 };
 
 struct holt_hello {
@@ -101,16 +114,19 @@ struct holt_header {
 };
 
 struct holt_ack {
-  uint64_t actor;
+  uint64_t actor; /* Whose stream: the receiver's, or one that it forwards. */
   uint64_t cursor;
   bool gap;   /* Something between cursor and what came is missing. */
   bool dirty; /* The copy is not a version, even if the cursor is one. */
+  bool stop;  /* Nothing of it is to be forwarded any more. */
 };
 
 struct holt_vector_item {
   uint64_t actor;
-  bool connected;   /* To the sender. */
-  uint64_t version; /* The sender's copy of it, a clean one. */
+  bool connected;     /* To the sender. */
+  bool absent;        /* Nobody that the sender knows of reaches it: */
+  uint64_t absent_ms; /* for so long, at least, as far as it has heard. */
+  uint64_t version;   /* The sender's copy of it, a clean one. */
   uint64_t fingerprint;
 };
 
@@ -128,13 +144,53 @@ struct holt_request {
   uint64_t after; /* How far it has come. */
   uint64_t notes; /* How many deaths it has been told. */
   bool start;
-  bool gap;  /* Go on from there. */
-  bool done; /* Complete, or not wanted any more. */
+  bool gap;    /* Go on from there. */
+  bool done;   /* Complete, or not wanted any more. */
+  bool follow; /* And forward what comes after it: forward.c. */
 };
 
 struct holt_lost {
-  uint64_t actor; /* The sender's. */
+  uint64_t actor; /* The sender's, or one that it forwards. */
   uint64_t base;  /* The least cursor that the stream can go on from. */
+};
+
+/* Who reaches these actors?  Their ids follow. */
+struct holt_ask {
+  uint64_t token; /* Grows with each one that its sender sends to anybody. */
+  size_t count;
+};
+
+/* The answer to the last ask that has come, and what it left open before.  The
+ * items follow. */
+struct holt_vouch {
+  uint64_t token; /* Of that ask. */
+  bool whole;     /* NO to all that have been asked for and are not here. */
+  size_t count;
+};
+
+enum holt_word {
+  HOLT_WORD_NO = 0,     /* I do not reach it. */
+  HOLT_WORD_YES = 1,    /* It has answered me. */
+  HOLT_WORD_WAIT = 2,   /* I have asked it; another word follows. */
+  HOLT_WORD_PAUSED = 3, /* It has told me that it will be back. */
+  HOLT_WORD_MAX = HOLT_WORD_PAUSED
+};
+
+struct holt_vouch_item {
+  uint64_t actor;
+  enum holt_word word;
+  uint64_t age_ms;  /* YES: so long ago was sent what it has answered. */
+  uint64_t version; /* Of the sender's copy. */
+};
+
+/* A probe and its echo: the number comes back. */
+struct holt_probe {
+  uint64_t number;
+};
+
+struct holt_reached {
+  uint64_t actor;  /* Whose voucher the sender is. */
+  uint64_t cursor; /* So far has it come with the receiver's rows. */
 };
 
 struct holt_bye {
@@ -163,6 +219,19 @@ int holt_bye_encode(struct holt_buf *out, const struct holt_bye *bye);
 int holt_vector_encode(struct holt_buf *out, const struct holt_vector *vector);
 int holt_vector_item_encode(struct holt_buf *out,
                             const struct holt_vector_item *item);
+
+/* The head of an ask or a vouch, then each of its items. */
+int holt_ask_encode(struct holt_buf *out, const struct holt_ask *ask);
+int holt_ask_item_encode(struct holt_buf *out, uint64_t actor);
+int holt_vouch_encode(struct holt_buf *out, const struct holt_vouch *vouch);
+int holt_vouch_item_encode(struct holt_buf *out,
+                           const struct holt_vouch_item *item);
+
+/* kind: a probe or an echo. */
+int holt_probe_encode(struct holt_buf *out, enum holt_packet_kind kind,
+                      const struct holt_probe *probe);
+int holt_reached_encode(struct holt_buf *out,
+                        const struct holt_reached *reached);
 
 /*--------------------------------------------------------------------
  * Writing a delta: begin, rows and deaths in order of seq, end. */
@@ -275,8 +344,12 @@ struct holt_message {
     struct holt_request request;
     struct holt_lost lost;
     struct holt_bye bye;
+    struct holt_ask ask;
+    struct holt_vouch vouch;
+    struct holt_probe probe; /* Or an echo. */
+    struct holt_reached reached;
   } u;
-  size_t vector_offset; /* The first item of a vector. */
+  size_t items_offset; /* The first item of a vector, an ask, a vouch. */
 
   /* The rest is a delta's or a repair's. */
   uint64_t actor;
@@ -325,9 +398,13 @@ struct holt_batch {
 int holt_message_batch(struct holt_message *message, struct holt_batch *batch,
                        size_t items_max);
 
-/* The items of a vector, in order: offset is vector_offset at first. */
+/* The items of a vector, an ask, a vouch, in order: offset is items_offset at
+ * first. */
 void holt_message_vector(const struct holt_message *message, size_t *offset,
                          struct holt_vector_item *item);
+uint64_t holt_message_ask(const struct holt_message *message, size_t *offset);
+void holt_message_vouch(const struct holt_message *message, size_t *offset,
+                        struct holt_vouch_item *item);
 
 /*--------------------------------------------------------------------
  * Between packet.c and delta.c */

@@ -9,6 +9,9 @@ holt_tuning_init(struct holt_tuning *tuning)
 {
   *tuning = (struct holt_tuning){ .vector_interval_ms = 1000,
                                   .replica_restart_ms = 2000,
+                                  .probe_ms = 500,
+                                  .vouch_ms = 2000,
+                                  .flap_ms_max = 30000,
                                   .forget_after_ms = 86400000,
                                   .clock_bound_ms = 5000,
                                   .window_bytes = 262144,

@@ -58,6 +58,7 @@
 #include "hash.h"
 #include "index.h"
 #include "prefetch.h"
+#include "presence.h"
 #include "slab.h"
 
 /* The most actors one store lists, those of dead nodes included.  Bounds what
@@ -106,17 +107,15 @@ struct holt_actor {
   uint64_t birth_max;      /* The greatest birth of a row there has been. */
   struct holt_actor *next; /* In the store's list of actors. */
 
-  /* The rest is for peer.c, sync.c and repair.c; the store sets it to 0. */
+  /* The rest is for the files of state.h; the store sets it to 0. */
+  struct holt_presence presence;
   uint64_t version;       /* The fixed set that the rows are, when not dirty. */
   uint64_t cursor;        /* How far its stream has been applied, >= version. */
-  uint64_t hello_version; /* What its last hello promised; shown from then. */
-  uint64_t absent_since_ms;
+  uint64_t wanted_version; /* What it had when it came; shown from then. */
   uint64_t nacked_at_ms;
   uint64_t as_of;     /* What the newest message in it showed. */
-  bool connected;     /* A session with its replica is established. */
   bool dirty;         /* Between two fixed sets: not a version. */
   bool torn;          /* Not to be had by streaming any more: needs a repair. */
-  bool paused;        /* It has said so. */
   bool gone;          /* For ever; its rows are freed in slices. */
   bool relayed;       /* Only others have told of it. */
   bool served;        /* A repair of it is being served: note its deaths. */

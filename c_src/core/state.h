@@ -6,9 +6,11 @@
  *     peer.c      links and sessions: up, down, hello, goodbye
  *     sync.c      what arrives: deltas, acks, and to whom the rest goes
  *     stream.c    what leaves: poll, and the deltas of our own rows
+ *     liveness.c  who is there: asks, probes, vouches, absence
  *     vector.c    who holds what: vectors, the digest, in_sync
  *     serve.c     a repair, on the side of who holds the rows
  *     repair.c    a repair, on the side of who asks for them
+ *     forward.c   streams of others, for those who cannot hear them
  *
  * One actor is streamed to each peer: our own.  The stream is a sequence of
  * deltas, each of which takes the receiver from `after` to `to`:
@@ -76,6 +78,9 @@
 #define HOLT_STALL_DOUBLINGS_MAX 6u
 #define HOLT_SERVE_INTERVALS 16u
 
+/* An echo answers those who ask within this share of probe_ms, too. */
+#define HOLT_ECHO_SHARE 2u
+
 /* Repairs at a time: asked for, and served; of actors by themselves, and as
  * many of copies that others have. */
 #define HOLT_REPAIRS_MAX 16u
@@ -119,12 +124,21 @@ enum holt_last {
   LAST_OVER,
   LAST_VECTOR,
   LAST_DELTA,
-  LAST_PIECE
+  LAST_PIECE,
+  LAST_ASK,
+  LAST_VOUCH,
+  LAST_PROBE,
+  LAST_ECHO,
+  LAST_FORWARD,     /* A delta of another's stream. */
+  LAST_FORWARD_ACK, /* Of what we follow: last_actor. */
+  LAST_FORWARD_LOST,
+  LAST_REACHED
 };
 
 struct holt_peer {
   struct holt_peer *next;
   uint32_t id;
+  uint32_t slot; /* Small, unique among the peers there are. */
   struct holt_member member; /* Owned, like an actor's. */
   uint64_t session;          /* Ours, for this link. */
   uint64_t remote_session;   /* Theirs; 0 until their hello. */
@@ -160,6 +174,22 @@ struct holt_peer {
   uint64_t busy_until_ms;
   uint64_t heard_at_ms; /* The last message of this session. */
   uint64_t missing_since_ms;
+
+  /* Who reaches whom: liveness.c. */
+  bool ask_due;       /* Some actor's `ask` has it. */
+  uint64_t ask_token; /* Of the last ask sent to it. */
+  bool vouch_due;
+  bool vouch_whole; /* The next vouch answers an ask of its own. */
+  bool last_whole;
+  uint64_t vouch_token; /* Of the last ask that has come from it. */
+  bool probe_due;
+  uint64_t probe_number; /* Of the last probe sent, or due. */
+  uint64_t probe_sent_ms;
+  bool echoed;            /* One has come back in this session. */
+  uint64_t echo_number;   /* Of the last probe that has come back. */
+  uint64_t echo_alive_ms; /* When that was sent. */
+  bool echo_due;
+  uint64_t echo_owed; /* The number that is to go back. */
 
   /* Our stream to it. */
   bool lost;       /* It needs a repair before it can be streamed to. */
@@ -244,6 +274,7 @@ struct holt_replica {
   bool met;         /* It has caught up with a first peer. */
 
   struct holt_peer *peers;
+  struct holt_peer_set peer_slots; /* Those in use. */
   size_t peer_count;
   uint32_t next_peer;
   uint32_t turn;     /* The peer served last, so that the next one is served. */
@@ -252,6 +283,8 @@ struct holt_replica {
   struct holt_serve *serves;
   uint64_t serve_session; /* The last one begun. */
   struct holt_repair *repairs;
+  struct holt_relay *relays;
+  uint64_t ask_token; /* The last one: our clock, and what makes it grow. */
 
   uint32_t dead_owners; /* Their rows go in slices. */
   struct holt_conflict *conflicts;
@@ -276,15 +309,10 @@ void holt__own_remove(struct holt_replica *replica, uint32_t row);
 /* The actor will not be back: hide it, free its rows in slices. */
 void holt__actor_end(struct holt_replica *replica, struct holt_actor *actor);
 
-/* Show the actor if it is connected and its copy has come to what its hello
- * promised. */
+/* Show the actor if it is present and its copy has come to what it had when it
+ * came. */
 void holt__actor_show(struct holt_replica *replica, struct holt_actor *actor,
                       const struct holt_time *now);
-
-/* The actor is not to be seen for now: gone from the view at once, at a cost
- * that does not depend on how many rows it has. */
-void holt__actor_lost(struct holt_replica *replica, struct holt_actor *actor,
-                      uint64_t now_ms);
 
 /* Do a slice of what waits: dead owners, gone actors, shared keys.
  * True when more is left. */
@@ -366,6 +394,118 @@ int holt__items_take(struct holt_replica *replica, struct holt_actor *actor,
                      struct holt_message *message, uint64_t *seq,
                      uint64_t *deaths, const struct holt_time *now,
                      size_t *budget);
+
+/* liveness.c */
+static inline bool
+holt_connected(const struct holt_actor *actor)
+{
+  return actor->presence.sight == HOLT_SIGHT_CONNECTED;
+}
+
+static inline bool
+holt_present(const struct holt_actor *actor)
+{
+  return actor->presence.sight != HOLT_SIGHT_ABSENT;
+}
+
+/* We hear the actor itself: its hello has come. */
+void holt__sight_found(struct holt_replica *replica, struct holt_actor *actor,
+                       uint64_t now_ms);
+
+/* We do not hear it any more: ask the others. */
+void holt__sight_lost(struct holt_replica *replica, struct holt_actor *actor,
+                      uint64_t now_ms);
+
+/* It is not there, and nobody is to be asked: its rows are gone from the view
+ * at once, at a cost that does not depend on how many there are. */
+void holt__sight_absent(struct holt_replica *replica, struct holt_actor *actor,
+                        uint64_t now_ms);
+
+/* What this peer has said or was to say of others is void. */
+void holt__liveness_drop(struct holt_replica *replica, struct holt_peer *peer,
+                         uint64_t now_ms);
+
+/* What a vector of this peer says of an actor that is not the peer's own. */
+void holt__liveness_vector(struct holt_replica *replica, struct holt_peer *peer,
+                           const struct holt_vector_item *item,
+                           struct holt_actor *actor, uint64_t now_ms);
+
+/* An actor of whom we know through this peer only: ask it. */
+void holt__liveness_ask(struct holt_actor *actor, struct holt_peer *peer);
+
+int holt__liveness_apply(struct holt_replica *replica,
+                         const struct holt_message *message,
+                         struct holt_peer *peer, const struct holt_time *now);
+bool holt__liveness_send(struct holt_replica *replica, struct holt_peer *peer,
+                         struct holt_effect *effect, uint64_t now_ms);
+bool holt__liveness_wants(const struct holt_peer *peer);
+void holt__liveness_busy(struct holt_replica *replica, struct holt_peer *peer);
+
+/* What time alone decides; when that is due next. */
+void holt__liveness_expire(struct holt_replica *replica,
+                           const struct holt_time *now);
+uint64_t holt__liveness_due_ms(const struct holt_replica *replica);
+
+/* The peer of the best vouch there is for this actor, or NULL; *version becomes
+ * what that holds of it. */
+struct holt_peer *holt__voucher(const struct holt_replica *replica,
+                                const struct holt_actor *actor,
+                                uint64_t now_ms, uint64_t *version);
+bool holt__vouches(const struct holt_replica *replica,
+                   const struct holt_actor *actor, const struct holt_peer *peer,
+                   uint64_t now_ms);
+
+/* forward.c */
+
+/* As a voucher: a peer asks for a repair of this actor, and to be forwarded
+ * what comes after it; the last piece of that repair, to here, has been
+ * written; a delta of the actor, from itself, is in; the peer has acknowledged
+ * what was forwarded. */
+void holt__forward_begin(struct holt_replica *replica, struct holt_peer *peer,
+                         struct holt_actor *actor);
+void holt__forward_from(struct holt_replica *replica, struct holt_peer *peer,
+                        struct holt_actor *actor, uint64_t cursor);
+void holt__forward_delta(struct holt_replica *replica, struct holt_actor *actor,
+                         const struct holt_message *message);
+int holt__forward_ack(struct holt_replica *replica, struct holt_peer *peer,
+                      const struct holt_ack *ack);
+
+/* End those to a peer, of an actor, or both; NULL: any. */
+void holt__forwards_end(struct holt_replica *replica,
+                        const struct holt_peer *peer,
+                        const struct holt_actor *actor);
+
+/* As one who cannot hear the actor: begin to follow it through its best
+ * voucher, unless that is done or cannot be done now. */
+void holt__follow(struct holt_replica *replica, struct holt_actor *actor,
+                  uint64_t now_ms);
+
+/* Do not, any more; its voucher is told if it is there. */
+void holt__follow_stop(struct holt_replica *replica, struct holt_actor *actor);
+
+/* This peer is to forward the actor's stream to us. */
+static inline bool
+holt_follows(const struct holt_actor *actor, const struct holt_peer *peer)
+{
+  return !holt_connected(actor) && actor->presence.follow == peer->id;
+}
+
+/* What follows from a vector of any peer: the stream has stalled. */
+void holt__follow_vector(struct holt_replica *replica, struct holt_actor *actor,
+                         uint64_t version, uint64_t now_ms);
+
+/* The voucher says that it cannot go on from where we are. */
+void holt__follow_lost(struct holt_replica *replica, struct holt_peer *peer,
+                       struct holt_actor *actor, uint64_t now_ms);
+int holt__reached_apply(struct holt_replica *replica, struct holt_peer *peer,
+                        const struct holt_reached *reached);
+
+/* Both: what is to be sent to this peer. */
+bool holt__forward_send(struct holt_replica *replica, struct holt_peer *peer,
+                        struct holt_effect *effect, uint64_t now_ms);
+bool holt__forward_wants(const struct holt_replica *replica,
+                         const struct holt_peer *peer);
+void holt__forward_busy(struct holt_replica *replica, struct holt_peer *peer);
 
 /* vector.c */
 bool holt__vector_send(struct holt_replica *replica, struct holt_peer *peer,

@@ -194,7 +194,7 @@ holt__vector_apply(struct holt_replica *replica,
                    const struct holt_time *now)
 {
   const struct holt_vector *const vector = &message->u.vector;
-  size_t offset = message->vector_offset;
+  size_t offset = message->items_offset;
   holt__peer_clock(replica, peer, vector->wall_ms, now);
   peer->digest = vector->digest;
   for (size_t i = 0; i < vector->count; i++) {

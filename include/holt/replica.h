@@ -84,6 +84,9 @@ struct holt_time {
 struct holt_tuning {
   uint64_t vector_interval_ms; /* 1,000: what was lost is noticed by then. */
   uint64_t replica_restart_ms; /* 2,000: a missing replica still counts. */
+  uint64_t probe_ms;           /* 500: silence of who is asked is a no. */
+  uint64_t vouch_ms;           /* 2,000: then a vouch lapses. */
+  uint64_t flap_ms_max;        /* 30,000: the longest wait of one that flaps. */
   uint64_t forget_after_ms;    /* 86,400,000: then an absent actor is freed. */
   uint64_t clock_bound_ms;     /* 5,000: how far a stamp may run ahead of the
                                 * median clock of the members. */
@@ -292,9 +295,10 @@ HOLT_API int holt_replica_peer_up(struct holt_replica *replica,
                                   const struct holt_member *member,
                                   const struct holt_time *now, uint32_t *peer);
 
-/* HOLT_DOWN_LINK: the link is gone, and the member's names with it, at once.
- * HOLT_DOWN_REPLICA: only the replica behind it is missing; its names stay for
- * replica_restart_ms.  Unknown peers are ignored. */
+/* HOLT_DOWN_LINK: the link is gone.  The others are asked whether they reach
+ * the member; when none does its names are gone, all at once.
+ * HOLT_DOWN_REPLICA: only the replica behind it is missing; for
+ * replica_restart_ms it counts as connected.  Unknown peers are ignored. */
 HOLT_API void holt_replica_peer_down(struct holt_replica *replica,
                                      uint32_t peer, enum holt_down down,
                                      const struct holt_time *now);
@@ -397,6 +401,15 @@ HOLT_API bool holt_replica_wake(struct holt_replica *replica);
 /*--------------------------------------------------------------------
  * Looking inside */
 
+/* How we know of an actor.  All but ABSENT are present: their rows are in the
+ * view once our copy has caught up. */
+enum holt_sight {
+  HOLT_SIGHT_ABSENT,   /* Nobody who is connected to us reaches it. */
+  HOLT_SIGHT_SUSPECT,  /* We have lost it, and are asking the others. */
+  HOLT_SIGHT_VOUCHED,  /* Others reach it. */
+  HOLT_SIGHT_CONNECTED /* We reach it ourselves. */
+};
+
 struct holt_actor_info {
   uint64_t actor;
   struct holt_member member;
@@ -405,8 +418,12 @@ struct holt_actor_info {
   uint64_t fingerprint; /* Equal versions, equal fingerprints. */
   size_t rows;
   size_t processes; /* With rows. */
+  enum holt_sight sight;
+  uint32_t voucher;   /* The peer that forwards its rows to us, or 0. */
+  uint64_t absent_ms; /* ABSENT: for so long, at least, as far as is known. */
+  uint64_t reached;   /* How far it has come with our rows, where a voucher says
+                       * so. */
   bool self;
-  bool connected;
   bool shown;
   bool paused;    /* It has said that it will be back. */
   bool dirty;     /* Between two versions. */
@@ -438,6 +455,13 @@ struct holt_counters {
   uint64_t repairs_served;
   uint64_t stalls;         /* Repairs given up, because nothing came. */
   uint64_t diverged;       /* Told of equal versions with unequal rows. */
+  uint64_t asks;           /* Sent, about actors that we had lost. */
+  uint64_t probes;         /* Sent, for others. */
+  uint64_t vouches;        /* That others gave us. */
+  uint64_t vouches_lapsed; /* And did not renew, or withdrew. */
+  uint64_t forwarded;       /* Deltas of others, passed on. */
+  uint64_t forwarded_bytes; /* And their bytes, headers aside. */
+  uint64_t flaps;          /* Returns that were made to wait. */
   uint64_t conflicts;      /* Names that local processes lost. */
   uint64_t mixed_rules;    /* Conflicts between members with other rules. */
   uint64_t stamps_refused; /* Seen beyond the bound of the clock. */

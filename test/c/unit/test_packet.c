@@ -203,7 +203,7 @@ check_vector(const struct holt_message *message)
   CU_ASSERT_EQUAL(message->u.vector.digest, 9);
   CU_ASSERT_EQUAL(message->u.vector.sent, 1000);
   CU_ASSERT_EQUAL_FATAL(message->u.vector.count, 2);
-  size_t offset = message->vector_offset;
+  size_t offset = message->items_offset;
   for (uint64_t i = 0; i < 2; i++) {
     struct holt_vector_item item;
     holt_message_vector(message, &offset, &item);
@@ -336,7 +336,7 @@ static bool
 read_all(struct holt_message *message)
 {
   if (message->kind == HOLT_PACKET_VECTOR) {
-    size_t offset = message->vector_offset;
+    size_t offset = message->items_offset;
     for (size_t i = 0; i < message->u.vector.count; i++) {
       struct holt_vector_item item;
       holt_message_vector(message, &offset, &item);

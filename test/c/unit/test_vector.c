@@ -209,7 +209,7 @@ vectors_tell_all(void)
   CU_ASSERT_NOT_EQUAL(vector->digest, 0);
   CU_ASSERT_EQUAL(vector->sent, 7);
   CU_ASSERT_EQUAL(vector->count, 3);
-  size_t offset = kept->vector_offset;
+  size_t offset = kept->items_offset;
   for (unsigned i = 0; i < 3; i++) {
     struct holt_vector_item item;
     holt_message_vector(kept, &offset, &item);
