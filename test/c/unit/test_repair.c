@@ -314,7 +314,7 @@ unknown_actor_comes_with_its_identity(void)
   CU_ASSERT(holt_member_equal(&copy->member, &member));
   CU_ASSERT_EQUAL(copy->creation, 1);
   CU_ASSERT_EQUAL(copy->rule, HOLT_RULE_OLDEST);
-  CU_ASSERT(copy->relayed && !copy->shown && !copy->connected);
+  CU_ASSERT(copy->relayed && !copy->shown && !holt_connected(copy));
   CU_ASSERT(pair_has(&f.pair, 0, 2));
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 0, "x"), 0);
   /* Who holds it only from others tells it, but nobody takes it from that. */
