@@ -60,7 +60,7 @@ gather_actor(void *user, const struct holt_actor_info *actor)
     gathered->self = *actor;
     gathered->self_member = member;
   }
-  if (actor->connected) {
+  if ((actor->sight != HOLT_SIGHT_ABSENT)) {
     gathered->members = enif_make_list_cell(env, member, gathered->members);
   }
   ERL_NIF_TERM map = enif_make_new_map(env);
@@ -71,7 +71,7 @@ gather_actor(void *user, const struct holt_actor_info *actor)
   put_number(env, &map, nif_atoms.fingerprint, actor->fingerprint);
   put_number(env, &map, nif_atoms.rows, actor->rows);
   put_bool(env, &map, nif_atoms.self, actor->self);
-  put_bool(env, &map, nif_atoms.connected, actor->connected);
+  put_bool(env, &map, nif_atoms.connected, (actor->sight != HOLT_SIGHT_ABSENT));
   put_bool(env, &map, nif_atoms.present, actor->shown);
   put_bool(env, &map, nif_atoms.paused, actor->paused);
   put_bool(env, &map, nif_atoms.repairing, actor->repairing);

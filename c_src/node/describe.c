@@ -90,7 +90,7 @@ static void
 gather_member(void *user, const struct holt_actor_info *actor)
 {
   struct shelf *const list = user;
-  if (actor->connected || actor->self) {
+  if ((actor->sight != HOLT_SIGHT_ABSENT) || actor->self) {
     put_member(list->writer, &actor->member);
     list->count++;
   }
@@ -215,7 +215,7 @@ gather_actor(void *user, const struct holt_actor_info *actor)
   put_number(&map, "rows", actor->rows);
   put_number(&map, "processes", actor->processes);
   put_bool(&map, "self", actor->self);
-  put_bool(&map, "connected", actor->connected);
+  put_bool(&map, "connected", (actor->sight != HOLT_SIGHT_ABSENT));
   put_bool(&map, "present", actor->shown);
   put_bool(&map, "paused", actor->paused);
   put_bool(&map, "repairing", actor->repairing);
@@ -299,7 +299,7 @@ static void
 tally_actor(void *user, const struct holt_actor_info *actor)
 {
   struct tally *const tally = user;
-  tally->members += actor->connected || actor->self ? 1 : 0;
+  tally->members += (actor->sight != HOLT_SIGHT_ABSENT) || actor->self ? 1 : 0;
   tally->absent += actor->shown || actor->paused ? 0 : 1;
   tally->paused += !actor->shown && actor->paused ? 1 : 0;
   tally->repairing += actor->repairing ? 1 : 0;
