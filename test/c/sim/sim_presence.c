@@ -32,7 +32,9 @@ sim_node_of_peer(const struct sim *sim, unsigned at, uint32_t peer)
 void
 sim_presence_new(struct sim *sim, unsigned at)
 {
-  sim->nodes[at].presence = (struct sim_presence){ .stirred_ms = sim->now_ms };
+  struct sim_presence *const presence = &sim->nodes[at].presence;
+  presence->stirred_ms = sim->now_ms;
+  memset(presence->heard, 0, sizeof presence->heard);
 }
 
 /*--------------------------------------------------------------------
@@ -256,7 +258,9 @@ on_gone(struct sim *sim, unsigned at, struct sim_log *log)
   struct sim_seen *const seen = &log->seen[at];
   const uint64_t forget_ms = sim->options.tuning.forget_after_ms;
   const uint64_t age_ms = sim->now_ms - seen->absent_ms;
-  const bool over = owner->log != log || owner->stopping;
+  /* Another life of it, or a late greeting of a former one, ends it, too. */
+  const bool over =
+    owner->log != log || owner->stopping || !sim->options.faithful;
   if (!over && seen->sight != HOLT_SIGHT_ABSENT) {
     sim_fail(sim, "n%u forgets n%u, which is %s", at, log->node,
              sim_core_sight(seen->sight));
@@ -355,6 +359,16 @@ check_unreached(struct sim *sim, unsigned at, const struct sim_copy *copy,
   }
 }
 
+static bool
+has_strangers(const struct sim *sim)
+{
+  bool any = false;
+  for (unsigned i = 0; i < sim->options.nodes; i++) {
+    any = any || sim->options.speaks_min[i] > SIM_CORE_PROTOCOL;
+  }
+  return any;
+}
+
 /* For how long it may be absent though somebody reaches it. */
 static uint64_t
 reached_bound_ms(const struct sim *sim)
@@ -362,7 +376,7 @@ reached_bound_ms(const struct sim *sim)
   const struct sim_options *const options = &sim->options;
   const struct holt_tuning *const tuning = &options->tuning;
   const bool lossy = options->loss_percent > 0 || options->nomem_permille > 0 ||
-                     !options->faithful;
+                     !options->faithful || has_strangers(sim);
   uint64_t rows = 0;
   for (unsigned i = 0; i < options->nodes; i++) {
     rows += sim->nodes[i].replica == NULL ? 0 : sim->nodes[i].log->live_count;
@@ -388,7 +402,7 @@ check_reached(struct sim *sim, unsigned at, unsigned of, uint64_t bound_ms)
   struct sim_copy copy;
   const bool known =
     sim_core_copy_of(sim->nodes[at].replica, other->log->actor, &copy);
-  if (!known || !copy.present) {
+  if (known ? !copy.present : other->log->version > 0) {
     sim_fail(sim, "n%u %s n%u, whom others reach", at,
              known ? "has lost" : "does not know", of);
   }
