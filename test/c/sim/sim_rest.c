@@ -16,6 +16,7 @@ calm(struct sim *sim)
   sim->options.duplicate_percent = 0;
   sim->options.busy_percent = 0;
   sim->options.nomem_permille = 0;
+  memset(sim->good_lives, 0, sizeof sim->good_lives); /* From now on. */
   for (unsigned i = 0; i < sim->options.nodes; i++) {
     struct sim_node *const node = &sim->nodes[i];
     node->slow_until_ms = 0;
