@@ -956,11 +956,12 @@ vouches_due_ms(const struct holt_replica *replica,
     const struct holt_vouch_kept *const vouch = &presence->vouches[i];
     const struct holt_peer *const peer =
       holt__peer_by_id(replica, vouch->peer);
-    if (vouch->peer == 0 || peer == NULL) {
+    if (peer == NULL || !is_good(replica, vouch, replica->mono_ms)) {
       continue;
     }
     due_ms = earlier(due_ms, lapses_ms(replica, vouch));
-    if (!set_has(&presence->ask, peer) && !set_has(&presence->asked, peer)) {
+    if (peer->up && !set_has(&presence->ask, peer) &&
+        !set_has(&presence->asked, peer)) {
       due_ms = earlier(due_ms, renew_ms(replica, vouch));
     }
   }
