@@ -417,15 +417,33 @@ holt__sight_lost(struct holt_replica *replica, struct holt_actor *actor,
 }
 
 void
-holt__liveness_drop(struct holt_replica *replica, struct holt_peer *peer)
+holt__liveness_session(struct holt_replica *replica, struct holt_peer *peer)
 {
   for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
        actor = actor->next) {
     struct holt_presence *const presence = &actor->presence;
-    set_remove(&presence->ask, peer);
-    set_remove(&presence->asked, peer);
     set_remove(&presence->askers, peer);
     set_remove(&presence->answered, peer);
+    if (set_has(&presence->asked, peer)) {
+      holt__liveness_ask(actor, peer);
+    }
+  }
+  peer->vouch_due = false;
+  peer->vouch_whole = false;
+  peer->echo_due = false;
+  if (!peer->echoed && peer->probe_number > peer->echo_number) {
+    peer->probe_due = true;
+  }
+}
+
+void
+holt__liveness_drop(struct holt_replica *replica, struct holt_peer *peer)
+{
+  holt__liveness_session(replica, peer);
+  for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
+       actor = actor->next) {
+    struct holt_presence *const presence = &actor->presence;
+    set_remove(&presence->ask, peer);
     if (!holt_mutant(VOUCHER_GONE)) {
       vouch_withdraw(replica, actor, peer);
     }
@@ -433,15 +451,6 @@ holt__liveness_drop(struct holt_replica *replica, struct holt_peer *peer)
       presence->follow = 0;
     }
   }
-  peer->ask_due = false;
-  peer->ask_token = 0;
-  peer->vouch_due = false;
-  peer->vouch_whole = false;
-  peer->probe_due = false;
-  peer->probe_number = 0;
-  peer->echoed = false;
-  peer->echo_number = 0;
-  peer->echo_due = false;
 }
 
 /*--------------------------------------------------------------------

@@ -419,7 +419,12 @@ void holt__sight_lost(struct holt_replica *replica, struct holt_actor *actor,
 void holt__sight_absent(struct holt_replica *replica, struct holt_actor *actor,
                         uint64_t now_ms);
 
-/* What this peer has said or was to say of others is void. */
+/* Another session with this peer begins: what is under way is void, and what it
+ * was asked it is asked again.  Its vouches stand till they lapse. */
+void holt__liveness_session(struct holt_replica *replica,
+                            struct holt_peer *peer);
+
+/* The peer is gone, and so are its vouches. */
 void holt__liveness_drop(struct holt_replica *replica, struct holt_peer *peer);
 
 /* What a vector of this peer says of an actor that is not the peer's own. */
