@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "heap.h"
+#include <CUnit/CUnit.h>
 
 /* More than any test has to say without time passing. */
 #define TURNS_MAX 100000u
@@ -45,6 +45,28 @@ pair_replica_new(struct pair *pair, unsigned at, uint64_t actor)
   pair_member(at, &config.member);
   const struct holt_time now = pair_time(pair, at);
   return holt_replica_new(&pair->replica[at], &config, &now);
+}
+
+void
+pair_begin(struct pair *pair, struct heap *heap, uint64_t policy, unsigned ends,
+           unsigned met)
+{
+  heap_init(heap);
+  CU_ASSERT_EQUAL_FATAL(pair_init_ends(pair, &heap->mem, policy, ends), 0);
+  for (unsigned i = 0; i < met; i++) {
+    for (unsigned j = i + 1; j < met; j++) {
+      CU_ASSERT_EQUAL_FATAL(pair_connect(pair, i, j), 0);
+    }
+  }
+  pair_run(pair);
+}
+
+void
+pair_end(struct pair *pair, struct heap *heap)
+{
+  pair_deinit(pair);
+  CU_ASSERT(heap_is_clean(heap));
+  heap_deinit(heap);
 }
 
 int
