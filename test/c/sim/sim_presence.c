@@ -82,15 +82,32 @@ check_forwarded(struct sim *sim, unsigned at, unsigned to, const uint8_t *bytes,
   sim->total.forwards++;
 }
 
+static void
+watch(struct sim *sim, unsigned at, unsigned to, const uint8_t *bytes,
+      size_t size)
+{
+  struct sim_watch *const watched = &sim->watch;
+  if (watched->kind != bytes[0] ||
+      (watched->from != at && watched->from != SIM_NODES_MAX) ||
+      (watched->to != to && watched->to != SIM_NODES_MAX)) {
+    return;
+  }
+  const uint64_t actor = sim_core_actor_in(bytes, size);
+  if (watched->foreign && (actor == sim->nodes[at].log->actor ||
+                           actor == sim->nodes[to].log->actor)) {
+    return;
+  }
+  watched->hits++;
+  watched->hit_from = at;
+  watched->hit_to = to;
+}
+
 void
 sim_presence_sent(struct sim *sim, unsigned at, unsigned to,
                   const uint8_t *bytes, size_t size)
 {
   struct sim_node *const node = &sim->nodes[at];
-  if (sim->watch.kind == bytes[0] && sim->watch.from == at &&
-      sim->watch.to == to) {
-    sim->watch.hits++;
-  }
+  watch(sim, at, to, bytes, size);
   if (bytes[0] == HOLT_PACKET_PROBE) {
     struct sim_probes *const probes = &node->presence.probes[to];
     const unsigned next = probes->count++ % SIM_PROBES;
