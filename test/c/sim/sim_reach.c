@@ -183,7 +183,7 @@ copy_converged(const struct sim *sim, unsigned at, unsigned of, char *why,
   struct sim_copy copy;
   if (!sim_core_copy_of(sim->nodes[at].replica, owner->log->actor, &copy)) {
     (void)snprintf(why, why_size, "n%u does not know n%u", at, of);
-    return reach == 3 || (reach == 2 && version == 0); /* Nobody's rows. */
+    return reach == 3;
   }
   if (reach == 3) {
     (void)snprintf(why, why_size, "n%u has n%u, which is %s%s", at, of,
