@@ -287,6 +287,7 @@ void
 holt__sight_absent(struct holt_replica *replica, struct holt_actor *actor,
                    uint64_t now_ms)
 {
+  holt__forwards_end(replica, NULL, actor);
   holt__follow_stop(replica, actor);
   (void)vouches_clear(actor);
   set_clear(&actor->presence.ask);
