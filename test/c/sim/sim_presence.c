@@ -391,6 +391,9 @@ check_unreached(struct sim *sim, unsigned at, const struct sim_copy *copy,
   if (since_ms < node->presence.stirred_ms) {
     since_ms = node->presence.stirred_ms;
   }
+  if (since_ms < node->presence.muted_ms[log->node]) {
+    since_ms = node->presence.muted_ms[log->node];
+  }
   /* A replica that is only missing counts for a while. */
   const uint64_t bound_ms = tuning->replica_restart_ms + tuning->vouch_ms +
                             tuning->probe_ms + 3 * sim->options.delay_max_ms +

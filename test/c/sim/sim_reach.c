@@ -111,6 +111,10 @@ look_at_links(struct sim *sim, unsigned free_nodes)
   for (unsigned i = 0; i < sim->options.nodes; i++) {
     for (unsigned j = i + 1; j < sim->options.nodes; j++) {
       const unsigned both = 1u << i | 1u << j;
+      if (sim->links[i][j].mute[0] || sim->links[i][j].mute[1]) {
+        sim->nodes[i].presence.muted_ms[j] = sim->now_ms;
+        sim->nodes[j].presence.muted_ms[i] = sim->now_ms;
+      }
       uint64_t lives = 0;
       if ((free_nodes & both) == both && sim_reach_linked(sim, i, j)) {
         lives = sim->nodes[i].log->actor ^ 3 * sim->nodes[j].log->actor;
