@@ -954,6 +954,14 @@ forget_ms(const struct holt_replica *replica, const struct holt_actor *actor)
          (holt_mutant(FORGET_EARLY) ? after_ms / 2 : after_ms);
 }
 
+/* It is there now; not one that was, and may have moved on since. */
+static bool
+is_sure(const struct holt_replica *replica, const struct holt_actor *actor)
+{
+  return actor->presence.sight == HOLT_SIGHT_VOUCHED ||
+         way_to(replica, actor) != NULL;
+}
+
 void
 holt__liveness_expire(struct holt_replica *replica, const struct holt_time *now)
 {
@@ -969,7 +977,8 @@ holt__liveness_expire(struct holt_replica *replica, const struct holt_time *now)
     }
     if (!holt_present(actor) && now_ms >= forget_ms(replica, actor)) {
       holt__actor_end(replica, actor);
-    } else if (!actor->shown && now_ms >= actor->presence.hold_ms) {
+    } else if (!actor->shown && now_ms >= actor->presence.hold_ms &&
+               is_sure(replica, actor)) {
       holt__actor_show(replica, actor, now);
     }
   }
