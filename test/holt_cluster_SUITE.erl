@@ -51,7 +51,7 @@ groups() ->
             distribution_starts_under_an_orphan,
             hidden_node_takes_part,
             chaos_ends_in_agreement,
-            overlapping_partitions_are_noticed_once
+            overlapping_partitions_are_warned_of_once
         ]}
     ].
 
@@ -1149,36 +1149,63 @@ ask(Worker, Question) ->
     after 10000 -> error({no_answer, Question})
     end.
 
-overlapping_partitions_are_noticed_once(_Config) ->
-    Count = fun(Args, Reg) ->
-        with_nodes(1, Args, fun([A]) ->
-            holt_ct:call(A, fun() ->
-                Self = self(),
-                ok = logger:add_handler(?MODULE, ?MODULE, #{config => Self, level => notice}),
-                _ = [{ok, _} = holt_registry:start_link(#{name => R}) || R <- [Reg, second]],
-                _ = sys:get_state(holt_janitor),
-                ok = logger:remove_handler(?MODULE),
-                received(0)
-            end)
+%% Once for as long as a node runs, and only if there is somebody to lose.
+overlapping_partitions_are_warned_of_once(_Config) ->
+    Meet = fun([A, B], Reg) ->
+        _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- [A, B]],
+        holt_ct:await(A, fun() -> length(holt_cluster:members(Reg)) =:= 2 end),
+        %% What that made them do has been done.
+        holt_ct:call(A, fun() ->
+            _ = [sys:get_state(P) || P <- [holt_replica:process_name(Reg), holt_janitor]],
+            ok
         end)
     end,
-    ?assertEqual(1, Count([], first)),
-    ?assertEqual(0, Count(no_overlap(), first)).
+    Warnings = fun(Args) ->
+        with_nodes(2, Args, fun([A, _] = Nodes) ->
+            Counter = holt_ct:call(A, fun() -> start_counter() end),
+            Count = fun() -> holt_ct:call(A, fun() -> ask(Counter, count) end) end,
+            _ = holt_ct:start_registry(A, #{name => alone}),
+            0 = Count(),
+            ok = Meet(Nodes, first),
+            First = Count(),
+            ok = Meet(Nodes, second),
+            ok = holt_ct:call(A, fun() -> holt_ct:kill(whereis(holt_janitor)) end),
+            holt_ct:await(A, fun() -> is_pid(whereis(holt_janitor)) end),
+            ok = Meet(Nodes, third),
+            ok = holt_ct:call(A, fun() ->
+                ok = application:stop(holt),
+                application:start(holt)
+            end),
+            ok = Meet(Nodes, fourth),
+            First = Count()
+        end)
+    end,
+    ?assertEqual(1, Warnings([])),
+    ?assertEqual(1, Warnings(["-kernel", "prevent_overlapping_partitions", "true"])),
+    ?assertEqual(0, Warnings(no_overlap())).
+
+start_counter() ->
+    Counter = spawn(fun() -> count_warnings(0) end),
+    ok = logger:add_handler(?MODULE, ?MODULE, #{config => Counter, level => warning}),
+    Counter.
+
+count_warnings(Count) ->
+    receive
+        warning ->
+            count_warnings(Count + 1);
+        {From, count} ->
+            From ! {self(), Count},
+            count_warnings(Count)
+    end.
 
 %% A logger handler.
-log(#{msg := {string, Text}}, #{config := Pid}) ->
-    _ = string:find(Text, "prevent_overlapping_partitions") =/= nomatch andalso (Pid ! noticed),
+log(#{level := warning, msg := {string, Text}}, #{config := Pid}) ->
+    _ = string:find(Text, "prevent_overlapping_partitions") =/= nomatch andalso (Pid ! warning),
     ok;
 log(#{msg := {Format, _}} = Event, Config) when is_list(Format) ->
     log(Event#{msg := {string, Format}}, Config);
 log(_, _) ->
     ok.
-
-received(Count) ->
-    receive
-        noticed -> received(Count + 1)
-    after 0 -> Count
-    end.
 
 %%--------------------------------------------------------------------
 %% Helpers
@@ -1258,7 +1285,7 @@ await_agreement(Nodes, Reg) ->
                 version := Version,
                 rows := Rows,
                 fingerprint := Fingerprint,
-                present := true
+                shown := true
             } <- Actors
         ])
     end,

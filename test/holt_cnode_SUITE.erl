@@ -349,7 +349,7 @@ daemon_hears_goodbyes(Config) ->
     Two = lists:sort([{Reg, holt_ct:node_of(A)}, {Reg, holt_daemon:node_of(Daemon)}]),
     ?assertEqual(Two, lists:sort(ask(A, Daemon, {members, Reg}))),
     {0, Out} = holt(Config, Daemon, ["members", "--all", atom_to_list(Reg)]),
-    ?assertMatch({match, _}, re:run(Out, "\tpaused\t10\t1\t")),
+    ?assertMatch({match, _}, re:run(Out, "\tpaused\tnone\tundefined\t[0-9]+\tfalse\t10\t1\t")),
     ok = holt_ct:call(B, application, start, [holt]),
     await_count(A, Daemon, Reg, 10),
     ?assertEqual([{present, 10}], State()),
@@ -433,12 +433,16 @@ daemon_tells_of_peers(Config) ->
         lists:sort([{N, P} || #{names := N, processes := P, state := present} <- All])
     ),
     Theirs = holt_ct:call(B, holt_cluster, members, [Reg, all]),
-    Same = fun(Infos) -> lists:sort([maps:remove(processes, Info) || Info <- Infos]) end,
+    %% Who is whose own, and connected to whom, differs.
+    Same = fun(Infos) ->
+        lists:sort([maps:without([processes, contact, voucher], Info) || Info <- Infos])
+    end,
     ?assertEqual(Same(Theirs), Same(All)),
     Info = ask(A, Daemon, {info, Reg}),
     Counters = [
-        conflicts, diverged, duplicates, gaps, mixed_rules, repairs, repairs_served, stalls,
-        stamps_capped, stamps_refused
+        asks, conflicts, diverged, duplicates, flaps, forwarded, forwarded_bytes, gaps,
+        mixed_rules, probes, repairs, repairs_served, stalls, stamps_capped, stamps_refused,
+        vouches, vouches_lapsed
     ],
     ?assertEqual([], Counters -- maps:keys(Info)),
     Their = maps:remove(creation, holt_ct:call(A, holt_cluster, info, [Reg])),
@@ -467,7 +471,7 @@ daemon_tells_of_peers(Config) ->
     ?assertEqual({0, "true\n"}, Holt(["in_sync", Name])),
     ?assertEqual({0, "true\n"}, Holt(["--json", "in_sync", Name])),
     {0, "instance\tkeys\tin_sync\t" ++ _ = Status} = Holt(["status"]),
-    ?assertMatch({match, _}, re:run(Status, Name ++ "\tunique\ttrue\t20\t3\t0\t0\t2\t0\t0\t0\n")),
+    ?assertMatch({match, _}, re:run(Status, Name ++ "\tunique\ttrue\t20\t3\t0\t0\t0\t0\t2\t0\t0\t0\n")),
     {0, "[{\"instance\":\"" ++ _} = Holt(["--json", "status"]),
     {0, "[{\"member\":[\"" ++ _} = Holt(["--json", "peers", Name]),
     {0, "[{\"member\":[\"" ++ _} = Holt(["--json", "--all", "members", Name]),
@@ -722,7 +726,7 @@ daemon_restarts_under_its_name(Config) ->
         fun(Node) ->
             Last = holt_ct:call(Node, holt_registry, count, [Reg]),
             #{actors := Actors} = holt_ct:call(Node, holt_cluster, info, [Reg]),
-            ?assertEqual(2, length([Actor || #{connected := true} = Actor <- Actors])),
+            ?assertEqual(2, length([S || #{sight := S} <- Actors, S =:= self orelse S =:= connected])),
             ?assert(length(Actors) =< 3)
         end,
         [A, B]
@@ -1086,10 +1090,28 @@ hostile_member(Config) ->
             %% goodbye: cut, neither of the two, too long
             <<7, Actor:64>>,
             <<7, Actor:64, 3>>,
-            <<7, Actor:64, 1, 1>>
+            <<7, Actor:64, 1, 1>>,
+            %% ask: cut, more promised than there is, an actor 0
+            <<8, 7:64>>,
+            <<8, 7:64, 2, Actor:64>>,
+            <<8, 7:64, 1, 0:64>>,
+            %% vouch: cut, unknown flags, an unknown word, an actor 0
+            <<9, 7:64, 1>>,
+            <<9, 7:64, 16#fe, 0>>,
+            <<9, 7:64, 1, 1, Actor:64, 4, 0, 0>>,
+            <<9, 7:64, 1, 1, 0:64, 1, 0, 0>>,
+            %% probe, echo, reached: cut, too long, an actor 0
+            <<10>>,
+            <<11, 1, 1>>,
+            <<12, Actor:64>>,
+            <<12, 0:64, 1>>
         ]},
-        {limit, [<<3, 1, 0:64, 0, 16#ff, 16#ff, 16#7f>>]},
-        {unsupported, [<<0>>, <<8, Actor:64>>, <<255>>]},
+        {limit, [
+            <<3, 1, 0:64, 0, 16#ff, 16#ff, 16#7f>>,
+            <<8, 7:64, 16#ff, 16#ff, 16#7f>>,
+            <<9, 7:64, 0, 16#ff, 16#ff, 16#7f>>
+        ]},
+        {unsupported, [<<0>>, <<13, Actor:64>>, <<255>>]},
         {too_large, [binary:copy(<<1>>, 20 bsl 20)]},
         %% In form, and about somebody else, or nothing that there is.
         {stale, [
@@ -1164,7 +1186,7 @@ hostile_member(Config) ->
 random_body(Actor, Valid) ->
     case rand:uniform(2) of
         1 ->
-            <<(rand:uniform(7)), Actor:64, (rand:bytes(rand:uniform(60)))/binary>>;
+            <<(rand:uniform(12)), Actor:64, (rand:bytes(rand:uniform(60)))/binary>>;
         2 ->
             At = 8 + rand:uniform(byte_size(Valid) - 9),
             <<Before:At/binary, _, After/binary>> = Valid,
@@ -1289,6 +1311,16 @@ options_are_checked(Config) ->
         {"a short name .* no dot", ["--sname", "--name", "a@b.c"] ++ Cookie ++ Instance},
         {"--peer b: a node name", ["--peer", "b"]},
         {"--instance x: .*before", ["--instance", "x", "--instance", "x"]},
+        {"--option vouch_ms: an option of an instance looks like",
+            Instance ++ ["--option", "vouch_ms"]},
+        {"--option patience=1: no such option", Instance ++ ["--option", "patience=1"]},
+        {"--option probe_ms=0: milliseconds, a whole number from 1 to 4294967295",
+            Instance ++ ["--option", "probe_ms=0"]},
+        {"--option flap_ms_max=soon: milliseconds", Instance ++ ["--option", "flap_ms_max=soon"]},
+        {"--option key_bytes_max=65536: bytes, .* to 65535",
+            Instance ++ ["--option", "key_bytes_max=65536"]},
+        {"--option keys=many: keys are one of", Instance ++ ["--option", "keys=many"]},
+        {"--option vouch_ms=1: it follows the --instance", ["--option", "vouch_ms=1"]},
         {"--log-level loud: a level is one of", ["--log-level", "loud"]},
         {"--net-ticktime-s 1: seconds", ["--net-ticktime-s", "1"]},
         {"--listen 1:2:3:x: an address|--listen", ["--listen", "127.0.0.1:x"]},
@@ -1325,6 +1357,9 @@ options_file_is_checked(Config) ->
             "instance x {\n\nkey_bytes_max = 65536 }\n"},
         {2, "vector_interval_ms = 0: milliseconds", "instance x {\nvector_interval_ms = 0\n}\n"},
         {1, "replica_restart_ms = 0: milliseconds", "instance x { replica_restart_ms = 0 }\n"},
+        {1, "probe_ms = 0: milliseconds", "instance x { probe_ms = 0 }\n"},
+        {1, "vouch_ms = 4294967296: milliseconds", "instance x { vouch_ms = 4294967296 }\n"},
+        {1, "flap_ms_max = -1: milliseconds", "instance x { flap_ms_max = -1 }\n"},
         {1, "forget_after_ms = 0: milliseconds", "instance x { forget_after_ms = 0 }\n"},
         {1, "clock_bound_ms = -5: milliseconds", "instance x { clock_bound_ms = -5 }\n"},
         {1, "integer", "instance x { clock_bound_ms = 1.5 }\n"},
@@ -1365,6 +1400,7 @@ options_file_is_used(Config) ->
         "peers = { \"", peer_name(A), "\" }\n",
         "instance ", atom_to_list(Reg), " {\n",
         "  keys = \"unique\" vector_interval_ms = 500 replica_restart_ms = 1000\n",
+        "  probe_ms = 250 vouch_ms = 1000 flap_ms_max = 10000\n",
         "  forget_after_ms = 60000 clock_bound_ms = 2000 window_bytes = 100000\n",
         "  message_bytes_max = 10000 key_bytes_max = 500 value_bytes_max = 2000\n",
         "}\n"
@@ -1394,6 +1430,7 @@ options_may_be_small(Config) ->
         "peers = { \"", peer_name(A), "\" }\n",
         "instance ", atom_to_list(Reg), " {\n",
         "  vector_interval_ms = 1 replica_restart_ms = 1 forget_after_ms = 1\n",
+        "  probe_ms = 1 vouch_ms = 1 flap_ms_max = 1\n",
         "  clock_bound_ms = 1 window_bytes = 1 message_bytes_max = 1\n",
         "}\n"
     ]),
