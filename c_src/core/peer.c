@@ -39,6 +39,28 @@ holt__peer_by_member(const struct holt_replica *replica,
   return peer;
 }
 
+/* The least slot that no link has: there are as many as there may be links. */
+static uint32_t
+slot_take(struct holt_replica *replica)
+{
+  uint64_t *const words = replica->peer_slots.words;
+  uint32_t slot = 0;
+  while ((words[slot / 64] >> slot % 64 & 1) != 0) {
+    slot++;
+  }
+  words[slot / 64] |= UINT64_C(1) << slot % 64;
+  return slot;
+}
+
+/* What goes on over this link, but for the stream of our own rows, ends. */
+static void
+links_end(struct holt_replica *replica, const struct holt_peer *peer)
+{
+  holt__serves_end(replica, peer, NULL);
+  holt__repairs_end(replica, peer, NULL);
+  holt__forwards_end(replica, peer, NULL);
+}
+
 static int
 peer_add(struct holt_replica *replica, const struct holt_member *member,
          struct holt_peer **out)
@@ -56,6 +78,7 @@ peer_add(struct holt_replica *replica, const struct holt_member *member,
     return rv;
   }
   peer->id = replica->next_peer++;
+  peer->slot = slot_take(replica);
   peer->next = replica->peers;
   replica->peers = peer;
   replica->peer_count++;
@@ -91,8 +114,8 @@ static void
 actor_lost(struct holt_replica *replica, uint64_t id, uint64_t now_ms)
 {
   struct holt_actor *const actor = holt_rows_actor(&replica->rows, id);
-  if (actor != NULL && actor != replica->self && actor->connected) {
-    holt__actor_lost(replica, actor, now_ms);
+  if (actor != NULL && actor != replica->self && holt_connected(actor)) {
+    holt__sight_lost(replica, actor, now_ms);
     holt__peers_changed(replica, now_ms);
   }
 }
@@ -101,11 +124,13 @@ void
 holt__peer_drop(struct holt_replica *replica, struct holt_peer *peer,
                 uint64_t now_ms)
 {
-  holt__serves_end(replica, peer, NULL);
-  holt__repairs_end(replica, peer, NULL);
+  links_end(replica, peer);
   if (peer->actor != 0) {
     actor_lost(replica, peer->actor, now_ms);
   }
+  holt__liveness_drop(replica, peer);
+  replica->peer_slots.words[peer->slot / 64] &=
+    ~(UINT64_C(1) << peer->slot % 64);
   struct holt_peer **link = &replica->peers;
   while (*link != peer) {
     link = &(*link)->next;
@@ -177,7 +202,9 @@ holt__apply_bye(struct holt_replica *replica, const struct holt_bye *bye,
     holt__actor_end(replica, actor);
     holt__peers_changed(replica, now_ms);
   } else {
-    actor->paused = true;
+    actor->presence.paused = true;
+    holt__sight_absent(replica, actor, now_ms);
+    holt__peers_changed(replica, now_ms);
   }
   holt__peer_drop(replica, peer, now_ms);
   return 0;
@@ -224,8 +251,8 @@ session_begin(struct holt_replica *replica, struct holt_peer *peer,
   peer->over_due = false;
   peer->busy_until_ms = now_ms;
   peer->last = LAST_NOTHING;
-  holt__serves_end(replica, peer, NULL);
-  holt__repairs_end(replica, peer, NULL);
+  links_end(replica, peer);
+  holt__liveness_drop(replica, peer);
   holt__peer_rewind(replica, peer, 0);
 }
 
@@ -350,14 +377,13 @@ actor_connected(struct holt_replica *replica, struct holt_peer *peer,
     actor->version = 0;
     actor->as_of = 0;
   }
-  if (!actor->connected) {
+  if (!holt_connected(actor)) {
     holt__repairs_end(replica, NULL, actor); /* From others: it can itself. */
-    actor->connected = true;
+    holt__sight_found(replica, actor, now->mono_ms);
     holt__peers_changed(replica, now->mono_ms);
   }
-  actor->paused = false;
   actor->relayed = false;
-  actor->hello_version = hello->version;
+  actor->wanted_version = hello->version;
   holt__actor_show(replica, actor, now);
   if (actor->torn) {
     holt__repair_ask(replica, peer, actor->id, hello->version, now->mono_ms);
@@ -387,8 +413,7 @@ session_remote(struct holt_replica *replica, struct holt_peer *peer,
       actor->as_of = hello->version;
     }
     const bool ours = hello->have_actor == replica->self->id;
-    holt__serves_end(replica, peer, NULL);
-    holt__repairs_end(replica, peer, NULL);
+    links_end(replica, peer);
     holt__peer_rewind(replica, peer, ours ? hello->have_cursor : 0);
     peer->lost = peer->lost || (ours && hello->have_torn);
     peer->unclean = ours && hello->have_dirty && !peer->lost &&

@@ -65,6 +65,8 @@ struct holt_presence {
   struct holt_peer_set asked;   /* Their answer is awaited. */
   struct holt_peer_set askers;  /* They await ours. */
   struct holt_peer_set answered; /* Of the last vouch, should it be undone. */
+  uint64_t asked_ms;             /* When anybody was asked last. */
+  bool listed;                   /* In the answer that is being taken. */
   struct holt_vouch_kept vouches[HOLT_VOUCHES_MAX];
 
   /* What it streams to others, and they forward to us: forward.c. */

@@ -126,7 +126,7 @@ holt__repair_ask(struct holt_replica *replica, struct holt_peer *peer,
     return;
   }
   if (actor != NULL &&
-      (actor == replica->self || actor->gone || (actor->connected && !itself) ||
+      (actor == replica->self || actor->gone || (holt_connected(actor) && !itself) ||
        (actor->avoid_peer == peer->id && now_ms < actor->avoid_until_ms))) {
     return;
   }
@@ -307,7 +307,8 @@ has_successor(const struct holt_replica *replica,
   }
   const struct holt_actor *actor = replica->rows.actor_list;
   while (actor != NULL &&
-         !(actor->connected && holt_member_equal(&actor->member, member))) {
+         !(holt_connected(actor) &&
+           holt_member_equal(&actor->member, member))) {
     actor = actor->next;
   }
   return actor != NULL;
@@ -315,8 +316,9 @@ has_successor(const struct holt_replica *replica,
 
 /* The actor of a first piece, which says who it is if we do not know. */
 static int
-piece_actor(struct holt_replica *replica, const struct holt_message *message,
-            uint64_t now_ms, struct holt_actor **out)
+piece_actor(struct holt_replica *replica, struct holt_peer *peer,
+            const struct holt_message *message, uint64_t now_ms,
+            struct holt_actor **out)
 {
   *out = holt_rows_actor(&replica->rows, message->actor);
   if (*out != NULL) {
@@ -336,8 +338,9 @@ piece_actor(struct holt_replica *replica, const struct holt_message *message,
                                      message->identity.creation, out);
   if (rv == 0) {
     (*out)->rule = (enum holt_rule)message->identity.rule;
-    (*out)->absent_since_ms = now_ms;
+    (*out)->presence.absent_since_ms = now_ms;
     (*out)->relayed = true;
+    holt__liveness_ask(*out, peer);
   }
   return rv;
 }
@@ -372,7 +375,7 @@ first_piece(struct holt_replica *replica, struct holt_repair *repair,
             const struct holt_message *message, size_t *budget, uint64_t now_ms)
 {
   struct holt_actor *actor;
-  int rv = piece_actor(replica, message, now_ms, &actor);
+  int rv = piece_actor(replica, repair->peer, message, now_ms, &actor);
   if (rv != 0) {
     give_up(replica, repair, now_ms);
     return rv;

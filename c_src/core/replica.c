@@ -109,7 +109,7 @@ holt_replica_new(struct holt_replica **out, const struct holt_config *config,
   }
   replica->self->local = true;
   replica->self->rule = (enum holt_rule)(config->policy >> 8 & 0xffu);
-  replica->self->connected = true;
+  replica->self->presence.sight = HOLT_SIGHT_CONNECTED;
   holt_rows_show(&replica->rows, replica->self, true);
   *out = replica;
   return 0;
@@ -198,6 +198,7 @@ holt_replica_actors(const struct holt_replica *replica,
   for (const struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
        actor = actor->next) {
     if (!actor->gone) {
+      const struct holt_presence *const presence = &actor->presence;
       const struct holt_actor_info info = {
         .actor = actor->id,
         .member = actor->member,
@@ -207,9 +208,14 @@ holt_replica_actors(const struct holt_replica *replica,
         .rows = actor->row_count,
         .processes = actor->pid_count,
         .self = actor == replica->self,
-        .connected = actor->connected,
+        .sight = presence->sight,
+        .voucher = presence->follow,
+        .absent_ms = holt_present(actor)
+                       ? 0
+                       : replica->mono_ms - presence->absent_since_ms,
+        .reached = presence->reached,
         .shown = actor->shown,
-        .paused = actor->paused,
+        .paused = presence->paused,
         .dirty = actor->dirty,
         .repairing = holt__repair_of(replica, actor) != NULL
       };
@@ -537,31 +543,20 @@ holt__actor_show(struct holt_replica *replica, struct holt_actor *actor,
                  const struct holt_time *now)
 {
   const bool caught_up =
-    !actor->dirty && actor->version >= actor->hello_version;
-  if (!actor->connected || actor->gone) {
+    !actor->dirty && actor->version >= actor->wanted_version;
+  if (!holt_present(actor) || actor->gone) {
     return;
   }
-  if (caught_up) {
+  if (caught_up && holt_connected(actor)) {
     first_met(replica, now);
   }
-  /* What we hold of it is all it had when it greeted us, so no ghosts come back
-   * with it; or nothing yet, and its rows come in as they come. */
+  /* What we hold of it is all it had when it came, so no ghosts come back with
+   * it; or nothing yet, and its rows come in as they come. */
   const bool fresh = actor->cursor == 0 && actor->row_count == 0;
-  if (!actor->shown && (fresh || caught_up || holt_mutant(GHOSTS))) {
+  if (!actor->shown && now->mono_ms >= actor->presence.hold_ms &&
+      (fresh || caught_up || holt_mutant(GHOSTS))) {
     holt_rows_show(&replica->rows, actor, true);
-  }
-}
-
-void
-holt__actor_lost(struct holt_replica *replica, struct holt_actor *actor,
-                 uint64_t now_ms)
-{
-  if (actor->connected) {
-    actor->connected = false;
-    actor->absent_since_ms = now_ms;
-  }
-  if (actor->shown) {
-    holt_rows_show(&replica->rows, actor, false);
+    actor->presence.shown_at_ms = now->mono_ms;
   }
 }
 
@@ -570,7 +565,8 @@ holt__actor_end(struct holt_replica *replica, struct holt_actor *actor)
 {
   holt_assert(actor != replica->self);
 
-  holt__actor_lost(replica, actor, replica->mono_ms);
+  holt__sight_absent(replica, actor, replica->mono_ms);
+  holt__forwards_end(replica, NULL, actor);
   holt__serves_end(replica, NULL, actor);
   holt__repairs_end(replica, NULL, actor);
   actor->gone = true;
@@ -642,18 +638,6 @@ settle(void *user, uint32_t row)
   holt__key_settle(user, row);
 }
 
-static void
-forget_absent(struct holt_replica *replica, uint64_t now_ms)
-{
-  for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
-       actor = actor->next) {
-    if (actor != replica->self && !actor->connected && !actor->gone &&
-        now_ms - actor->absent_since_ms >= replica->tuning.forget_after_ms) {
-      holt__actor_end(replica, actor);
-    }
-  }
-}
-
 bool
 holt__background_waits(const struct holt_replica *replica)
 {
@@ -664,7 +648,6 @@ holt__background_waits(const struct holt_replica *replica)
 bool
 holt__background(struct holt_replica *replica, uint64_t now_ms)
 {
-  forget_absent(replica, now_ms);
   if (now_ms >= replica->memory_at_ms) {
     replica->memory_at_ms = UINT64_MAX;
     holt_rows_settle_all(&replica->rows, replica->self);

@@ -422,8 +422,7 @@ void holt__sight_absent(struct holt_replica *replica, struct holt_actor *actor,
                         uint64_t now_ms);
 
 /* What this peer has said or was to say of others is void. */
-void holt__liveness_drop(struct holt_replica *replica, struct holt_peer *peer,
-                         uint64_t now_ms);
+void holt__liveness_drop(struct holt_replica *replica, struct holt_peer *peer);
 
 /* What a vector of this peer says of an actor that is not the peer's own. */
 void holt__liveness_vector(struct holt_replica *replica, struct holt_peer *peer,

@@ -388,7 +388,8 @@ serve(struct holt_replica *replica, struct holt_peer *peer,
   if (!peer->up) {
     return false;
   }
-  return (peer->ack_due && send_ack(replica, peer, effect, now_ms)) ||
+  return holt__liveness_send(replica, peer, effect, now_ms) ||
+         (peer->ack_due && send_ack(replica, peer, effect, now_ms)) ||
          (now_ms >= peer->vector_at_ms &&
           holt__vector_send(replica, peer, effect, now)) ||
          (now_ms >= lost_at(replica, peer) &&
@@ -473,8 +474,8 @@ earlier(uint64_t left, uint64_t right)
 static bool
 wants_now(const struct holt_replica *replica, const struct holt_peer *peer)
 {
-  return peer->ack_due || wants_delta(replica, peer) ||
-         holt__repair_wants(replica, peer) || holt__serve_wants(replica, peer);
+  return holt__liveness_wants(peer) || peer->ack_due ||
+         wants_delta(replica, peer) || holt__repair_wants(replica, peer) || holt__serve_wants(replica, peer);
 }
 
 static uint64_t
@@ -516,6 +517,7 @@ timeout_ms(const struct holt_replica *replica, uint64_t now_ms)
        peer = peer->next) {
     timeout = earlier(timeout, peer_timeout_ms(replica, peer, now_ms));
   }
+  timeout = earlier(timeout, until(holt__liveness_due_ms(replica), now_ms));
   timeout = earlier(timeout, until(holt__serves_due_ms(replica), now_ms));
   timeout = earlier(timeout, until(holt__repairs_due_ms(replica), now_ms));
   return earlier(timeout, until(replica->memory_at_ms, now_ms));
@@ -532,6 +534,7 @@ holt_replica_poll(struct holt_replica *replica, const struct holt_time *now,
   replica->seek_steps = HOLT_SLICE_STEPS;
 
   give_up_missing(replica, now_ms);
+  holt__liveness_expire(replica, now);
   holt__serves_expire(replica, now_ms);
   holt__repairs_expire(replica, now_ms);
   const bool more = holt__background(replica, now_ms);
@@ -617,6 +620,18 @@ holt_replica_peer_busy(struct holt_replica *replica, uint32_t id,
     break;
   case LAST_DELTA:
     delta_undo(replica, peer);
+    break;
+  case LAST_ASK:
+  case LAST_VOUCH:
+  case LAST_PROBE:
+  case LAST_ECHO:
+    holt__liveness_busy(replica, peer);
+    break;
+  case LAST_FORWARD:
+  case LAST_FORWARD_ACK:
+  case LAST_FORWARD_LOST:
+  case LAST_REACHED:
+    holt__forward_busy(replica, peer);
     break;
   }
   peer->last = LAST_NOTHING;

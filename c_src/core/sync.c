@@ -315,6 +315,13 @@ apply_one(struct holt_replica *replica, struct holt_message *message,
     return apply_lost(replica, &message->u.lost, peer, now->mono_ms);
   case HOLT_PACKET_GOODBYE:
     return holt__apply_bye(replica, &message->u.bye, peer, now->mono_ms);
+  case HOLT_PACKET_ASK:
+  case HOLT_PACKET_VOUCH:
+  case HOLT_PACKET_PROBE:
+  case HOLT_PACKET_ECHO:
+    return holt__liveness_apply(replica, message, peer, now);
+  case HOLT_PACKET_REACHED:
+    return holt__reached_apply(replica, peer, &message->u.reached);
   }
   return HOLT_ERR_UNSUPPORTED;
 }

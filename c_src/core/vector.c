@@ -17,7 +17,7 @@ static const struct holt_hash_seed digest_seed = {
   .k1 = UINT64_C(0x2d64696765737431)
 };
 
-/* Sum over all members that are connected, ourselves among them; 0 while a copy
+/* Sum over all members that are present, ourselves among them; 0 while a copy
  * is between two versions. */
 uint64_t
 holt__digest(const struct holt_replica *replica)
@@ -25,7 +25,7 @@ holt__digest(const struct holt_replica *replica)
   uint64_t digest = 1;
   for (const struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
        actor = actor->next) {
-    if (!actor->connected || actor->gone) {
+    if (!holt_present(actor) || actor->gone) {
       continue;
     }
     if (actor->dirty) {
@@ -68,10 +68,16 @@ told(const struct holt_replica *replica, const struct holt_actor *actor)
 static int
 put_item(struct holt_replica *replica, const struct holt_actor *actor)
 {
-  const struct holt_vector_item item = { .actor = actor->id,
-                                         .connected = actor->connected,
-                                         .version = actor->version,
-                                         .fingerprint = actor->fingerprint };
+  const bool absent = !holt_present(actor);
+  const struct holt_vector_item item = {
+    .actor = actor->id,
+    .connected = holt_connected(actor),
+    .absent = absent,
+    .absent_ms =
+      absent ? replica->mono_ms - actor->presence.absent_since_ms : 0,
+    .version = actor->version,
+    .fingerprint = actor->fingerprint
+  };
   return holt_vector_item_encode(&replica->out, &item);
 }
 
@@ -176,12 +182,17 @@ apply_item(struct holt_replica *replica, struct holt_peer *peer,
   if (actor->gone) {
     return;
   }
+  if (item->actor != peer->actor && !holt_connected(actor)) {
+    holt__liveness_vector(replica, peer, item, actor, now_ms);
+  }
   const bool equal = !actor->dirty && item->version == actor->version;
   if (equal && item->fingerprint != actor->fingerprint) {
     diverged(replica, peer, actor, now_ms);
   } else if (item->actor == peer->actor) {
     own_item(replica, peer, vector, item, actor, now_ms);
-  } else if (!actor->connected &&
+  } else if (actor->presence.follow != 0) {
+    holt__follow_vector(replica, actor, item->version, now_ms);
+  } else if (!holt_connected(actor) &&
              (item->version > actor->version ||
               (actor->dirty && item->version == actor->version))) {
     holt__repair_ask(replica, peer, item->actor, item->version, now_ms);

@@ -26,7 +26,7 @@
 #include "state.h"
 
 #define PAIR_ENDS 5u
-#define PAIR_KINDS 8u
+#define PAIR_KINDS 16u
 #define PAIR_BYTES_MAX 140000u
 
 struct pair;

@@ -474,7 +474,7 @@ foreign_messages_are_refused(void)
                     HOLT_ERR_MALFORMED);
   }
   for (unsigned kind = 0; kind < 256; kind++) {
-    if (kind < HOLT_PACKET_DELTA || kind > HOLT_PACKET_GOODBYE) {
+    if (kind < HOLT_PACKET_DELTA || kind > HOLT_PACKET_REACHED) {
       const uint8_t unknown = (uint8_t)kind;
       CU_ASSERT_EQUAL(sample_open(&sample, &unknown, 1, &message),
                       HOLT_ERR_UNSUPPORTED);

@@ -238,7 +238,7 @@ long_vectors_take_turns(void)
     CU_ASSERT_EQUAL_FATAL(holt_rows_actor_add(&f.pair.replica[0]->rows,
                                               1000 + i, &member, 1, &actor),
                           0);
-    actor->absent_since_ms = f.pair.now.mono_ms;
+    actor->presence.absent_since_ms = f.pair.now.mono_ms;
     actor->version = 1 + i;
   }
   /* B knows one of the last, of an older version, and hears of it in time. */
@@ -249,7 +249,7 @@ long_vectors_take_turns(void)
     CU_ASSERT_EQUAL_FATAL(holt_rows_actor_add(&f.pair.replica[1]->rows,
                                               1000 + i, &member, 1, &actor),
                           0);
-    actor->absent_since_ms = f.pair.now.mono_ms;
+    actor->presence.absent_since_ms = f.pair.now.mono_ms;
   }
   for (unsigned i = 0; i < 4; i++) {
     f.pair.now.mono_ms += f.pair.tuning.vector_interval_ms;
