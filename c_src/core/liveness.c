@@ -140,12 +140,16 @@ vouch_keep(struct holt_replica *replica, struct holt_actor *actor,
   }
 }
 
-static void
+/* None of them counts any more; how many there were. */
+static unsigned
 vouches_clear(struct holt_actor *actor)
 {
+  unsigned count = 0;
   for (unsigned i = 0; i < HOLT_VOUCHES_MAX; i++) {
+    count += actor->presence.vouches[i].peer != 0 ? 1 : 0;
     actor->presence.vouches[i].peer = 0;
   }
+  return count;
 }
 
 bool
@@ -258,7 +262,7 @@ holt__sight_absent(struct holt_replica *replica, struct holt_actor *actor,
                    uint64_t now_ms)
 {
   holt__follow_stop(replica, actor);
-  vouches_clear(actor);
+  (void)vouches_clear(actor);
   set_clear(&actor->presence.ask);
   set_clear(&actor->presence.asked);
   if (holt_present(actor)) {
@@ -324,7 +328,7 @@ decide(struct holt_replica *replica, struct holt_actor *actor,
   }
   if (presence->sight == HOLT_SIGHT_VOUCHED) {
     holt__follow_stop(replica, actor);
-    vouches_clear(actor);
+    replica->counters.vouches_lapsed += vouches_clear(actor);
     suspect(replica, actor, now_ms);
   }
   const bool silent =
@@ -362,7 +366,7 @@ holt__sight_found(struct holt_replica *replica, struct holt_actor *actor,
 {
   struct holt_presence *const presence = &actor->presence;
   holt__follow_stop(replica, actor);
-  vouches_clear(actor);
+  (void)vouches_clear(actor);
   set_clear(&presence->ask);
   set_clear(&presence->asked);
   if (!holt_present(actor)) {

@@ -39,6 +39,7 @@
   XX(stream)                                                                   \
   XX(vector)                                                                   \
   XX(serve)                                                                    \
+  XX(liveness) \
   XX(repair)                                                                   \
   XX(hostile)
 
