@@ -1035,7 +1035,13 @@ chaos_ends_in_agreement(Config) ->
     _ = rand:seed(exsss, Seed),
     with_nodes(3, apart(), fun(Nodes) ->
         Reg = registry(Config),
-        Options = #{name => Reg, conflict_grace_ms => 600000, vector_interval_ms => 100},
+        %% Whoever comes and goes so often would wait for long.
+        Options = #{
+            name => Reg,
+            conflict_grace_ms => 600000,
+            vector_interval_ms => 100,
+            flap_ms_max => 500
+        },
         _ = [holt_ct:start_registry(Node, Options) || Node <- Nodes],
         Workers = [
             {Node, holt_ct:call(Node, fun() -> spawn(fun() -> worker(Reg, Seed) end) end)}

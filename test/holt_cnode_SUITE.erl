@@ -353,6 +353,11 @@ daemon_hears_goodbyes(Config) ->
     ok = holt_ct:call(B, application, start, [holt]),
     await_count(A, Daemon, Reg, 10),
     ?assertEqual([{present, 10}], State()),
+    %% A may have vouched for it first; goodbye is said to those who have greeted.
+    holt_ct:wait_until(fun() ->
+        All = ask(A, Daemon, {members, Reg, all}),
+        [direct] =:= [C || #{member := {_, N}, contact := C} <- All, N =:= Name]
+    end),
     stop_registry(B, Reg),
     await_count(A, Daemon, Reg, 0),
     ?assertEqual([], State()),
