@@ -4,9 +4,8 @@
  * Two roles, which every replica plays at once.
  *
  * The asker has lost an actor.  `ask` are the links that it has yet to ask
- * about it, `asked` those whose answer it awaits.  An ask names a token: our
- * clock, in 256ths of a millisecond so that each is its own.  An answer brings
- * the token of the last ask that its sender has seen, and how long ago the
+ * about it, `asked` those whose answer it awaits.  An ask names a token, which
+ * is the moment by our clock.  An answer brings the token of the last ask that its sender has seen, and how long ago the
  * actor was alive: so we know when that was by our own clock, or rather a
  * moment that is not later, and need to believe nobody's.
  *
@@ -23,7 +22,22 @@
 #include "invariant.h"
 #include "state.h"
 
+/* Tokens of asks and numbers of probes: our clock, in 256ths of a millisecond
+ * so that each is greater than the one before. */
 #define TOKEN_SHIFT 8u
+
+static uint64_t
+token_after(uint64_t last, uint64_t now_ms)
+{
+  const uint64_t clock = now_ms << TOKEN_SHIFT;
+  return clock > last ? clock : last + 1;
+}
+
+static uint64_t
+token_ms(uint64_t token)
+{
+  return token >> TOKEN_SHIFT;
+}
 
 /* Returns are not held back before the second loss in a row. */
 #define FLAPS_FREE 1u
@@ -160,8 +174,7 @@ holt__vouches(const struct holt_replica *replica,
   bool any = false;
   for (unsigned i = 0; i < HOLT_VOUCHES_MAX; i++) {
     const struct holt_vouch_kept *const vouch = &actor->presence.vouches[i];
-    any =
-      any || (vouch->peer == peer->id && is_good(replica, vouch, now_ms));
+    any = any || (vouch->peer == peer->id && is_good(replica, vouch, now_ms));
   }
   return any;
 }
@@ -208,6 +221,19 @@ holt__liveness_ask(struct holt_actor *actor, struct holt_peer *peer)
   set_remove(&actor->presence.asked, peer);
   set_add(&actor->presence.ask, peer);
   peer->ask_due = true;
+}
+
+/* When the peer may be asked about the actor: its answer is given time. */
+static uint64_t
+askable_ms(const struct holt_replica *replica,
+           const struct holt_presence *presence, const struct holt_peer *peer)
+{
+  if (set_has(&presence->ask, peer)) {
+    return UINT64_MAX; /* It will be, already. */
+  }
+  return set_has(&presence->asked, peer)
+           ? presence->asked_ms + replica->tuning.probe_ms
+           : 0;
 }
 
 /* Who is there, and is not the actor itself. */
@@ -391,15 +417,33 @@ holt__sight_lost(struct holt_replica *replica, struct holt_actor *actor,
 }
 
 void
-holt__liveness_drop(struct holt_replica *replica, struct holt_peer *peer)
+holt__liveness_session(struct holt_replica *replica, struct holt_peer *peer)
 {
   for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
        actor = actor->next) {
     struct holt_presence *const presence = &actor->presence;
-    set_remove(&presence->ask, peer);
-    set_remove(&presence->asked, peer);
     set_remove(&presence->askers, peer);
     set_remove(&presence->answered, peer);
+    if (set_has(&presence->asked, peer)) {
+      holt__liveness_ask(actor, peer);
+    }
+  }
+  peer->vouch_due = false;
+  peer->vouch_whole = false;
+  peer->echo_due = false;
+  if (!peer->echoed && peer->probe_number > peer->echo_number) {
+    peer->probe_due = true;
+  }
+}
+
+void
+holt__liveness_drop(struct holt_replica *replica, struct holt_peer *peer)
+{
+  holt__liveness_session(replica, peer);
+  for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
+       actor = actor->next) {
+    struct holt_presence *const presence = &actor->presence;
+    set_remove(&presence->ask, peer);
     if (!holt_mutant(VOUCHER_GONE)) {
       vouch_withdraw(replica, actor, peer);
     }
@@ -407,15 +451,6 @@ holt__liveness_drop(struct holt_replica *replica, struct holt_peer *peer)
       presence->follow = 0;
     }
   }
-  peer->ask_due = false;
-  peer->ask_token = 0;
-  peer->vouch_due = false;
-  peer->vouch_whole = false;
-  peer->probe_due = false;
-  peer->probe_number = 0;
-  peer->echoed = false;
-  peer->echo_number = 0;
-  peer->echo_due = false;
 }
 
 /*--------------------------------------------------------------------
@@ -434,12 +469,10 @@ send_ask(struct holt_replica *replica, struct holt_peer *peer,
   if (count == 0) {
     return false;
   }
-  const uint64_t clock = now_ms << TOKEN_SHIFT;
-  const uint64_t token =
-    clock > replica->ask_token ? clock : replica->ask_token + 1;
+  const uint64_t token = token_after(replica->ask_token, now_ms);
   holt_buf_clear(&replica->out);
-  (void)holt_ask_encode(&replica->out, &(struct holt_ask){ .token = token,
-                                                           .count = count });
+  (void)holt_ask_encode(&replica->out,
+                        &(struct holt_ask){ .token = token, .count = count });
   size_t left = count;
   for (const struct holt_actor *actor = replica->rows.actor_list; left > 0;
        actor = actor->next) {
@@ -475,8 +508,8 @@ take_yes(struct holt_replica *replica, struct holt_peer *peer,
          uint64_t asked_ms)
 {
   const struct holt_presence *const presence = &actor->presence;
-  const uint64_t seen_ms = asked_ms - (item->age_ms < asked_ms ? item->age_ms
-                                                               : asked_ms);
+  const uint64_t seen_ms =
+    asked_ms - (item->age_ms < asked_ms ? item->age_ms : asked_ms);
   if (!holt_connected(actor) &&
       !(presence->paused && seen_ms <= presence->absent_since_ms)) {
     const struct holt_vouch_kept vouch = { .peer = peer->id,
@@ -546,7 +579,7 @@ apply_vouch(struct holt_replica *replica, const struct holt_message *message,
       continue;
     }
     actor->presence.listed = true;
-    take_word(replica, peer, actor, &item, vouch->token >> TOKEN_SHIFT);
+    take_word(replica, peer, actor, &item, token_ms(vouch->token));
   }
   if (vouch->whole && vouch->token == peer->ask_token) {
     take_rest(replica, peer);
@@ -603,11 +636,7 @@ holt__liveness_vector(struct holt_replica *replica, struct holt_peer *peer,
   }
   if (!holt_present(actor)) {
     share_age(replica, item, actor, now_ms);
-    const bool waits =
-      set_has(&presence->ask, peer) ||
-      (set_has(&presence->asked, peer) &&
-       now_ms - presence->asked_ms < replica->tuning.vouch_ms);
-    if (item->connected && !waits) {
+    if (item->connected && now_ms >= askable_ms(replica, presence, peer)) {
       holt__liveness_ask(actor, peer);
     }
   }
@@ -625,27 +654,21 @@ way_to(const struct holt_replica *replica, const struct holt_actor *actor)
   return peer != NULL && !peer->missing ? peer : NULL;
 }
 
-/* It has answered, and nobody has asked for more since. */
-static bool
-has_echoed(const struct holt_peer *way)
-{
-  return way->echoed && !way->probe_due &&
-         way->echo_number == way->probe_number;
-}
-
 /* Find out whether it is there, if that is not known and nobody asks already. */
 static void
 probe(const struct holt_replica *replica, struct holt_peer *way,
       uint64_t now_ms)
 {
-  const bool fresh =
-    has_echoed(way) &&
-    (now_ms - way->echo_alive_ms <
-       replica->tuning.probe_ms / HOLT_ECHO_SHARE ||
-     holt_mutant(ECHO_OLD));
-  const bool waits = way->probe_number != way->echo_number &&
-                     now_ms - way->probe_sent_ms < replica->tuning.vouch_ms;
-  way->probe_due = way->probe_due || !(fresh || waits);
+  const uint64_t probe_ms = replica->tuning.probe_ms;
+  const bool fresh = way->echoed && (now_ms - token_ms(way->echo_number) <
+                                       probe_ms / HOLT_ECHO_SHARE ||
+                                     holt_mutant(ECHO_OLD));
+  const bool waits = !way->echoed && way->probe_number > way->echo_number &&
+                     now_ms - token_ms(way->probe_number) < probe_ms;
+  if (!fresh && !waits) {
+    way->probe_due = true;
+    way->echoed = false;
+  }
 }
 
 static void
@@ -695,7 +718,7 @@ word_about(const struct holt_replica *replica, const struct holt_actor *actor)
   if (way == NULL) {
     return actor->presence.paused ? HOLT_WORD_PAUSED : HOLT_WORD_NO;
   }
-  return has_echoed(way) ? HOLT_WORD_YES : HOLT_WORD_WAIT;
+  return way->echoed ? HOLT_WORD_YES : HOLT_WORD_WAIT;
 }
 
 /* Is the actor to be in the next vouch for this peer, and with which word? */
@@ -720,7 +743,7 @@ put_word(struct holt_replica *replica, const struct holt_actor *actor,
   const struct holt_vouch_item item = {
     .actor = actor->id,
     .word = word,
-    .age_ms = aged ? now_ms - way->echo_alive_ms : 0,
+    .age_ms = aged ? now_ms - token_ms(way->echo_number) : 0,
     .version = word == HOLT_WORD_YES ? actor->version : 0
   };
   (void)holt_vouch_item_encode(&replica->out, &item);
@@ -783,13 +806,11 @@ apply_echo(struct holt_replica *replica, const struct holt_probe *echo,
   }
   const struct holt_actor *const actor =
     holt_rows_actor(&replica->rows, peer->actor);
-  if (echo->number < peer->probe_number ||
-      (peer->echoed && echo->number == peer->echo_number) || actor == NULL) {
+  if (echo->number <= peer->echo_number || actor == NULL) {
     return HOLT_ERR_STALE;
   }
   peer->echoed = true;
   peer->echo_number = echo->number;
-  peer->echo_alive_ms = peer->probe_sent_ms;
   tell_askers(replica, actor);
   return 0;
 }
@@ -820,15 +841,15 @@ static bool
 send_probe(struct holt_replica *replica, struct holt_peer *peer,
            struct holt_effect *effect, uint64_t now_ms)
 {
-  const struct holt_probe probe = { .number = peer->probe_number + 1 };
+  const struct holt_probe probe = { .number =
+                                      token_after(peer->probe_number, now_ms) };
   holt_buf_clear(&replica->out);
   (void)holt_probe_encode(&replica->out, HOLT_PACKET_PROBE, &probe);
   if (!holt__send(replica, peer, effect, LAST_PROBE, now_ms)) {
     return false;
   }
   peer->probe_due = false;
-  peer->probe_number++;
-  peer->probe_sent_ms = now_ms;
+  peer->probe_number = probe.number;
   replica->counters.probes++;
   return true;
 }
@@ -869,7 +890,7 @@ holt__liveness_busy(struct holt_replica *replica, struct holt_peer *peer)
     return;
   }
   if (peer->last == LAST_PROBE) {
-    peer->probe_due = true; /* By another number. */
+    peer->probe_due = true; /* With another number. */
     return;
   }
   const bool asked = peer->last == LAST_ASK;
@@ -895,16 +916,19 @@ renew_ms(const struct holt_replica *replica,
   return vouch->seen_ms + replica->tuning.vouch_ms / 2;
 }
 
-/* Vouches are renewed in time. */
+/* Vouches are renewed in time; those that were not go. */
 static void
 renew(struct holt_replica *replica, struct holt_actor *actor, uint64_t now_ms)
 {
   struct holt_presence *const presence = &actor->presence;
   for (unsigned i = 0; i < HOLT_VOUCHES_MAX; i++) {
-    const struct holt_vouch_kept *const vouch = &presence->vouches[i];
+    struct holt_vouch_kept *const vouch = &presence->vouches[i];
     struct holt_peer *const peer = holt__peer_by_id(replica, vouch->peer);
-    if (peer != NULL && peer->up && now_ms >= renew_ms(replica, vouch) &&
-        !set_has(&presence->ask, peer) && !set_has(&presence->asked, peer)) {
+    if (vouch->peer != 0 && !is_good(replica, vouch, now_ms)) {
+      vouch->peer = 0;
+      replica->counters.vouches_lapsed++;
+    } else if (peer != NULL && peer->up && now_ms >= renew_ms(replica, vouch) &&
+               now_ms >= askable_ms(replica, presence, peer)) {
       holt__liveness_ask(actor, peer);
     }
   }
@@ -954,14 +978,14 @@ vouches_due_ms(const struct holt_replica *replica,
   uint64_t due_ms = UINT64_MAX;
   for (unsigned i = 0; i < HOLT_VOUCHES_MAX; i++) {
     const struct holt_vouch_kept *const vouch = &presence->vouches[i];
-    const struct holt_peer *const peer =
-      holt__peer_by_id(replica, vouch->peer);
-    if (vouch->peer == 0 || peer == NULL) {
-      continue;
+    const struct holt_peer *const peer = holt__peer_by_id(replica, vouch->peer);
+    if (vouch->peer != 0) {
+      due_ms = earlier(due_ms, lapses_ms(replica, vouch));
     }
-    due_ms = earlier(due_ms, lapses_ms(replica, vouch));
-    if (!set_has(&presence->ask, peer) && !set_has(&presence->asked, peer)) {
-      due_ms = earlier(due_ms, renew_ms(replica, vouch));
+    if (peer != NULL && peer->up) {
+      const uint64_t askable = askable_ms(replica, presence, peer);
+      const uint64_t renewed = renew_ms(replica, vouch);
+      due_ms = earlier(due_ms, askable > renewed ? askable : renewed);
     }
   }
   return due_ms;

@@ -362,8 +362,8 @@ open_request(struct holt_request *request, struct holt_reader *reader)
   request->base = holt_read_varint(reader);
   request->after = holt_read_varint(reader);
   request->notes = holt_read_varint(reader);
-  if ((flags & ~(REQUEST_START | REQUEST_GAP | REQUEST_DONE |
-                 REQUEST_FOLLOW)) != 0 ||
+  if ((flags &
+       ~(REQUEST_START | REQUEST_GAP | REQUEST_DONE | REQUEST_FOLLOW)) != 0 ||
       request->token == 0) {
     holt_read_fail(reader, HOLT_ERR_MALFORMED);
   }

@@ -252,7 +252,7 @@ session_begin(struct holt_replica *replica, struct holt_peer *peer,
   peer->busy_until_ms = now_ms;
   peer->last = LAST_NOTHING;
   links_end(replica, peer);
-  holt__liveness_drop(replica, peer);
+  holt__liveness_session(replica, peer);
   holt__peer_rewind(replica, peer, 0);
 }
 
@@ -414,6 +414,7 @@ session_remote(struct holt_replica *replica, struct holt_peer *peer,
     }
     const bool ours = hello->have_actor == replica->self->id;
     links_end(replica, peer);
+    holt__liveness_session(replica, peer);
     holt__peer_rewind(replica, peer, ours ? hello->have_cursor : 0);
     peer->lost = peer->lost || (ours && hello->have_torn);
     peer->unclean = ours && hello->have_dirty && !peer->lost &&

@@ -48,22 +48,22 @@ struct holt_peer_set {
 #define HOLT_VOUCHES_MAX 3u
 
 struct holt_vouch_kept {
-  uint32_t peer; /* The id of its link; 0: none. */
+  uint32_t peer;    /* The id of its link; 0: none. */
   uint64_t seen_ms; /* The actor was alive then, by our clock, or later. */
   uint64_t version; /* The voucher's copy of it. */
 };
 
 struct holt_presence {
   enum holt_sight sight;
-  bool paused;               /* It has said so. */
-  uint64_t decide_ms;        /* SUSPECT: whoever is silent then says no. */
-  uint64_t absent_since_ms;  /* ABSENT: the least age that anybody tells. */
-  uint64_t shown_at_ms;      /* When it was shown last. */
-  uint64_t hold_ms;          /* Not to be shown again before. */
-  uint8_t flaps;             /* How often it went soon after it was shown. */
-  struct holt_peer_set ask;  /* To be asked whether they reach it. */
-  struct holt_peer_set asked;   /* Their answer is awaited. */
-  struct holt_peer_set askers;  /* They await ours. */
+  bool paused;                 /* It has said so. */
+  uint64_t decide_ms;          /* SUSPECT: whoever is silent then says no. */
+  uint64_t absent_since_ms;    /* ABSENT: the least age that anybody tells. */
+  uint64_t shown_at_ms;        /* When it was shown last. */
+  uint64_t hold_ms;            /* Not to be shown again before. */
+  uint8_t flaps;               /* How often it went soon after it was shown. */
+  struct holt_peer_set ask;    /* To be asked whether they reach it. */
+  struct holt_peer_set asked;  /* Their answer is awaited. */
+  struct holt_peer_set askers; /* They await ours. */
   struct holt_peer_set answered; /* Of the last vouch, should it be undone. */
   uint64_t asked_ms;             /* When anybody was asked last. */
   bool listed;                   /* In the answer that is being taken. */

@@ -138,7 +138,7 @@ enum holt_last {
 struct holt_peer {
   struct holt_peer *next;
   uint32_t id;
-  uint32_t slot; /* Small, unique among the peers there are. */
+  uint32_t slot;             /* Small, unique among the peers there are. */
   struct holt_member member; /* Owned, like an actor's. */
   uint64_t session;          /* Ours, for this link. */
   uint64_t remote_session;   /* Theirs; 0 until their hello. */
@@ -183,11 +183,9 @@ struct holt_peer {
   bool last_whole;
   uint64_t vouch_token; /* Of the last ask that has come from it. */
   bool probe_due;
-  uint64_t probe_number; /* Of the last probe sent, or due. */
-  uint64_t probe_sent_ms;
-  bool echoed;            /* One has come back in this session. */
-  uint64_t echo_number;   /* Of the last probe that has come back. */
-  uint64_t echo_alive_ms; /* When that was sent. */
+  uint64_t probe_number; /* Of the last probe: when it was sent. */
+  bool echoed;           /* One has come back since the last was called for. */
+  uint64_t echo_number;  /* Of the last probe that has come back. */
   bool echo_due;
   uint64_t echo_owed; /* The number that is to go back. */
 
@@ -421,7 +419,12 @@ void holt__sight_lost(struct holt_replica *replica, struct holt_actor *actor,
 void holt__sight_absent(struct holt_replica *replica, struct holt_actor *actor,
                         uint64_t now_ms);
 
-/* What this peer has said or was to say of others is void. */
+/* Another session with this peer begins: what is under way is void, and what it
+ * was asked it is asked again.  Its vouches stand till they lapse. */
+void holt__liveness_session(struct holt_replica *replica,
+                            struct holt_peer *peer);
+
+/* The peer is gone, and so are its vouches. */
 void holt__liveness_drop(struct holt_replica *replica, struct holt_peer *peer);
 
 /* What a vector of this peer says of an actor that is not the peer's own. */
@@ -448,8 +451,8 @@ uint64_t holt__liveness_due_ms(const struct holt_replica *replica);
 /* The peer of the best vouch there is for this actor, or NULL; *version becomes
  * what that holds of it. */
 struct holt_peer *holt__voucher(const struct holt_replica *replica,
-                                const struct holt_actor *actor,
-                                uint64_t now_ms, uint64_t *version);
+                                const struct holt_actor *actor, uint64_t now_ms,
+                                uint64_t *version);
 bool holt__vouches(const struct holt_replica *replica,
                    const struct holt_actor *actor, const struct holt_peer *peer,
                    uint64_t now_ms);

@@ -453,19 +453,19 @@ struct holt_counters {
   uint64_t duplicates;
   uint64_t repairs; /* Begun: a first piece has come. */
   uint64_t repairs_served;
-  uint64_t stalls;         /* Repairs given up, because nothing came. */
-  uint64_t diverged;       /* Told of equal versions with unequal rows. */
-  uint64_t asks;           /* Sent, about actors that we had lost. */
-  uint64_t probes;         /* Sent, for others. */
-  uint64_t vouches;        /* That others gave us. */
-  uint64_t vouches_lapsed; /* And did not renew, or withdrew. */
+  uint64_t stalls;          /* Repairs given up, because nothing came. */
+  uint64_t diverged;        /* Told of equal versions with unequal rows. */
+  uint64_t asks;            /* Sent, about actors that we had lost. */
+  uint64_t probes;          /* Sent, for others. */
+  uint64_t vouches;         /* That others gave us. */
+  uint64_t vouches_lapsed;  /* And did not renew, or withdrew. */
   uint64_t forwarded;       /* Deltas of others, passed on. */
   uint64_t forwarded_bytes; /* And their bytes, headers aside. */
-  uint64_t flaps;          /* Returns that were made to wait. */
-  uint64_t conflicts;      /* Names that local processes lost. */
-  uint64_t mixed_rules;    /* Conflicts between members with other rules. */
-  uint64_t stamps_refused; /* Seen beyond the bound of the clock. */
-  uint64_t stamps_capped;  /* Own ones held back to it. */
+  uint64_t flaps;           /* Returns that were made to wait. */
+  uint64_t conflicts;       /* Names that local processes lost. */
+  uint64_t mixed_rules;     /* Conflicts between members with other rules. */
+  uint64_t stamps_refused;  /* Seen beyond the bound of the clock. */
+  uint64_t stamps_capped;   /* Own ones held back to it. */
 };
 
 HOLT_API void holt_replica_counters(const struct holt_replica *replica,

@@ -42,9 +42,9 @@
 
 #include "heap.h"
 #include "prng.h"
+#include "sim_presence.h"
 #include "twin.h"
 
-#define SIM_NODES_MAX 7u
 #define SIM_KEYS_MAX 12000u
 #define SIM_KEY_BYTES_MAX 48u
 #define SIM_PROCESSES 5u
@@ -55,6 +55,7 @@
 #define SIM_TRACE_LINES 120u
 #define SIM_TRACE_COLUMNS 110u
 #define SIM_FAILURE_BYTES 160u
+#define SIM_RESTS_MAX 2u
 
 /* Sentences about a whole state are checked after so many events of a run; with
  * many names they cost more, and come less often. */
@@ -106,6 +107,7 @@ struct sim_log {
   /* The farthest cursor of a copy on each node, in this life of that. */
   uint64_t reached[SIM_NODES_MAX];
   uint64_t reached_by[SIM_NODES_MAX];
+  struct sim_seen seen[SIM_NODES_MAX]; /* By each node. */
 
   /* For the twins: what it wrote, and how far each node's twin has it. */
   struct twin twin;
@@ -202,7 +204,8 @@ struct sim_node {
   uint8_t speaks_max;
   uint64_t slow_ms; /* Between two looks into its mailbox; 0: at once. */
   uint64_t slow_until_ms;
-  uint64_t short_until_ms; /* No more memory than it has. */
+  uint64_t short_until_ms;  /* No more memory than it has. */
+  uint64_t frozen_until_ms; /* It does nothing at all. */
   uint32_t peers[SIM_NODES_MAX];
   /* Of the process that greeted last, and beyond those known to be dead. */
   uint64_t peer_incarnation[SIM_NODES_MAX];
@@ -219,6 +222,7 @@ struct sim_node {
   struct sim_process processes[SIM_PROCESSES];
   uint32_t next_process;
   struct sim_clock clock;
+  struct sim_presence presence;
   bool fragile;  /* Its process ends in the middle of a message. */
   bool alone;    /* Its node has no name yet. */
   bool paused;   /* It has said so. */
@@ -234,6 +238,7 @@ struct sim_link {
   bool cut;
   bool mute[2]; /* From the lower end, from the higher one: nothing arrives. */
   bool torn;    /* What is mute ends with the connection. */
+  bool held;    /* Not to be healed. */
   /* Of the lower and the higher end, when it began. */
   uint64_t actors[2];
   uint64_t versions[2];
@@ -281,6 +286,10 @@ struct sim_options {
   uint8_t speaks_min[SIM_NODES_MAX];
   uint8_t speaks_max[SIM_NODES_MAX];
   struct holt_tuning tuning;
+  /* Before all is healed at the end, it rests so often with these links cut, a
+   * bit each. */
+  unsigned rests;
+  uint32_t rest_cuts[SIM_RESTS_MAX];
 };
 
 /*--------------------------------------------------------------------
@@ -301,6 +310,8 @@ enum sim_op {
   SIM_OP_HEAL,
   SIM_OP_HEAL_ALL,
   SIM_OP_PARTITION,
+  SIM_OP_PARTIAL,
+  SIM_OP_VOUCHER,
   SIM_OP_MUTE,
   SIM_OP_FLAP,
   SIM_OP_CRASH,
@@ -313,6 +324,7 @@ enum sim_op {
   SIM_OP_ALONE,
   SIM_OP_LEAVE,
   SIM_OP_SLOW,
+  SIM_OP_FREEZE,
   SIM_OP_CLOCK,
   SIM_OP_CLOCK_FAR,
   SIM_OP_SHORT,
@@ -360,7 +372,17 @@ struct sim_total {
   uint64_t replaced;
   uint64_t capped; /* Stamps held back to the clock of the others. */
   uint64_t in_syncs;
-  uint64_t goodbyes; /* Heard. */
+  uint64_t goodbyes;                         /* Heard. */
+  uint64_t sights[HOLT_SIGHT_CONNECTED + 1]; /* Changes to each. */
+  uint64_t asks;
+  uint64_t probes;
+  uint64_t vouches;
+  uint64_t lapsed;
+  uint64_t forwards;
+  uint64_t flaps;
+  uint64_t forgotten;
+  uint64_t rests;      /* With links cut. */
+  uint64_t rest_pairs; /* Vouched for there. */
   uint64_t twin_runs;
   uint64_t twins;      /* Copies compared with a twin's. */
   uint64_t twin_views; /* And whole views. */
@@ -375,6 +397,14 @@ struct sim_total {
 
 /*--------------------------------------------------------------------
  * The simulator */
+
+/* Packets of this kind on this way are counted. */
+struct sim_watch {
+  uint8_t kind;
+  unsigned from;
+  unsigned to;
+  uint64_t hits;
+};
 
 struct sim {
   uint64_t seed;
@@ -392,6 +422,10 @@ struct sim {
   size_t event_capacity;
   struct sim_log *logs;
   const struct sim_key *keys;
+  uint64_t good_ms[SIM_NODES_MAX][SIM_NODES_MAX]; /* Since then, [low][high]. */
+  uint64_t good_lives[SIM_NODES_MAX][SIM_NODES_MAX]; /* 0: not good. */
+  struct sim_watch watch;
+  bool steady; /* Nothing is to appear or to go. */
   bool resting;
   uint64_t events_done;
   uint64_t events_now; /* Since time went on. */
@@ -454,6 +488,9 @@ bool sim_link_heal(struct sim *sim, unsigned left, unsigned right);
 bool sim_link_cut(struct sim *sim, unsigned left, unsigned right);
 void sim_heal_all(struct sim *sim);
 
+/* Cut the links that have a bit, and keep them so; 0: none. */
+void sim_hold(struct sim *sim, uint32_t cuts);
+
 /* Nothing from here gets there any more, and nobody is told: after a while the
  * link is torn down, or was only out of breath. */
 bool sim_link_mute(struct sim *sim, unsigned from, unsigned to, uint64_t for_ms,
@@ -505,6 +542,11 @@ bool sim_node_start_alone(struct sim *sim, unsigned at);
 void sim_rename(struct sim *sim, unsigned at);
 void sim_node_name(struct sim_node *node, bool alone);
 
+/* It does nothing for a while; or goes on. */
+void sim_freeze(struct sim *sim, unsigned at, uint64_t for_ms);
+void sim_thaw(struct sim *sim, unsigned at);
+bool sim_is_frozen(const struct sim *sim, unsigned at);
+
 /* What the node, not the process, does with news of its links. */
 void sim_kernel_link(struct sim *sim, unsigned at,
                      const struct sim_message *message);
@@ -522,6 +564,7 @@ bool sim_memory_is_short(const struct sim *sim, unsigned at);
 void sim_inbox_put(struct sim *sim, unsigned at, struct sim_message *message);
 void sim_inbox_drop(struct sim_node *node);
 void sim_slice(struct sim *sim, unsigned at);
+void sim_plan_slice(struct sim *sim, unsigned at, bool waits);
 void sim_poll(struct sim *sim, unsigned at, uint64_t number);
 void sim_plan_poll(struct sim *sim, unsigned at, uint64_t at_ms);
 
@@ -577,7 +620,7 @@ void sim_clock_look(struct sim *sim, unsigned at);
 /* A row that has just been registered, with this birth. */
 void sim_clock_check(struct sim *sim, unsigned at, uint64_t birth);
 
-/* All that a node holds of those it is connected to, as one number; 0: it is
+/* All that a node holds of those that are present, as one number; 0: it is
  * between two versions of somebody. */
 uint64_t sim_held(const struct sim *sim, unsigned at);
 
@@ -620,6 +663,8 @@ bool sim_in_sync(const struct sim *sim);
 /* The news of a conflict that a process gets. */
 void sim_check_conflict(struct sim *sim, unsigned at,
                         const struct holt_effect *effect);
+
+/* sim_reach.c: all have what they are to have, however links are cut. */
 bool sim_converged(struct sim *sim, char *why, size_t why_size);
 
 /* sim_view.c: what is seen is what a look at all rows shows. */
@@ -647,6 +692,9 @@ bool sim_play(const struct sim_script *script, bool tracing,
               struct sim_total *total, char *failure);
 void sim_total_add(struct sim_total *total, const struct sim_total *more);
 void sim_total_print(const struct sim_total *total, double seconds);
+
+/* sim_rest.c: what is played when the script is over. */
+void sim_rest(struct sim *sim);
 
 /* sim_shrink.c: cut a failing script down, and print what is left. */
 void sim_shrink(struct sim_script *script, unsigned seconds_max);

@@ -176,7 +176,7 @@ sim_held(const struct sim *sim, unsigned at)
   struct sim_copy copy;
   uint64_t held = 1;
   while (sim_core_copy(sim->nodes[at].replica, &next, &copy)) {
-    if (copy.connected || copy.self) {
+    if (copy.present || copy.self) {
       if (copy.dirty) {
         return 0;
       }

@@ -16,7 +16,12 @@ copy_fill(const struct holt_replica *replica, const struct holt_actor *actor,
                              .row_count = actor->row_count,
                              .creation = actor->creation,
                              .self = actor == replica->self,
+                             .sight = actor->presence.sight,
                              .connected = holt_connected(actor),
+                             .present = holt_present(actor),
+                             .paused = actor->presence.paused,
+                             .gone = actor->gone,
+                             .follow = actor->presence.follow,
                              .shown = actor->shown,
                              .dirty = actor->dirty || actor->gone,
                              .torn = actor->torn || actor->gone,
@@ -239,6 +244,69 @@ sim_core_trim_deaths(struct holt_replica *replica, size_t count)
 }
 
 /*--------------------------------------------------------------------
+ * Presence */
+
+bool
+sim_core_vouch(const struct sim_copy *copy, unsigned number,
+               struct sim_vouch *vouch)
+{
+  const struct holt_vouch_kept *const kept =
+    &copy->actor->presence.vouches[number];
+  *vouch = (struct sim_vouch){ .peer = kept->peer,
+                               .seen_ms = kept->seen_ms,
+                               .version = kept->version };
+  return kept->peer != 0;
+}
+
+const char *
+sim_core_sight(enum holt_sight sight)
+{
+  switch (sight) {
+  case HOLT_SIGHT_ABSENT:
+    return "absent";
+  case HOLT_SIGHT_SUSPECT:
+    return "a suspect";
+  case HOLT_SIGHT_VOUCHED:
+    return "vouched for";
+  default:
+    return "connected";
+  }
+}
+
+uint64_t
+sim_core_actor_in(const uint8_t *bytes, size_t size)
+{
+  uint64_t actor = 0;
+  for (size_t i = 1; i < 9 && size >= 9; i++) {
+    actor = actor << 8 | bytes[i];
+  }
+  return actor;
+}
+
+uint64_t
+sim_core_number_in(const uint8_t *bytes, size_t size)
+{
+  struct holt_reader reader;
+  holt_reader_init(&reader, bytes + 1, size - 1);
+  return holt_read_varint(&reader);
+}
+
+bool
+sim_core_header(const struct holt_replica *replica, uint32_t id,
+                uint8_t header[HOLT_HEADER_BYTES])
+{
+  const struct holt_peer *const peer = holt__peer_by_id(replica, id);
+  if (peer == NULL || !peer->up) {
+    return false;
+  }
+  const struct holt_header made = { .version = HOLT_PROTOCOL_MAX,
+                                    .to_session = peer->remote_session,
+                                    .from_session = peer->session };
+  holt_header_encode(header, &made);
+  return true;
+}
+
+/*--------------------------------------------------------------------
  * Messages */
 
 const char *
@@ -259,6 +327,16 @@ sim_core_kind(uint8_t kind)
     return "lost";
   case HOLT_PACKET_GOODBYE:
     return "goodbye";
+  case HOLT_PACKET_ASK:
+    return "ask";
+  case HOLT_PACKET_VOUCH:
+    return "vouch";
+  case HOLT_PACKET_PROBE:
+    return "probe";
+  case HOLT_PACKET_ECHO:
+    return "echo";
+  case HOLT_PACKET_REACHED:
+    return "reached";
   default:
     return "something";
   }

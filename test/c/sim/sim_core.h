@@ -18,12 +18,24 @@ struct sim_copy {
   uint64_t fingerprint;
   size_t row_count;
   uint32_t creation;
+  enum holt_sight sight;
   bool self;
   bool connected;
+  bool present; /* Connected, vouched for, or a suspect. */
+  bool paused;
+  bool gone; /* For ever. */
   bool shown;
-  bool dirty;  /* Not to be compared with a version. */
-  bool torn;   /* Its cursor says nothing. */
-  bool oldest; /* Its rule. */
+  bool dirty;      /* Not to be compared with a version. */
+  bool torn;       /* Its cursor says nothing. */
+  bool oldest;     /* Its rule. */
+  uint32_t follow; /* The peer that forwards its stream, or 0. */
+};
+
+/* A vouch that is kept for a copy. */
+struct sim_vouch {
+  uint32_t peer;
+  uint64_t seen_ms; /* By the clock of the replica. */
+  uint64_t version;
 };
 
 struct sim_row {
@@ -69,6 +81,21 @@ struct sim_rank sim_core_rank(const struct sim *sim,
                               const struct holt_view *view);
 struct sim_rank sim_core_rank_of(const struct sim *sim, uint64_t actor,
                                  uint64_t birth, uint64_t stamp, uint8_t flags);
+
+/* Of the vouches kept, this one; false: none stands there. */
+#define SIM_CORE_VOUCHES HOLT_VOUCHES_MAX
+bool sim_core_vouch(const struct sim_copy *copy, unsigned number,
+                    struct sim_vouch *vouch);
+const char *sim_core_sight(enum holt_sight sight);
+
+/* The actor that a delta, an ack, a piece names; the number of a probe or an
+ * echo.  0: none. */
+uint64_t sim_core_actor_in(const uint8_t *bytes, size_t size);
+uint64_t sim_core_number_in(const uint8_t *bytes, size_t size);
+
+/* The header of what goes to this peer; false: there is no session. */
+bool sim_core_header(const struct holt_replica *replica, uint32_t peer,
+                     uint8_t header[HOLT_HEADER_BYTES]);
 
 uint64_t sim_core_version(const struct holt_replica *replica);
 size_t sim_core_actors(const struct holt_replica *replica);

@@ -12,6 +12,7 @@ sim_touched(struct sim *sim, unsigned at)
   sim_memory_disarm(sim, at);
   sim_clock_look(sim, at);
   sim_log_sync(sim, at);
+  sim_presence_look(sim, at);
   sim_check(sim, at);
   sim_twin_look(sim, at);
 }
@@ -27,8 +28,8 @@ sim_plan_poll(struct sim *sim, unsigned at, uint64_t at_ms)
 
 /* Look into the mailbox.  A slow node lets what comes wait for a while, and
  * then takes it all. */
-static void
-plan_slice(struct sim *sim, unsigned at, bool waits)
+void
+sim_plan_slice(struct sim *sim, unsigned at, bool waits)
 {
   struct sim_node *const node = &sim->nodes[at];
   if (node->slice_planned) {
@@ -75,7 +76,7 @@ sim_inbox_put(struct sim *sim, unsigned at, struct sim_message *message)
   message->next = NULL;
   *node->inbox_end = message;
   node->inbox_end = &message->next;
-  plan_slice(sim, at, true);
+  sim_plan_slice(sim, at, true);
 }
 
 static struct sim_message *
@@ -267,6 +268,7 @@ static void
 on_applied(struct sim *sim, unsigned at)
 {
   struct sim_node *const node = &sim->nodes[at];
+  sim_presence_taken(sim, at, node->current);
   if (node->open->kind == HOLT_PACKET_VECTOR) {
     sim_clock_heard(sim, at, node->current);
   } else if (node->open->kind == HOLT_PACKET_GOODBYE) {
@@ -341,7 +343,7 @@ sim_slice(struct sim *sim, unsigned at)
   }
   sim_plan_poll(sim, at, sim->now_ms);
   if (node->current != NULL || node->inbox != NULL) {
-    plan_slice(sim, at, false);
+    sim_plan_slice(sim, at, false);
   }
 }
 
@@ -351,14 +353,12 @@ sim_slice(struct sim *sim, unsigned at)
 static unsigned
 node_of_peer(struct sim *sim, unsigned at, uint32_t peer)
 {
-  const struct sim_node *const node = &sim->nodes[at];
-  for (unsigned i = 0; i < sim->options.nodes; i++) {
-    if (node->peers[i] == peer) {
-      return i;
-    }
+  const unsigned to = sim_node_of_peer(sim, at, peer);
+  if (to == SIM_NODES_MAX) {
+    sim_fail(sim, "n%u sends to a peer that nobody knows", at);
+    return at;
   }
-  sim_fail(sim, "n%u sends to a peer that nobody knows", at);
-  return at;
+  return to;
 }
 
 static void
@@ -376,6 +376,8 @@ carry_out(struct sim *sim, unsigned at, const struct holt_effect *effect)
                   effect->size)) {
       sim_trace(sim, "n%u -> n%u busy", at, to);
       holt_replica_peer_busy(node->replica, effect->targets[i].peer, &now);
+    } else if (!hello) {
+      sim_presence_sent(sim, at, to, effect->bytes, effect->size);
     }
   }
 }
@@ -422,6 +424,9 @@ sim_poll(struct sim *sim, unsigned at, uint64_t number)
     break;
   }
   sim_touched(sim, at);
+  if (effect.type == HOLT_EFFECT_NONE && !sim->failed) {
+    sim_presence_quiet(sim, at);
+  }
   if (effect.type == HOLT_EFFECT_NONE && node->stopping &&
       sim_stop_done(node, effect.timeout_ms)) {
     (void)sim_instance_restart(sim, at);

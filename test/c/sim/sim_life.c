@@ -99,9 +99,40 @@ sim_goodbye_heard(struct sim *sim, unsigned at,
   sim_clock_new_session(sim, at, message->from);
   sim->total.goodbyes++;
   if (sim_core_copy_of(sim->nodes[at].replica, message->actor, &copy) &&
-      (copy.shown || copy.connected)) {
+      !copy.gone && (copy.shown || copy.present)) {
     sim_fail(sim, "n%u still shows n%u, which has said goodbye", at,
              message->from);
+  }
+}
+
+/*--------------------------------------------------------------------
+ * Standing still */
+
+bool
+sim_is_frozen(const struct sim *sim, unsigned at)
+{
+  return sim->now_ms < sim->nodes[at].frozen_until_ms;
+}
+
+void
+sim_freeze(struct sim *sim, unsigned at, uint64_t for_ms)
+{
+  sim_trace(sim, "n%u freezes for %" PRIu64 " ms", at, for_ms);
+  sim->nodes[at].frozen_until_ms = sim->now_ms + for_ms;
+}
+
+void
+sim_thaw(struct sim *sim, unsigned at)
+{
+  struct sim_node *const node = &sim->nodes[at];
+  if (sim_is_frozen(sim, at)) {
+    sim_trace(sim, "n%u thaws", at);
+    node->frozen_until_ms = 0;
+    node->slice_planned = false;
+    if (node->running) {
+      sim_plan_poll(sim, at, sim->now_ms);
+      sim_plan_slice(sim, at, false);
+    }
   }
 }
 

@@ -201,8 +201,8 @@ check_found(struct sim *sim, unsigned at, unsigned key)
   }
   struct sim_copy copy;
   if (!sim_core_copy_of(node->replica, view.actor, &copy) ||
-      !(copy.self || copy.connected)) {
-    sim_fail(sim, "n%u finds a process behind a cut under key %u", at, key);
+      !(copy.self || copy.present)) {
+    sim_fail(sim, "n%u finds a process of the absent under key %u", at, key);
   }
 }
 
@@ -413,61 +413,6 @@ sim_check_conflict(struct sim *sim, unsigned at,
   sim->total.conflicts++;
   sim_trace(sim, "n%u conflict: key %u, birth %" PRIu64 " has lost", at,
             entry->key, entry->birth);
-}
-
-/*--------------------------------------------------------------------
- * Convergence */
-
-static bool
-copy_converged(const struct sim *sim, unsigned at, unsigned of, char *why,
-               size_t why_size)
-{
-  const struct sim_node *const owner = &sim->nodes[of];
-  const uint64_t version = owner->log->version;
-  struct sim_copy copy;
-  if (!sim_core_copy_of(sim->nodes[at].replica, owner->log->actor, &copy)) {
-    (void)snprintf(why, why_size, "n%u does not know n%u", at, of);
-    return false;
-  }
-  if (copy.dirty || copy.version != version || !copy.shown || !copy.connected) {
-    (void)snprintf(
-      why, why_size,
-      "n%u has n%u at %" PRIu64 " (cursor %" PRIu64 ") of %" PRIu64 "%s%s%s",
-      at, of, copy.version, copy.cursor, version, copy.dirty ? ", dirty" : "",
-      copy.shown ? "" : ", hidden", copy.connected ? "" : ", not connected");
-    return false;
-  }
-  struct sim_receiver receiver;
-  if (!sim_core_receiver(owner->replica, owner->peers[at], &receiver) ||
-      !receiver.up || !receiver.idle || receiver.acked != version) {
-    (void)snprintf(why, why_size, "n%u waits for n%u at %" PRIu64, of, at,
-                   version);
-    return false;
-  }
-  return true;
-}
-
-bool
-sim_converged(struct sim *sim, char *why, size_t why_size)
-{
-  for (unsigned i = 0; i < sim->options.nodes; i++) {
-    const struct sim_node *const node = &sim->nodes[i];
-    if (node->replica == NULL) {
-      continue;
-    }
-    if (!node->running || node->inbox != NULL || node->current != NULL ||
-        sim_core_busy(node->replica)) {
-      (void)snprintf(why, why_size, "n%u is not done", i);
-      return false;
-    }
-    for (unsigned j = 0; j < sim->options.nodes; j++) {
-      if (j != i && sim->nodes[j].replica != NULL && sim_can_talk(sim, i, j) &&
-          !copy_converged(sim, i, j, why, why_size)) {
-        return false;
-      }
-    }
-  }
-  return true;
 }
 
 /*--------------------------------------------------------------------

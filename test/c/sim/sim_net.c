@@ -70,7 +70,7 @@ sim_link_heal(struct sim *sim, unsigned left, unsigned right)
 {
   struct sim_link *const link = sim_link_of(sim, left, right);
   /* A connection begins when both have seen the end of the one before. */
-  if (!link->cut || sim->nodes[left].linked[right] ||
+  if (!link->cut || link->held || sim->nodes[left].linked[right] ||
       sim->nodes[right].linked[left] || sim->nodes[left].replica == NULL ||
       sim->nodes[right].replica == NULL || sim->nodes[left].alone ||
       sim->nodes[right].alone) {
@@ -123,6 +123,21 @@ sim_heal_all(struct sim *sim)
   for (unsigned i = 0; i < sim->options.nodes; i++) {
     for (unsigned j = i + 1; j < sim->options.nodes; j++) {
       (void)sim_link_heal(sim, i, j);
+    }
+  }
+}
+
+void
+sim_hold(struct sim *sim, uint32_t cuts)
+{
+  unsigned bit = 0;
+  for (unsigned i = 0; i < SIM_NODES_MAX; i++) {
+    for (unsigned j = i + 1; j < SIM_NODES_MAX; j++, bit++) {
+      struct sim_link *const link = &sim->links[i][j];
+      link->held = (cuts >> bit & 1) != 0;
+      if (link->held && j < sim->options.nodes) {
+        (void)sim_link_cut(sim, i, j);
+      }
     }
   }
 }

@@ -75,6 +75,7 @@ replica_new(struct sim *sim, unsigned at)
   node->log = sim_log_new(sim, config.actor, at, node->creation);
   node->clock = (struct sim_clock){ .met = false };
   sim_twin_new(sim, at);
+  sim_presence_new(sim, at);
   node->fragile = false;
   node->paused = false;
   node->stopping = false;
@@ -119,6 +120,7 @@ sim_node_start(struct sim *sim, unsigned at)
   node->wall_base_ms = UINT64_C(1700000000000) + sim_below(sim, 6000);
   node->slow_ms = 0;
   node->short_until_ms = 0;
+  node->frozen_until_ms = 0;
   node->next_process = 1;
   for (unsigned i = 0; i < SIM_PROCESSES; i++) {
     node->processes[i] = (struct sim_process){ .id = node->next_process++ };

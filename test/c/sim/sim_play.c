@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Plays a script: some seconds of work and trouble, then rest. */
+/* Plays a script: some seconds of work and trouble, then rest (sim_rest.c). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +15,13 @@ is_up(const struct sim *sim, unsigned at)
   return sim->nodes[at].replica != NULL;
 }
 
+/* It is up, and does what it is told. */
+static bool
+acts(const struct sim *sim, unsigned at)
+{
+  return is_up(sim, at) && !sim_is_frozen(sim, at);
+}
+
 /*--------------------------------------------------------------------
  * Steps.  True: it had an effect. */
 
@@ -22,7 +29,7 @@ static bool
 play_work(struct sim *sim, const struct sim_step *step)
 {
   const unsigned at = step->at;
-  if (!is_up(sim, at)) {
+  if (!acts(sim, at)) {
     return false;
   }
   switch (step->op) {
@@ -72,6 +79,59 @@ play_partition(struct sim *sim, const struct sim_step *step)
   return any;
 }
 
+/* Each link is cut, or healed, or left as it is. */
+static bool
+play_partial(struct sim *sim)
+{
+  bool any = false;
+  for (unsigned i = 0; i < sim->options.nodes; i++) {
+    for (unsigned j = i + 1; j < sim->options.nodes; j++) {
+      const uint64_t what = prng_below(&sim->choice, 6);
+      if (what < 2) {
+        any = sim_link_cut(sim, i, j) || any;
+      } else if (what < 4) {
+        any = sim_link_heal(sim, i, j) || any;
+      }
+    }
+  }
+  return any;
+}
+
+/* Somebody who vouches for somebody to this node is in trouble. */
+static bool
+play_voucher(struct sim *sim, const struct sim_step *step)
+{
+  const unsigned at = step->at;
+  const struct holt_actor *walk = NULL;
+  struct sim_copy copy;
+  while (is_up(sim, at) &&
+         sim_core_copy(sim->nodes[at].replica, &walk, &copy)) {
+    struct sim_vouch vouch;
+    unsigned by = SIM_NODES_MAX;
+    if (copy.sight == HOLT_SIGHT_VOUCHED && sim_core_vouch(&copy, 0, &vouch)) {
+      by = sim_node_of_peer(sim, at, vouch.peer);
+    }
+    if (by == SIM_NODES_MAX || !is_up(sim, by)) {
+      continue;
+    }
+    switch (step->number % 5) {
+    case 0:
+      sim_node_kill(sim, by);
+      return true;
+    case 1:
+      return sim_process_crash(sim, by);
+    case 2:
+      sim_freeze(sim, by, step->number % 1500);
+      return true;
+    case 3:
+      return sim_link_cut(sim, at, by);
+    default:
+      return sim_link_cut(sim, by, sim_log_find(sim, copy.id)->node);
+    }
+  }
+  return false;
+}
+
 static bool
 play_link(struct sim *sim, const struct sim_step *step)
 {
@@ -92,6 +152,10 @@ play_link(struct sim *sim, const struct sim_step *step)
                                        .other = step->other,
                                        .number = 2 + step->number % 8 });
     return true;
+  case SIM_OP_PARTIAL:
+    return play_partial(sim);
+  case SIM_OP_VOUCHER:
+    return play_voucher(sim, step);
   default:
     return play_partition(sim, step);
   }
@@ -118,11 +182,11 @@ play_node(struct sim *sim, const struct sim_step *step)
     sim->nodes[at].fragile = true;
     return is_up(sim, at);
   case SIM_OP_INSTANCE:
-    return sim_instance_restart(sim, at);
+    return acts(sim, at) && sim_instance_restart(sim, at);
   case SIM_OP_STOP:
-    return sim_stop(sim, at);
+    return acts(sim, at) && sim_stop(sim, at);
   case SIM_OP_PAUSE:
-    return sim_pause(sim, at, step->number % 2000);
+    return acts(sim, at) && sim_pause(sim, at, step->number % 2000);
   case SIM_OP_ALONE:
     return sim_node_start_alone(sim, at);
   case SIM_OP_START: {
@@ -152,6 +216,9 @@ play_condition(struct sim *sim, const struct sim_step *step)
   case SIM_OP_SLOW:
     node->slow_ms = 1 + step->number % 200;
     node->slow_until_ms = sim->now_ms + step->number % 3000;
+    break;
+  case SIM_OP_FREEZE:
+    sim_freeze(sim, step->at, step->number % 1500);
     break;
   case SIM_OP_CLOCK:
     node->wall_base_ms += step->number % 20000;
@@ -197,111 +264,6 @@ play_step(struct sim *sim, const struct sim_step *step)
 }
 
 /*--------------------------------------------------------------------
- * Rest */
-
-/* The network is good from now on, and everybody is there. */
-static void
-rest(struct sim *sim)
-{
-  sim_trace(sim, "rest");
-  sim->resting = true;
-  sim->options.loss_percent = 0;
-  sim->options.duplicate_percent = 0;
-  sim->options.busy_percent = 0;
-  sim->options.nomem_permille = 0;
-  for (unsigned i = 0; i < sim->options.nodes; i++) {
-    struct sim_node *const node = &sim->nodes[i];
-    node->slow_until_ms = 0;
-    node->short_until_ms = 0;
-    node->fragile = false;
-    sim_resume(sim, i);
-    sim_rename(sim, i);
-    if (node->joined) {
-      (void)sim_node_start(sim, i);
-    }
-    for (unsigned j = i + 1; j < sim->options.nodes; j++) {
-      sim->links[i][j].mute[0] = false;
-      sim->links[i][j].mute[1] = false;
-    }
-  }
-  for (unsigned i = 0; i < 100 && !sim->failed; i++) {
-    sim_heal_all(sim);
-    sim_run(sim, 10);
-  }
-  sim_settle(sim);
-}
-
-/* At rest each pair exchanges a vector and an ack per interval each way. */
-static void
-check_silence(struct sim *sim)
-{
-  /* What was asked while answers were on their way is still answered. */
-  sim_run(sim, 4 * sim->options.delay_max_ms);
-  const uint64_t before = sim->total.messages;
-  const uint64_t intervals = 10;
-  sim_run(sim, intervals * sim->options.tuning.vector_interval_ms);
-  const uint64_t pairs =
-    (uint64_t)sim->options.nodes * (sim->options.nodes - 1);
-  const uint64_t allowed = pairs * 2 * (intervals + 2);
-  if (sim->total.messages - before > allowed) {
-    sim_fail(sim, "%" PRIu64 " messages at rest, more than %" PRIu64,
-             sim->total.messages - before, allowed);
-  }
-  /* Where messages overtake each other, an old one may still ask for what has
-   * been had since. */
-  const uint64_t step_ms =
-    sim->options.tuning.vector_interval_ms + sim->options.delay_max_ms;
-  for (unsigned i = 0; i < 20 && !sim->options.faithful; i++) {
-    if (sim_in_sync(sim)) {
-      break;
-    }
-    sim_run(sim, step_ms);
-  }
-  if (!sim->failed && !sim_in_sync(sim)) {
-    sim_fail(sim, "not all are in sync at rest");
-  }
-}
-
-/* Who cannot be talked to greets every now and then, and is refused. */
-static void
-wait_for_strangers(struct sim *sim)
-{
-  bool any = false;
-  for (unsigned i = 1; i < sim->options.nodes; i++) {
-    any = any || !sim_can_talk(sim, 0, i);
-  }
-  if (any) {
-    sim_run(sim, 34 * sim->options.tuning.vector_interval_ms);
-  }
-}
-
-/* Those that are gone for good are forgotten after a while. */
-static void
-check_forgotten(struct sim *sim)
-{
-  const struct holt_tuning *const tuning = &sim->options.tuning;
-  bool any = false;
-  for (unsigned i = 0; i < sim->options.nodes; i++) {
-    any = any || sim->nodes[i].left;
-  }
-  if (!any || tuning->forget_after_ms > 10000) {
-    return;
-  }
-  sim_run(sim, tuning->forget_after_ms + tuning->replica_restart_ms +
-                 5 * tuning->vector_interval_ms);
-  for (unsigned i = 0; i < sim->options.nodes; i++) {
-    for (unsigned j = 0; j < sim->options.nodes; j++) {
-      struct sim_copy copy;
-      if (is_up(sim, i) && sim->nodes[j].left && sim->nodes[j].log != NULL &&
-          sim_core_copy_of(sim->nodes[i].replica, sim->nodes[j].log->actor,
-                           &copy)) {
-        sim_fail(sim, "n%u does not forget n%u", i, j);
-      }
-    }
-  }
-}
-
-/*--------------------------------------------------------------------
  * Sums */
 
 static void
@@ -322,6 +284,11 @@ count_up(struct sim *sim)
       total->repairs += counters.repairs;
       total->stamps_refused += counters.stamps_refused;
       total->capped += counters.stamps_capped;
+      total->asks += counters.asks;
+      total->probes += counters.probes;
+      total->vouches += counters.vouches;
+      total->lapsed += counters.vouches_lapsed;
+      total->flaps += counters.flaps;
       for (unsigned j = 0; j < 16; j++) {
         total->refused[j] += counters.refused[j];
       }
@@ -370,6 +337,17 @@ sim_total_print(const struct sim_total *total, double seconds)
          " times, %" PRIu64 " goodbyes\n",
          total->early, total->standbys, total->replaced, total->capped,
          total->in_syncs, total->goodbyes);
+  printf("presence: %" PRIu64 " asks, %" PRIu64 " probes, %" PRIu64
+         " vouches, %" PRIu64 " lapsed, %" PRIu64 " forwarded, %" PRIu64
+         " flaps, %" PRIu64 " forgotten\n",
+         total->asks, total->probes, total->vouches, total->lapsed,
+         total->forwards, total->flaps, total->forgotten);
+  printf("sights: %" PRIu64 " suspect, %" PRIu64 " vouched, %" PRIu64
+         " connected, %" PRIu64 " absent; %" PRIu64
+         " rests with links cut, %" PRIu64 " vouched for there\n",
+         total->sights[HOLT_SIGHT_SUSPECT], total->sights[HOLT_SIGHT_VOUCHED],
+         total->sights[HOLT_SIGHT_CONNECTED], total->sights[HOLT_SIGHT_ABSENT],
+         total->rests, total->rest_pairs);
   printf("twins: %" PRIu64 " runs, %" PRIu64 " versions and %" PRIu64
          " views compared\n",
          total->twin_runs, total->twins, total->twin_views);
@@ -400,14 +378,7 @@ sim_play(const struct sim_script *script, bool tracing, struct sim_total *total,
     }
   }
   if (!sim.failed) {
-    rest(&sim);
-  }
-  if (!sim.failed) {
-    check_silence(&sim);
-  }
-  if (!sim.failed) {
-    wait_for_strangers(&sim);
-    check_forgotten(&sim);
+    sim_rest(&sim);
   }
   for (unsigned i = 0; i < 100 && sim.events_done < SIM_EVENTS_MIN; i++) {
     sim_run(&sim, script->options.tuning.vector_interval_ms);

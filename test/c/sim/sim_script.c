@@ -25,10 +25,12 @@ static const struct {
   [SIM_OP_REPLACE] = { "replace", 6, 0 },
   [SIM_OP_TAKE_OVER] = { "take-over", 4, 0 },
   [SIM_OP_BULK] = { "bulk", 2, 0 },
-  [SIM_OP_CUT] = { "cut", 12, 80 },
+  [SIM_OP_CUT] = { "cut", 18, 85 },
   [SIM_OP_HEAL] = { "heal", 20, 100 },
   [SIM_OP_HEAL_ALL] = { "heal-all", 2, 100 },
   [SIM_OP_PARTITION] = { "partition", 3, 50 },
+  [SIM_OP_PARTIAL] = { "partial", 4, 50 },
+  [SIM_OP_VOUCHER] = { "voucher", 6, 40 },
   [SIM_OP_MUTE] = { "mute", 8, 50 },
   [SIM_OP_FLAP] = { "flap", 3, 30 },
   [SIM_OP_CRASH] = { "crash", 7, 60 },
@@ -41,6 +43,7 @@ static const struct {
   [SIM_OP_ALONE] = { "alone", 3, 30 },
   [SIM_OP_LEAVE] = { "leave", 1, 20 },
   [SIM_OP_SLOW] = { "slow", 5, 40 },
+  [SIM_OP_FREEZE] = { "freeze", 4, 40 },
   [SIM_OP_CLOCK] = { "clock", 5, 40 },
   [SIM_OP_CLOCK_FAR] = { "clock-far", 2, 15 },
   [SIM_OP_SHORT] = { "short-of-memory", 4, 25 },
@@ -103,6 +106,36 @@ draw_tuning(struct prng *prng, struct sim_options *options)
   }
 }
 
+/* Mostly there is time to ask and to answer before a vouch lapses. */
+static void
+draw_presence(struct prng *prng, struct sim_options *options)
+{
+  struct holt_tuning *const tuning = &options->tuning;
+  const uint64_t ways_ms = 4 * options->delay_max_ms + 70;
+  if (prng_chance(prng, 1, 8)) {
+    tuning->probe_ms = 50 + prng_below(prng, 450);
+    tuning->vouch_ms = 300 + prng_below(prng, 1700);
+  } else {
+    tuning->probe_ms = ways_ms + prng_below(prng, 400);
+    tuning->vouch_ms = 2 * ways_ms + 100 + prng_below(prng, 1700);
+  }
+  tuning->flap_ms_max = 200 + prng_below(prng, 1800);
+  if (options->nodes > 2 && prng_chance(prng, 1, 2)) {
+    options->rests = 1 + (unsigned)prng_below(prng, SIM_RESTS_MAX);
+  }
+  for (unsigned i = 0; i < SIM_RESTS_MAX; i++) {
+    /* Few links cut, half of them, or most. */
+    const uint32_t one = (uint32_t)prng_next(prng);
+    const uint32_t two = (uint32_t)prng_next(prng);
+    const uint64_t how = prng_below(prng, 3);
+    options->rest_cuts[i] = how == 0 ? one & two : how == 1 ? one : one | two;
+  }
+  if (tuning->probe_ms <= ways_ms - 10 ||
+      tuning->vouch_ms <= 2 * (ways_ms - 10)) {
+    options->rests = 0;
+  }
+}
+
 /* Old messages among new ones: much is lost, doubled and late. */
 static void
 draw_turbulence(struct prng *prng, struct sim_options *options)
@@ -149,6 +182,7 @@ draw_options(struct prng *prng, struct sim_options *options)
   options->twins = !options->big && prng_chance(prng, 1, 8);
   draw_versions(prng, options);
   draw_tuning(prng, options);
+  draw_presence(prng, options);
 }
 
 /*--------------------------------------------------------------------

@@ -233,6 +233,7 @@ cut_options(struct shrink *shrink)
   cut_number(shrink, &options->duplicate_percent);
   cut_number(shrink, &options->busy_percent);
   cut_number(shrink, &options->nomem_permille);
+  cut_number(shrink, &options->rests);
   const struct sim_options before = *options;
   options->faithful = true;
   options->delay_max_ms = 3;

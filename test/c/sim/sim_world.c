@@ -80,7 +80,8 @@ sim_print_options(const struct sim_options *options)
     "duplicates %u%%, busy %u%%, nomem %u/1000, delay %" PRIu64 " ms,\n"
     "message %zu, window %zu, budget %zu, vectors %" PRIu64
     " ms, restart %" PRIu64 " ms, forget %" PRIu64 " ms, clock %" PRIu64
-    " ms, speaking",
+    " ms,\nprobe %" PRIu64 " ms, vouch %" PRIu64 " ms, flap %" PRIu64
+    " ms, rests %u (%x, %x), speaking",
     options->nodes, options->members, options->keys,
     options->duplicate ? (options->big ? ", duplicate, big" : ", duplicate")
     : options->big     ? ", big"
@@ -89,7 +90,9 @@ sim_print_options(const struct sim_options *options)
     options->duplicate_percent, options->busy_percent, options->nomem_permille,
     options->delay_max_ms, tuning->message_bytes_max, tuning->window_bytes,
     options->budget_max, tuning->vector_interval_ms, tuning->replica_restart_ms,
-    tuning->forget_after_ms, tuning->clock_bound_ms);
+    tuning->forget_after_ms, tuning->clock_bound_ms, tuning->probe_ms,
+    tuning->vouch_ms, tuning->flap_ms_max, options->rests,
+    options->rest_cuts[0], options->rest_cuts[1]);
   for (unsigned i = 0; i < options->nodes; i++) {
     fprintf(stderr, " %u-%u%s", options->speaks_min[i], options->speaks_max[i],
             options->oldest[i] ? " oldest" : "");
@@ -163,9 +166,23 @@ deliver(struct sim *sim, unsigned to, struct sim_message *message)
   }
 }
 
+/* What a node does by itself waits while it stands still. */
+static bool
+is_of_node(const struct sim_event *event)
+{
+  return event->kind != SIM_EVENT_DELIVER &&
+         event->kind != SIM_EVENT_MUTE_ENDS && event->kind != SIM_EVENT_FLAP;
+}
+
 static void
 event_do(struct sim *sim, const struct sim_event *event)
 {
+  if (is_of_node(event) && sim_is_frozen(sim, event->node)) {
+    struct sim_event later = *event;
+    later.at_ms = sim->nodes[event->node].frozen_until_ms;
+    sim_plan(sim, &later);
+    return;
+  }
   switch (event->kind) {
   case SIM_EVENT_DELIVER:
     deliver(sim, event->node, event->message);
@@ -224,6 +241,7 @@ sim_event(struct sim *sim, uint64_t until_ms)
     sim_fail(sim, "time stands still");
   }
   event_do(sim, &event);
+  sim_reach_look(sim);
   const uint64_t whole =
     sim->options.big ? SIM_WHOLE_EVENTS_BIG : SIM_WHOLE_EVENTS;
   if (++sim->events_done % whole == 0) {
@@ -366,6 +384,7 @@ settle_bound_ms(const struct sim *sim)
   /* A hello is repeated after at most 32 intervals; a window may be so small
    * that each row takes a way there and back. */
   return 70 * tuning->vector_interval_ms + 2 * tuning->replica_restart_ms +
+         2 * tuning->probe_ms + 4 * tuning->vouch_ms + 2 * tuning->flap_ms_max +
          100 * options->delay_max_ms + rows * (4 * options->delay_max_ms + 4);
 }
 
