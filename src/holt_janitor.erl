@@ -202,11 +202,12 @@ start_sweep(Data) ->
 
 %% From OTP 25 on `global' cuts more links than were lost, unless it is told not to: right
 %% for its own names, but here every link that still works is of use.  Said once for as long
-%% as the node runs, whatever starts again in it.
+%% as the node runs, whatever starts again in it.  Without connect_all it does not do so.
 -spec warn_of_overlaps() -> ok.
 warn_of_overlaps() ->
-    Prevents = application:get_env(kernel, prevent_overlapping_partitions, true) =/= false,
-    case Prevents andalso not persistent_term:get(?WARNED, false) of
+    Prevents = [connect_all, prevent_overlapping_partitions],
+    IsOn = lists:all(fun(Key) -> application:get_env(kernel, Key, true) =/= false end, Prevents),
+    case IsOn andalso not persistent_term:get(?WARNED, false) of
         true ->
             ok = persistent_term:put(?WARNED, true),
             ?LOG_WARNING(

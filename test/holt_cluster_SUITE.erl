@@ -1188,6 +1188,7 @@ overlapping_partitions_are_warned_of_once(_Config) ->
     end,
     ?assertEqual(1, Warnings([])),
     ?assertEqual(1, Warnings(["-kernel", "prevent_overlapping_partitions", "true"])),
+    ?assertEqual(0, Warnings(["-connect_all", "false"])),
     ?assertEqual(0, Warnings(no_overlap())).
 
 start_counter() ->
