@@ -431,9 +431,11 @@ holt__liveness_session(struct holt_replica *replica, struct holt_peer *peer)
   peer->vouch_due = false;
   peer->vouch_whole = false;
   peer->echo_due = false;
-  if (!peer->echoed && peer->probe_number > peer->echo_number) {
+  /* Its last echo may have been another life's. */
+  if (peer->echoed || peer->probe_number > peer->echo_number) {
     peer->probe_due = true;
   }
+  peer->echoed = false;
 }
 
 void

@@ -372,6 +372,7 @@ actor_connected(struct holt_replica *replica, struct holt_peer *peer,
 {
   if (is_new && hello->version < actor->cursor) {
     /* It knows less of itself than we do: not a past of ours to build on. */
+    replica->counters.backwards++;
     actor->torn = true;
     actor->dirty = true;
     actor->version = 0;

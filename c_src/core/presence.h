@@ -36,6 +36,8 @@
 
 #include <holt/replica.h>
 
+struct holt_relay;
+
 /* A set of links, by their slots. */
 #define HOLT_PEER_SET_WORDS (HOLT_PEERS_MAX / 64u)
 
@@ -70,8 +72,11 @@ struct holt_presence {
   struct holt_vouch_kept vouches[HOLT_VOUCHES_MAX];
 
   /* What it streams to others, and they forward to us: forward.c. */
-  uint32_t follow;          /* The id of the link, or 0. */
-  uint64_t follow_moved_ms; /* When the last of it came. */
+  struct holt_relay *relay;   /* As who forwards it; NULL: nobody follows. */
+  uint32_t follow;            /* The id of the link, or 0. */
+  uint32_t follow_stop;       /* That of the link to be told to stop, or 0. */
+  uint64_t follow_wait_ms;    /* Since when no voucher is as new as our copy. */
+  uint64_t follow_behind_ms;  /* Since when others show more than comes. */
   bool follow_ack_due;
   bool follow_ack_gap;
   uint64_t reached; /* How far it has come with our rows, as others say. */

@@ -19,7 +19,10 @@
  * to nor told of.  Nothing of that is lost when the repair stalls: what has
  * come is true, and another repair, from the actor itself or from whoever holds
  * a version not older than anything in the copy, goes on from the same base. An
- * older version can only be had whole, from 0. */
+ * older version can only be had whole, from 0.
+ *
+ * A copy that is a version, which the holder has, too, needs no live set: its
+ * rows stay, and those that come are added to them. */
 #include <string.h>
 
 #include "invariant.h"
@@ -99,8 +102,14 @@ give_up(struct holt_replica *replica, struct holt_repair *repair,
     const bool itself = repair->peer->actor == actor->id;
     actor->avoid_until_ms = now_ms + (itself ? 1u : HOLT_STALL_INTERVALS) *
                                        replica->tuning.vector_interval_ms;
+    if (actor->presence.follow == repair->peer->id) {
+      actor->presence.follow = 0;
+    }
   }
   repair_free(replica, repair);
+  if (actor != NULL) {
+    holt__follow(replica, actor, now_ms);
+  }
 }
 
 /* As many from others must not keep one from an actor itself waiting. */
@@ -126,7 +135,8 @@ holt__repair_ask(struct holt_replica *replica, struct holt_peer *peer,
     return;
   }
   if (actor != NULL &&
-      (actor == replica->self || actor->gone || (holt_connected(actor) && !itself) ||
+      (actor == replica->self || actor->gone ||
+       (holt_connected(actor) && !itself) ||
        (actor->avoid_peer == peer->id && now_ms < actor->avoid_until_ms))) {
     return;
   }
@@ -160,6 +170,14 @@ due_of(const struct holt_replica *replica, const struct holt_peer *peer)
     repair = repair->next;
   }
   return repair;
+}
+
+/* Our copy is the version that it is to build on. */
+static bool
+has_base(const struct holt_repair *repair, const struct holt_actor *actor)
+{
+  return repair->base > 0 && actor != NULL && !actor->dirty &&
+         actor->version == repair->base;
 }
 
 bool
@@ -197,13 +215,19 @@ holt__repair_send(struct holt_replica *replica, struct holt_peer *peer,
   if (repair == NULL) {
     return false;
   }
+  const struct holt_actor *const actor =
+    holt_rows_actor(&replica->rows, repair->actor_id);
+  const uint64_t place =
+    !repair->begun && has_base(repair, actor) ? repair->base : repair->after;
   const struct holt_request request = { .actor = repair->actor_id,
                                         .token = repair->token,
                                         .base = repair->base,
-                                        .after = repair->after,
+                                        .after = place,
                                         .notes = repair->notes,
                                         .start = !repair->begun,
-                                        .gap = repair->gap };
+                                        .gap = repair->gap,
+                                        .follow = actor != NULL &&
+                                                  holt_follows(actor, peer) };
   if (!send_request(replica, peer, &request, effect, now_ms)) {
     return false;
   }
@@ -306,9 +330,8 @@ has_successor(const struct holt_replica *replica,
     return true;
   }
   const struct holt_actor *actor = replica->rows.actor_list;
-  while (actor != NULL &&
-         !(holt_connected(actor) &&
-           holt_member_equal(&actor->member, member))) {
+  while (actor != NULL && !(holt_connected(actor) &&
+                            holt_member_equal(&actor->member, member))) {
     actor = actor->next;
   }
   return actor != NULL;
@@ -386,7 +409,9 @@ first_piece(struct holt_replica *replica, struct holt_repair *repair,
     give_up(replica, repair, now_ms);
     return HOLT_ERR_BUSY;
   }
-  if (actor->unfinished >= EPOCHS_MAX) {
+  if (repair->whole) {
+    repair->after = repair->base;
+  } else if (actor->unfinished >= EPOCHS_MAX) {
     rv = drop_rows(replica, repair, actor, budget, now_ms);
     if (rv != 0) {
       return rv;
@@ -399,12 +424,24 @@ first_piece(struct holt_replica *replica, struct holt_repair *repair,
   actor->dirty = true;
   actor->version = repair->base;
   actor->cursor = repair->base;
-  actor->unfinished++;
-  holt_rows_epoch(actor);
-  holt_walk_start(&replica->rows, &repair->walk, actor->rows_head,
-                  HOLT_WALK_SEQ);
   replica->counters.repairs++;
+  if (!repair->whole) {
+    actor->unfinished++;
+    holt_rows_epoch(actor);
+    holt_walk_start(&replica->rows, &repair->walk, actor->rows_head,
+                    HOLT_WALK_SEQ);
+  }
   return 0;
+}
+
+/* The holder has the version that we have: nothing before it is told of. */
+static bool
+begins_whole(const struct holt_replica *replica,
+             const struct holt_repair *repair,
+             const struct holt_message *message)
+{
+  return message->after == repair->base &&
+         has_base(repair, holt_rows_actor(&replica->rows, repair->actor_id));
 }
 
 /* Does the message begin where we stand?  As first_piece(). */
@@ -421,7 +458,11 @@ piece_begin(struct holt_replica *replica, struct holt_repair *repair,
     }
     return HOLT_ERR_BUSY;
   }
-  if (message->after != repair->after || message->notes != repair->notes) {
+  repair->whole =
+    repair->begun ? repair->whole : begins_whole(replica, repair, message);
+  const uint64_t after =
+    repair->whole && !repair->begun ? repair->base : repair->after;
+  if (message->after != after || message->notes != repair->notes) {
     const bool behind =
       message->after + message->notes < repair->after + repair->notes;
     if (behind) {
@@ -530,6 +571,10 @@ adopt(struct holt_replica *replica, struct holt_repair *repair,
     /* It ends the repair, and the stream goes on from here. */
     peer->ack_due = true;
     peer->ack_gap = true;
+    holt__forward_jump(replica, actor);
+  } else if (holt_follows(actor, peer)) {
+    holt__follow_ack(actor, peer, true); /* As does this. */
+    actor->presence.follow_behind_ms = 0;
   } else {
     tell_over(peer, repair->actor_id, repair->token);
   }
@@ -550,7 +595,7 @@ take_piece(struct holt_replica *replica, struct holt_repair *repair,
     rv = holt__items_take(replica, repair->actor, message, &repair->after,
                           &repair->notes, now, budget);
   }
-  if (rv == 0 && message->last && !holt_mutant(NOT_SWEPT)) {
+  if (rv == 0 && message->last && !repair->whole && !holt_mutant(NOT_SWEPT)) {
     rv = sweep(replica, repair, budget);
   }
   return rv;

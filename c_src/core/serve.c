@@ -20,7 +20,11 @@
  * takes only the one that begins where it stands.  Where one is lost it says
  * so, and the walk goes back.  We keep one walk and the notes.  They are those
  * of one session, which each piece names: pieces of two, begun by a request
- * that came twice, do not fit each other. */
+ * that came twice, do not fit each other.
+ *
+ * Who has a version, and asks for what came after it, says so by `after`.  When
+ * it is the very version that we have, the walk begins there, and there is no
+ * live set: who is at the same place as we are gets one empty piece. */
 #include "invariant.h"
 #include "state.h"
 
@@ -53,6 +57,7 @@ serve_free(struct holt_replica *replica, struct holt_serve *serve)
   *link = serve->next;
   holt_walk_stop(&replica->rows, &serve->walk);
   holt_deaths_deinit(&serve->notes);
+  holt__forward_over(replica, serve->peer, actor);
   holt_mem_free(replica->mem, serve, sizeof *serve);
 
   actor->served = false;
@@ -106,6 +111,7 @@ holt__serves_expire(struct holt_replica *replica, uint64_t now_ms)
     struct holt_serve *const serve = next;
     next = serve->next;
     if (now_ms >= expires_ms(replica, serve)) {
+      holt__forward_silent(replica, serve->peer, serve->actor);
       serve_free(replica, serve);
     }
   }
@@ -160,15 +166,25 @@ serve_begin(struct holt_replica *replica, struct holt_peer *peer,
     return 0;
   }
   struct holt_serve *const serve = holt_mem_zalloc(replica->mem, sizeof *serve);
-  if (serve == NULL) {
+  int rv = serve == NULL ? HOLT_ERR_NOMEM : 0;
+  if (rv == 0 && request->follow) {
+    rv = holt__forward_begin(replica, peer, actor);
+  }
+  if (rv != 0) {
+    holt_mem_free(replica->mem, serve, serve != NULL ? sizeof *serve : 0);
     refuse(peer, request->actor, request->token);
-    return HOLT_ERR_NOMEM;
+    return rv == HOLT_ERR_STALE ? 0 : rv;
   }
   serve->peer = peer;
   serve->actor = actor;
   serve->token = request->token;
   serve->session = ++replica->serve_session;
   serve->base = request->base;
+  if (request->after == request->base && request->base == actor->version) {
+    serve->begin = request->base;
+  }
+  serve->cursor = serve->begin;
+  serve->reach = serve->begin;
   serve->epoch = actor->epoch;
   serve->moved_at_ms = now_ms;
   holt_deaths_init(&serve->notes, replica->mem);
@@ -191,13 +207,18 @@ static int
 serve_rewind(struct holt_replica *replica, struct holt_serve *serve,
              const struct holt_request *request)
 {
-  if (request->after > serve->reach || request->notes > serve->note_count) {
+  const uint64_t after = request->start ? serve->begin : request->after;
+  const uint64_t notes = request->start ? 0 : request->notes;
+  if (after > serve->reach || notes > serve->note_count) {
     return HOLT_ERR_MALFORMED;
   }
-  if (request->after != serve->cursor || request->notes != serve->notes_to) {
-    serve->cursor = request->after;
-    serve->notes_to = request->notes;
+  if (after != serve->cursor || notes != serve->notes_to) {
+    serve->cursor = after;
+    serve->notes_to = notes;
     holt_walk_stop(&replica->rows, &serve->walk);
+  }
+  if (serve->last) {
+    holt__forward_back(replica, serve->peer, serve->actor);
   }
   serve->last = false;
   serve->window.count = 0;
@@ -384,6 +405,9 @@ send_piece(struct holt_replica *replica, struct holt_serve *serve,
     serve->reach = serve->cursor > serve->reach ? serve->cursor : serve->reach;
     holt__window_sent(&serve->window, serve->cursor + serve->notes_to,
                       replica->out.size);
+    if (serve->last) {
+      holt__forward_from(replica, peer, serve->actor, serve->cursor);
+    }
   }
   return holt__send(replica, peer, effect, LAST_PIECE, now_ms);
 }
@@ -404,6 +428,9 @@ holt__serve_busy(struct holt_replica *replica, const struct holt_peer *peer)
                       serve->before_cursor + serve->before_notes,
                       serve->before_bytes);
     serve->before_bytes = 0; /* Once: two repairs may have the same token. */
+  }
+  if (serve->last) {
+    holt__forward_back(replica, serve->peer, serve->actor);
   }
   serve->cursor = serve->before_cursor;
   serve->notes_to = serve->before_notes;

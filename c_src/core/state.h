@@ -197,8 +197,17 @@ struct holt_peer {
   struct holt_walk walk; /* The first row beyond the cursor, when active. */
   struct holt_window window;
 
+  /* The streams of others: forward.c. */
+  struct holt_follower *followers; /* Of those that we forward to it. */
+  uint32_t followers_lost;         /* So many of them are to be told. */
+  bool forward_due;                /* Perhaps there is something for it. */
+  bool follow_due; /* As its follower we have something to say. */
+  bool forward_turn; /* Those of others are next, then our own. */
+
   /* The last effect for it, to be undone when the link was busy. */
   enum holt_last last;
+  uint64_t last_actor; /* Of what concerns the stream of another. */
+  bool last_stop;
   uint64_t last_cursor;
   size_t last_bytes;
   bool last_gap;
@@ -217,7 +226,8 @@ struct holt_serve {
   uint64_t reach;    /* The most that ever have been, before going back. */
   uint64_t notes_to; /* And so many deaths told. */
   uint64_t moved_at_ms;
-  uint8_t epoch; /* Of the actor; another one ends this. */
+  uint64_t begin; /* The walk begins there: 0, or base if that is ours, too. */
+  uint8_t epoch;  /* Of the actor; another one ends this. */
   bool last;     /* Its last piece has been sent. */
   struct holt_walk walk;
   struct holt_deaths notes; /* Births, by the order of their deaths. */
@@ -226,6 +236,50 @@ struct holt_serve {
   uint64_t before_cursor; /* To undo the last piece. */
   uint64_t before_notes;
   size_t before_bytes;
+};
+
+/* A delta of another's stream, as it came, kept for those who follow. */
+struct holt_relayed {
+  struct holt_relayed *next;
+  uint64_t after;
+  uint64_t to;
+  size_t size;
+  uint8_t bytes[];
+};
+
+enum holt_follower_state {
+  FOLLOWER_REPAIRED, /* It is being sent the rows as they are. */
+  FOLLOWER_WAITED,   /* The last of them has left: has it come? */
+  FOLLOWER_LIVE,     /* It is sent what comes after them. */
+  FOLLOWER_LOST      /* It is to ask for a repair. */
+};
+
+/* A peer that is forwarded an actor's stream: forward.c. */
+struct holt_follower {
+  struct holt_follower *next;      /* Of the relay. */
+  struct holt_follower *peer_next; /* Of the peer. */
+  struct holt_relay *relay;
+  struct holt_peer *peer;
+  enum holt_follower_state state;
+  bool unclean;     /* It may have all and not know: say so. */
+  bool reached_due; /* The actor is to be told how far it has come. */
+  uint64_t reached;
+  uint64_t cursor; /* Sent so far. */
+  uint64_t acked;
+  uint64_t lost_base; /* From where on it could go on, after all. */
+  uint64_t lost_at_ms;
+  struct holt_relayed *at; /* The first beyond the cursor; NULL: none yet. */
+  struct holt_window window;
+};
+
+/* The newest part of an actor's stream, from the actor itself, without gaps. */
+struct holt_relay {
+  struct holt_actor *actor;
+  struct holt_follower *followers; /* At least one. */
+  struct holt_relayed *head;
+  struct holt_relayed **tail;
+  size_t bytes; /* Of all that are kept. */
+  uint64_t end; /* Where the next one has to begin. */
 };
 
 /* A repair that has been asked for: repair.c. */
@@ -240,6 +294,7 @@ struct holt_repair {
   uint64_t after;   /* All rows up to there are in. */
   uint64_t notes;   /* And so many deaths. */
   bool begun;       /* The first piece has come. */
+  bool whole;       /* We had all of base: there was no live set. */
   uint64_t session; /* Of the holder, as that says. */
   bool due;         /* A request is to be sent. */
   bool gap;         /* It asks to go on from here. */
@@ -281,7 +336,6 @@ struct holt_replica {
   struct holt_serve *serves;
   uint64_t serve_session; /* The last one begun. */
   struct holt_repair *repairs;
-  struct holt_relay *relays;
   uint64_t ask_token; /* The last one: our clock, and what makes it grow. */
 
   uint32_t dead_owners; /* Their rows go in slices. */
@@ -378,6 +432,10 @@ bool holt__send(struct holt_replica *replica, struct holt_peer *peer,
                 struct holt_effect *effect, enum holt_last what,
                 uint64_t now_ms);
 
+/* It is for this peer, too. */
+void holt__send_also(struct holt_replica *replica, struct holt_peer *peer,
+                     struct holt_effect *effect, enum holt_last what);
+
 /* sync.c */
 
 /* Say that something is missing, but not once for each message behind it. */
@@ -460,15 +518,29 @@ bool holt__vouches(const struct holt_replica *replica,
 /* forward.c */
 
 /* As a voucher: a peer asks for a repair of this actor, and to be forwarded
- * what comes after it; the last piece of that repair, to here, has been
- * written; a delta of the actor, from itself, is in; the peer has acknowledged
- * what was forwarded. */
-void holt__forward_begin(struct holt_replica *replica, struct holt_peer *peer,
-                         struct holt_actor *actor);
+ * what comes after it.  HOLT_ERR_STALE (we do not hear it), HOLT_ERR_NOMEM. */
+int holt__forward_begin(struct holt_replica *replica, struct holt_peer *peer,
+                        struct holt_actor *actor);
+
+/* The last piece of that repair, to here, has been written; it has to be
+ * written again; nobody has said that it came; the repair is over. */
 void holt__forward_from(struct holt_replica *replica, struct holt_peer *peer,
                         struct holt_actor *actor, uint64_t cursor);
+void holt__forward_back(struct holt_replica *replica, struct holt_peer *peer,
+                        struct holt_actor *actor);
+void holt__forward_silent(struct holt_replica *replica, struct holt_peer *peer,
+                          struct holt_actor *actor);
+void holt__forward_over(struct holt_replica *replica, struct holt_peer *peer,
+                        struct holt_actor *actor);
+
+/* A delta of the actor, from itself, is in; our copy has come to its version in
+ * another way. */
 void holt__forward_delta(struct holt_replica *replica, struct holt_actor *actor,
                          const struct holt_message *message);
+void holt__forward_jump(struct holt_replica *replica, struct holt_actor *actor);
+
+/* The peer has acknowledged what was forwarded.  HOLT_ERR_STALE (nothing is, to
+ * it), HOLT_ERR_MALFORMED. */
 int holt__forward_ack(struct holt_replica *replica, struct holt_peer *peer,
                       const struct holt_ack *ack);
 
@@ -489,24 +561,38 @@ void holt__follow_stop(struct holt_replica *replica, struct holt_actor *actor);
 static inline bool
 holt_follows(const struct holt_actor *actor, const struct holt_peer *peer)
 {
-  return !holt_connected(actor) && actor->presence.follow == peer->id;
+  return actor->presence.follow == peer->id &&
+         (!holt_connected(actor) || holt_mutant(FOLLOW_KEPT));
 }
+
+/* Tell who forwards it how far it has come, and if something is missing; or
+ * that it is not wanted from there. */
+void holt__follow_ack(struct holt_actor *actor, struct holt_peer *peer,
+                      bool gap);
+void holt__follow_refuse(struct holt_actor *actor, struct holt_peer *peer);
+
+/* Nothing good comes from this voucher: try another one. */
+void holt__follow_fail(struct holt_replica *replica, struct holt_actor *actor,
+                       uint64_t now_ms);
 
 /* What follows from a vector of any peer: the stream has stalled. */
 void holt__follow_vector(struct holt_replica *replica, struct holt_actor *actor,
                          uint64_t version, uint64_t now_ms);
 
-/* The voucher says that it cannot go on from where we are. */
+/* The voucher says from where on it can go on. */
 void holt__follow_lost(struct holt_replica *replica, struct holt_peer *peer,
-                       struct holt_actor *actor, uint64_t now_ms);
-int holt__reached_apply(struct holt_replica *replica, struct holt_peer *peer,
+                       struct holt_actor *actor, uint64_t base,
+                       uint64_t now_ms);
+int holt__reached_apply(struct holt_replica *replica,
+                        const struct holt_peer *peer,
                         const struct holt_reached *reached);
 
-/* Both: what is to be sent to this peer. */
+/* Both: what is to be sent to this peer; whether something is; when time alone
+ * will bring it. */
 bool holt__forward_send(struct holt_replica *replica, struct holt_peer *peer,
                         struct holt_effect *effect, uint64_t now_ms);
-bool holt__forward_wants(const struct holt_replica *replica,
-                         const struct holt_peer *peer);
+bool holt__forward_wants(const struct holt_peer *peer);
+uint64_t holt__forward_due_ms(const struct holt_peer *peer);
 void holt__forward_busy(struct holt_replica *replica, struct holt_peer *peer);
 
 /* vector.c */

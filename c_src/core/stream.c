@@ -159,6 +159,14 @@ holt__send(struct holt_replica *replica, struct holt_peer *peer,
   return true;
 }
 
+void
+holt__send_also(struct holt_replica *replica, struct holt_peer *peer,
+                struct holt_effect *effect, enum holt_last what)
+{
+  peer->last = what;
+  target(replica, effect, peer);
+}
+
 /* The actor of the peer, or, before its hello, the one it had before the link
  * was lost: what we hold of that need not be sent again. */
 static const struct holt_actor *
@@ -367,6 +375,24 @@ greet(struct holt_replica *replica, struct holt_peer *peer, uint64_t now_ms)
   }
 }
 
+/* Rows: our own and those of others by turns, so that both make progress. */
+static bool
+send_rows(struct holt_replica *replica, struct holt_peer *peer,
+          struct holt_effect *effect, uint64_t now_ms)
+{
+  for (int round = 0; round < 2; round++) {
+    const bool forward = peer->forward_turn;
+    peer->forward_turn = !forward;
+    if (forward ? holt__forward_send(replica, peer, effect, now_ms)
+                : (wants_delta(replica, peer) &&
+                   send_delta(replica, peer, effect, now_ms)) ||
+                    holt__serve_send(replica, peer, effect, now_ms)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /* What this peer needs first: presence before data. */
 static bool
 serve(struct holt_replica *replica, struct holt_peer *peer,
@@ -395,9 +421,7 @@ serve(struct holt_replica *replica, struct holt_peer *peer,
          (now_ms >= lost_at(replica, peer) &&
           send_lost(replica, peer, effect, now_ms)) ||
          holt__repair_send(replica, peer, effect, now_ms) ||
-         (wants_delta(replica, peer) &&
-          send_delta(replica, peer, effect, now_ms)) ||
-         holt__serve_send(replica, peer, effect, now_ms);
+         send_rows(replica, peer, effect, now_ms);
 }
 
 /*--------------------------------------------------------------------
@@ -475,7 +499,8 @@ static bool
 wants_now(const struct holt_replica *replica, const struct holt_peer *peer)
 {
   return holt__liveness_wants(peer) || peer->ack_due ||
-         wants_delta(replica, peer) || holt__repair_wants(replica, peer) || holt__serve_wants(replica, peer);
+         wants_delta(replica, peer) || holt__repair_wants(replica, peer) ||
+         holt__serve_wants(replica, peer) || holt__forward_wants(peer);
 }
 
 static uint64_t
@@ -492,6 +517,7 @@ peer_timeout_ms(const struct holt_replica *replica,
     if (peer->up) {
       due = earlier(due, until(peer->vector_at_ms, now_ms));
       due = earlier(due, until(lost_at(replica, peer), now_ms));
+      due = earlier(due, until(holt__forward_due_ms(peer), now_ms));
       if (peer->confirmed) {
         due = earlier(due, until(silent_at(replica, peer), now_ms));
       }

@@ -26,9 +26,15 @@ holt_replica_refused(struct holt_replica *replica, const uint8_t *bytes,
   holt__refuse(replica, known ? peer_of(replica, &header) : NULL, error);
 }
 
+/* The peer is told how far we have come with a stream: its own, or that of an
+ * actor which it forwards. */
 static void
-ack_due(struct holt_peer *peer, bool gap)
+ack_due(struct holt_peer *peer, struct holt_actor *actor, bool gap)
 {
+  if (peer->actor != actor->id) {
+    holt__follow_ack(actor, peer, gap);
+    return;
+  }
   peer->ack_due = true;
   peer->ack_gap = peer->ack_gap || gap;
 }
@@ -41,7 +47,7 @@ holt__report_gap(struct holt_replica *replica, struct holt_peer *peer,
   if (actor->nacked_at_ms == 0 ||
       now_ms - actor->nacked_at_ms >= HOLT_NACK_MS) {
     actor->nacked_at_ms = now_ms;
-    ack_due(peer, true);
+    ack_due(peer, actor, true);
   }
 }
 
@@ -59,7 +65,7 @@ delta_known(struct holt_replica *replica, const struct holt_message *message,
   if (message->to > actor->cursor) {
     holt__report_gap(replica, peer, actor, now_ms);
   } else {
-    ack_due(peer, false);
+    ack_due(peer, actor, false);
   }
 }
 
@@ -68,8 +74,12 @@ static int
 delta_begin(struct holt_replica *replica, struct holt_message *message,
             struct holt_peer *peer, struct holt_actor *actor, uint64_t now_ms)
 {
-  /* Only an actor itself serves its intervals. */
-  if (actor == NULL || actor->gone || message->actor != peer->actor) {
+  if (actor == NULL || actor->gone) {
+    return HOLT_ERR_STALE;
+  }
+  /* Only an actor itself serves its intervals, and who passes them on. */
+  if (message->actor != peer->actor && !holt_follows(actor, peer)) {
+    holt__follow_refuse(actor, peer);
     return HOLT_ERR_STALE;
   }
   if (actor->torn && !holt_mutant(STREAM_TORN)) {
@@ -91,7 +101,7 @@ delta_begin(struct holt_replica *replica, struct holt_message *message,
   actor->dirty = true;
   if (holt_mutant(ACK_EARLY)) {
     actor->cursor = message->to;
-    ack_due(peer, false);
+    ack_due(peer, actor, false);
   }
   message->at = actor->cursor;
   return 0;
@@ -196,18 +206,27 @@ delta_end(struct holt_replica *replica, struct holt_peer *peer,
     actor->dirty = false;
     holt__actor_show(replica, actor, now);
   }
-  ack_due(peer, false);
+  ack_due(peer, actor, false);
+  if (peer->actor == actor->id || holt_mutant(FORWARD_AGAIN)) {
+    holt__forward_delta(replica, actor, message);
+  } else {
+    actor->presence.follow_behind_ms = 0;
+  }
 }
 
-/* The rows of this peer contradict each other: nothing of it is to be trusted
- * before it has been had anew. */
+/* These rows contradict each other: nothing of them is to be trusted before
+ * they have been had anew. */
 static void
 tear(struct holt_replica *replica, struct holt_peer *peer,
      struct holt_actor *actor, uint64_t now_ms)
 {
   actor->torn = true;
   actor->version = 0;
-  holt__repair_ask(replica, peer, actor->id, 0, now_ms);
+  if (holt_follows(actor, peer)) {
+    holt__follow_fail(replica, actor, now_ms);
+  } else {
+    holt__repair_ask(replica, peer, actor->id, 0, now_ms);
+  }
 }
 
 static int
@@ -251,7 +270,7 @@ apply_ack(struct holt_replica *replica, const struct holt_ack *ack,
           struct holt_peer *peer)
 {
   if (ack->actor != replica->self->id) {
-    return HOLT_ERR_STALE;
+    return holt__forward_ack(replica, peer, ack);
   }
   if (ack->cursor > replica->self->version) {
     return HOLT_ERR_MALFORMED;
@@ -283,11 +302,17 @@ apply_lost(struct holt_replica *replica, const struct holt_lost *lost,
            struct holt_peer *peer, uint64_t now_ms)
 {
   struct holt_actor *const actor = holt_rows_actor(&replica->rows, lost->actor);
-  if (actor == NULL || actor->gone || lost->actor != peer->actor) {
+  if (actor == NULL || actor->gone) {
     return HOLT_ERR_STALE;
   }
-  if (!actor->torn && actor->cursor >= lost->base) {
-    ack_due(peer, true);
+  if (lost->actor != peer->actor) {
+    if (!holt_follows(actor, peer)) {
+      holt__follow_refuse(actor, peer);
+      return HOLT_ERR_STALE;
+    }
+    holt__follow_lost(replica, peer, actor, lost->base, now_ms);
+  } else if (!actor->torn && actor->cursor >= lost->base) {
+    ack_due(peer, actor, true);
   } else {
     holt__repair_ask(replica, peer, actor->id, HOLT_SEQ_MAX, now_ms);
   }
@@ -306,7 +331,7 @@ apply_one(struct holt_replica *replica, struct holt_message *message,
   case HOLT_PACKET_ACK:
     return apply_ack(replica, &message->u.ack, peer);
   case HOLT_PACKET_VECTOR:
-    ack_due(peer, false);
+    peer->ack_due = true;
     return holt__vector_apply(replica, message, peer, now);
   case HOLT_PACKET_REQUEST:
     return holt__serve_request(replica, peer, &message->u.request,

@@ -462,6 +462,8 @@ struct holt_counters {
   uint64_t forwarded;       /* Deltas of others, passed on. */
   uint64_t forwarded_bytes; /* And their bytes, headers aside. */
   uint64_t flaps;           /* Returns that were made to wait. */
+  uint64_t backwards;       /* Returns with less than was known of them: had
+                             * anew. */
   uint64_t conflicts;       /* Names that local processes lost. */
   uint64_t mixed_rules;     /* Conflicts between members with other rules. */
   uint64_t stamps_refused;  /* Seen beyond the bound of the clock. */

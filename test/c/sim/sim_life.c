@@ -117,8 +117,11 @@ sim_is_frozen(const struct sim *sim, unsigned at)
 void
 sim_freeze(struct sim *sim, unsigned at, uint64_t for_ms)
 {
+  struct sim_node *const node = &sim->nodes[at];
   sim_trace(sim, "n%u freezes for %" PRIu64 " ms", at, for_ms);
-  sim->nodes[at].frozen_until_ms = sim->now_ms + for_ms;
+  if (node->frozen_until_ms < sim->now_ms + for_ms) {
+    node->frozen_until_ms = sim->now_ms + for_ms;
+  }
 }
 
 void

@@ -97,8 +97,8 @@ check_rows(struct sim *sim, unsigned at, const struct sim_copy *copy,
   }
 }
 
-/* When an actor is shown again, nothing comes back that had ended before the
- * link came up. */
+/* When an actor that we hear is shown again, nothing comes back that had ended
+ * before the link came up. */
 static void
 check_ghosts(struct sim *sim, unsigned at, const struct sim_copy *copy,
              const struct sim_log *log)
@@ -110,7 +110,7 @@ check_ghosts(struct sim *sim, unsigned at, const struct sim_copy *copy,
   } else if (node->shown[log->node] == copy->id) {
     node->shown[log->node] = 0;
   }
-  if (!appears || log->node == at || !sim->options.faithful ||
+  if (!appears || !copy->connected || !sim->options.faithful ||
       sim->nodes[log->node].log != log) {
     return;
   }

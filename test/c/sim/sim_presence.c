@@ -251,6 +251,21 @@ check_neighbours(struct sim *sim, unsigned at, const struct sim_log *log)
   }
 }
 
+/* The node takes another life of the same node for the one there is. */
+static bool
+is_followed(const struct sim *sim, unsigned at, const struct sim_log *log)
+{
+  const struct sim_node *const node = &sim->nodes[at];
+  bool any = false;
+  for (const struct sim_log *other = sim->logs; other != NULL;
+       other = other->next) {
+    any = any || (other != log && other->node == log->node &&
+                  other->seen[at].life == node->log->actor &&
+                  other->seen[at].round == node->presence.round);
+  }
+  return any;
+}
+
 static void
 on_gone(struct sim *sim, unsigned at, struct sim_log *log)
 {
@@ -260,7 +275,7 @@ on_gone(struct sim *sim, unsigned at, struct sim_log *log)
   const uint64_t age_ms = sim->now_ms - seen->absent_ms;
   /* Another life of it, or a late greeting of a former one, ends it, too. */
   const bool over =
-    owner->log != log || owner->stopping || !sim->options.faithful;
+    owner->log != log || owner->stopping || is_followed(sim, at, log);
   if (!over && seen->sight != HOLT_SIGHT_ABSENT) {
     sim_fail(sim, "n%u forgets n%u, which is %s", at, log->node,
              sim_core_sight(seen->sight));
@@ -306,6 +321,7 @@ static void
 check_vouches(struct sim *sim, unsigned at, const struct sim_copy *copy,
               unsigned of)
 {
+  const bool over = sim->nodes[of].log->actor != copy->id;
   const struct sim_node *const node = &sim->nodes[at];
   bool stands = false;
   for (unsigned i = 0; i < SIM_CORE_VOUCHES && !sim->failed; i++) {
@@ -320,6 +336,9 @@ check_vouches(struct sim *sim, unsigned at, const struct sim_copy *copy,
       return;
     }
     const struct sim_probes *const probes = &sim->nodes[by].presence.probes[of];
+    if (over && probes->actor != copy->id) {
+      return; /* Of its last life this says nothing any more. */
+    }
     const uint64_t alive_ms = probes->actor == copy->id ? probes->alive_ms : 0;
     if (vouch.seen_ms > alive_ms + node->mono_base_ms) {
       sim_fail(sim,

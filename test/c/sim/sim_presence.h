@@ -69,7 +69,7 @@ struct sim_presence {
   uint8_t heard[SIM_HEARD_BITS / 8];
 };
 
-/* After every event: who can reach whom. */
+/* Before every event: who can reach whom. */
 void sim_reach_look(struct sim *sim);
 
 /* Both ends of the link are there and talk. */

@@ -103,7 +103,7 @@ sim_reach_is_old(const struct sim *sim, unsigned left, unsigned right,
 }
 
 /*--------------------------------------------------------------------
- * After every event */
+ * Before every event */
 
 static void
 look_at_links(struct sim *sim, unsigned free_nodes)

@@ -240,8 +240,8 @@ sim_event(struct sim *sim, uint64_t until_ms)
   if (++sim->events_now > SIM_EVENTS_NOW_MAX) {
     sim_fail(sim, "time stands still");
   }
-  event_do(sim, &event);
   sim_reach_look(sim);
+  event_do(sim, &event);
   const uint64_t whole =
     sim->options.big ? SIM_WHOLE_EVENTS_BIG : SIM_WHOLE_EVENTS;
   if (++sim->events_done % whole == 0) {

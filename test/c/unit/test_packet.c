@@ -123,9 +123,35 @@ put_vector(struct holt_buf *body)
   for (uint64_t i = 0; i < 2; i++) {
     const struct holt_vector_item item = { .actor = 1 + i,
                                            .connected = i == 1,
+                                           .absent = i == 0,
+                                           .absent_ms = 4000 * (1 - i),
                                            .version = i * HOLT_SEQ_MAX,
                                            .fingerprint = UINT64_MAX - i };
     (void)holt_vector_item_encode(body, &item);
+  }
+}
+
+static void
+put_ask(struct holt_buf *body)
+{
+  (void)holt_ask_encode(body, &(struct holt_ask){ .token = 8, .count = 2 });
+  (void)holt_ask_item_encode(body, 77);
+  (void)holt_ask_item_encode(body, UINT64_MAX);
+}
+
+static void
+put_vouch(struct holt_buf *body)
+{
+  const struct holt_vouch vouch = { .token = 8,
+                                    .whole = true,
+                                    .count = HOLT_WORD_MAX + 1 };
+  (void)holt_vouch_encode(body, &vouch);
+  for (unsigned i = 0; i <= HOLT_WORD_MAX; i++) {
+    const struct holt_vouch_item item = { .actor = 77 + i,
+                                          .word = (enum holt_word)i,
+                                          .age_ms = 300 * i,
+                                          .version = HOLT_SEQ_MAX };
+    (void)holt_vouch_item_encode(body, &item);
   }
 }
 
@@ -138,9 +164,10 @@ put_body(struct holt_buf *body, enum holt_packet_kind kind)
     put_delta(body);
     break;
   case HOLT_PACKET_ACK:
-    (void)holt_ack_encode(
-      body,
-      &(struct holt_ack){ .actor = 77, .cursor = HOLT_SEQ_MAX, .gap = true });
+    (void)holt_ack_encode(body, &(struct holt_ack){ .actor = 77,
+                                                    .cursor = HOLT_SEQ_MAX,
+                                                    .gap = true,
+                                                    .stop = true });
     break;
   case HOLT_PACKET_VECTOR:
     put_vector(body);
@@ -152,6 +179,7 @@ put_body(struct holt_buf *body, enum holt_packet_kind kind)
                                                             .after = 70000,
                                                             .notes = 1,
                                                             .start = true,
+                                                            .follow = true,
                                                             .done = true });
     break;
   case HOLT_PACKET_REPAIR:
@@ -164,6 +192,20 @@ put_body(struct holt_buf *body, enum holt_packet_kind kind)
   case HOLT_PACKET_GOODBYE:
     (void)holt_bye_encode(
       body, &(struct holt_bye){ .actor = 77, .goodbye = HOLT_GOODBYE_PAUSED });
+    break;
+  case HOLT_PACKET_ASK:
+    put_ask(body);
+    break;
+  case HOLT_PACKET_VOUCH:
+    put_vouch(body);
+    break;
+  case HOLT_PACKET_PROBE:
+  case HOLT_PACKET_ECHO:
+    (void)holt_probe_encode(body, kind, &(struct holt_probe){ .number = 300 });
+    break;
+  case HOLT_PACKET_REACHED:
+    (void)holt_reached_encode(
+      body, &(struct holt_reached){ .actor = 77, .cursor = HOLT_SEQ_MAX });
     break;
   }
 }
@@ -209,8 +251,28 @@ check_vector(const struct holt_message *message)
     holt_message_vector(message, &offset, &item);
     CU_ASSERT_EQUAL(item.actor, 1 + i);
     CU_ASSERT_EQUAL(item.connected, i == 1);
+    CU_ASSERT_EQUAL(item.absent, i == 0);
+    CU_ASSERT_EQUAL(item.absent_ms, i == 0 ? 4000 : 0);
     CU_ASSERT_EQUAL(item.version, i * HOLT_SEQ_MAX);
     CU_ASSERT_EQUAL(item.fingerprint, UINT64_MAX - i);
+  }
+}
+
+static void
+check_vouch(const struct holt_message *message)
+{
+  const struct holt_vouch *const vouch = &message->u.vouch;
+  CU_ASSERT_EQUAL(vouch->token, 8);
+  CU_ASSERT(vouch->whole);
+  CU_ASSERT_EQUAL_FATAL(vouch->count, HOLT_WORD_MAX + 1);
+  size_t offset = message->items_offset;
+  for (unsigned i = 0; i <= HOLT_WORD_MAX; i++) {
+    struct holt_vouch_item item;
+    holt_message_vouch(message, &offset, &item);
+    CU_ASSERT_EQUAL(item.actor, 77 + i);
+    CU_ASSERT_EQUAL(item.word, i);
+    CU_ASSERT_EQUAL(item.age_ms, 300 * i);
+    CU_ASSERT_EQUAL(item.version, HOLT_SEQ_MAX);
   }
 }
 
@@ -250,13 +312,14 @@ check_body(struct holt_message *message)
   case HOLT_PACKET_ACK:
     CU_ASSERT_EQUAL(message->u.ack.actor, 77);
     CU_ASSERT_EQUAL(message->u.ack.cursor, HOLT_SEQ_MAX);
-    CU_ASSERT(message->u.ack.gap);
+    CU_ASSERT(message->u.ack.gap && message->u.ack.stop);
     break;
   case HOLT_PACKET_VECTOR:
     check_vector(message);
     break;
   case HOLT_PACKET_REQUEST:
     CU_ASSERT_EQUAL(message->u.request.token, 5);
+    CU_ASSERT(message->u.request.follow);
     CU_ASSERT_EQUAL(message->u.request.base, 300);
     CU_ASSERT_EQUAL(message->u.request.after, 70000);
     CU_ASSERT_EQUAL(message->u.request.notes, 1);
@@ -274,6 +337,25 @@ check_body(struct holt_message *message)
     CU_ASSERT_EQUAL(message->u.bye.actor, 77);
     CU_ASSERT_EQUAL(message->u.bye.goodbye, HOLT_GOODBYE_PAUSED);
     break;
+  case HOLT_PACKET_ASK: {
+    size_t offset = message->items_offset;
+    CU_ASSERT_EQUAL(message->u.ask.token, 8);
+    CU_ASSERT_EQUAL_FATAL(message->u.ask.count, 2);
+    CU_ASSERT_EQUAL(holt_message_ask(message, &offset), 77);
+    CU_ASSERT_EQUAL(holt_message_ask(message, &offset), UINT64_MAX);
+    break;
+  }
+  case HOLT_PACKET_VOUCH:
+    check_vouch(message);
+    break;
+  case HOLT_PACKET_PROBE:
+  case HOLT_PACKET_ECHO:
+    CU_ASSERT_EQUAL(message->u.probe.number, 300);
+    break;
+  case HOLT_PACKET_REACHED:
+    CU_ASSERT_EQUAL(message->u.reached.actor, 77);
+    CU_ASSERT_EQUAL(message->u.reached.cursor, HOLT_SEQ_MAX);
+    break;
   }
 }
 
@@ -283,7 +365,7 @@ each_kind_round_trips(void)
 {
   struct sample sample;
   sample_init(&sample);
-  for (unsigned kind = HOLT_PACKET_DELTA; kind <= HOLT_PACKET_GOODBYE; kind++) {
+  for (unsigned kind = HOLT_PACKET_DELTA; kind <= HOLT_PACKET_REACHED; kind++) {
     put_body(&sample.body, (enum holt_packet_kind)kind);
     CU_ASSERT_EQUAL(sample.body.error, 0);
     struct holt_message *message;
@@ -313,7 +395,7 @@ each_truncation_is_refused(void)
   struct sample sample;
   sample_init(&sample);
   struct holt_message *message;
-  for (unsigned kind = HOLT_PACKET_DELTA; kind <= HOLT_PACKET_GOODBYE; kind++) {
+  for (unsigned kind = HOLT_PACKET_DELTA; kind <= HOLT_PACKET_REACHED; kind++) {
     put_body(&sample.body, (enum holt_packet_kind)kind);
     for (size_t size = 0; size < sample.body.size; size++) {
       /* A block of its own, so that a byte too far is seen. */
@@ -340,6 +422,19 @@ read_all(struct holt_message *message)
     for (size_t i = 0; i < message->u.vector.count; i++) {
       struct holt_vector_item item;
       holt_message_vector(message, &offset, &item);
+    }
+  }
+  if (message->kind == HOLT_PACKET_ASK) {
+    size_t offset = message->items_offset;
+    for (size_t i = 0; i < message->u.ask.count; i++) {
+      (void)holt_message_ask(message, &offset);
+    }
+  }
+  if (message->kind == HOLT_PACKET_VOUCH) {
+    size_t offset = message->items_offset;
+    for (size_t i = 0; i < message->u.vouch.count; i++) {
+      struct holt_vouch_item item;
+      holt_message_vouch(message, &offset, &item);
     }
   }
   if (message->kind != HOLT_PACKET_DELTA &&
@@ -381,7 +476,7 @@ each_mutation_does_no_harm(void)
   sample_init(&sample);
   unsigned taken = 0;
   bool good = true;
-  for (unsigned kind = HOLT_PACKET_DELTA; kind <= HOLT_PACKET_GOODBYE; kind++) {
+  for (unsigned kind = HOLT_PACKET_DELTA; kind <= HOLT_PACKET_REACHED; kind++) {
     put_body(&sample.body, (enum holt_packet_kind)kind);
     uint8_t *const bytes = malloc(sample.body.size);
     memcpy(bytes, sample.body.data, sample.body.size);

@@ -425,6 +425,7 @@ version_going_backwards_is_had_anew(void)
   CU_ASSERT(pair_equal(&f.pair));
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 0, "other"), 11);
   CU_ASSERT_EQUAL(pair_holder(&f.pair, 0, "name 3"), 0);
+  CU_ASSERT_EQUAL(pair_counters(&f.pair, 0).backwards, 1);
   CU_ASSERT(pair_counters(&f.pair, 0).repairs > 0);
   fixture_deinit(&f);
 }

@@ -335,6 +335,16 @@ unknown_actor_comes_with_its_identity(void)
   fixture_deinit(&f);
 }
 
+/* D hears nothing of A any more. */
+static bool
+deaf_to_first(struct pair *pair, unsigned from, unsigned to,
+              const struct holt_effect *effect)
+{
+  (void)pair;
+  (void)effect;
+  return from == 0 && to == 3;
+}
+
 /* A hears B and C, which D hears, too; D has an old copy of A, and cannot reach
  * it. */
 static void
@@ -344,16 +354,18 @@ fixture_absent(struct fixture *f)
   CU_ASSERT_EQUAL(pair_register_many(&f->pair, 0, 0, 100), 0);
   pair_run(&f->pair);
   CU_ASSERT(pair_equal(&f->pair));
-  pair_wait(&f->pair, 100);
-  pair_disconnect(&f->pair, 0, 3);
-  for (unsigned i = 0; i < 3; i++) {
-    f->pair.replica[i]->tuning.message_bytes_max = 200;
-    f->pair.replica[i]->tuning.window_bytes = 300;
-  }
+  f->pair.filter = deaf_to_first;
   for (unsigned i = 0; i < 100; i += 7) {
     CU_ASSERT_EQUAL(unregister(f, 0, i), 0);
   }
   CU_ASSERT_EQUAL(pair_register_many(&f->pair, 0, 100, 160), 0);
+  pair_run(&f->pair);
+  f->pair.filter = NULL;
+  for (unsigned i = 0; i < 3; i++) {
+    f->pair.replica[i]->tuning.message_bytes_max = 200;
+    f->pair.replica[i]->tuning.window_bytes = 300;
+  }
+  pair_disconnect(&f->pair, 0, 3);
 }
 
 /* Of the first holder only so many pieces get through. */
@@ -425,7 +437,8 @@ interrupted_repair_goes_on_elsewhere(void)
   CU_ASSERT_EQUAL(pair_repairs(&f.pair, 3), 0);
   pair_wait(&f.pair, 2 * f.pair.tuning.vector_interval_ms);
   CU_ASSERT(pair_has(&f.pair, 3, 0));
-  CU_ASSERT_EQUAL(pair_counters(&f.pair, 3).repairs, 2);
+  /* And the one who was let go is followed, too. */
+  CU_ASSERT_EQUAL(pair_counters(&f.pair, 3).repairs, 3);
   CU_ASSERT_EQUAL(pair_counters(&f.pair, 3).stalls, 0);
   fixture_deinit(&f);
 }
