@@ -36,12 +36,15 @@ groups() ->
             replicas_are_killed,
             application_is_stopped,
             link_flaps,
-            daemon_alone_vouches
+            daemon_alone_vouches,
+            daemon_is_vouched_to
         ]},
         %% Nodes of their own, which do not outlive it.
         {own, [], [
             node_is_killed_while_vouched_for,
-            voucher_is_killed
+            node_is_frozen_while_vouched_for,
+            voucher_is_killed,
+            vouches_are_first_hand
         ]}
     ].
 
@@ -62,7 +65,11 @@ end_per_group(own, _Config) ->
     ok.
 
 init_per_testcase(Case, Config) ->
-    [{registry, Case} | Config].
+    IsDaemons = lists:prefix("daemon_", atom_to_list(Case)),
+    case IsDaemons andalso not filelib:is_regular(holt_daemon:program("holtd")) of
+        true -> {skip, "the daemon is not built: make node"};
+        false -> [{registry, Case} | Config]
+    end.
 
 %% Whatever came of it: the nodes are the next one's.
 end_per_testcase(Case, Config) ->
@@ -319,12 +326,6 @@ link_flaps(Config) ->
 
 %% Two nodes and the daemon: a hidden node's word is as good as any.
 daemon_alone_vouches(Config) ->
-    case filelib:is_regular(holt_daemon:program("holtd")) of
-        true -> daemon_vouches(Config);
-        false -> {skip, "the daemon is not built: make node"}
-    end.
-
-daemon_vouches(Config) ->
     Reg = registry(Config),
     [A, _, X] = nodes_of(Config),
     _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- [A, X]],
@@ -377,6 +378,43 @@ daemon_vouches(Config) ->
     await_info(A, Reg, X, #{contact => direct, voucher => undefined}),
     ok = holt_daemon:stop(Again).
 
+%% The daemon is the one who hears somebody no longer.
+daemon_is_vouched_to(Config) ->
+    {Reg, [A, P, X]} = start_everywhere(Config),
+    Names = register_names(X, Reg, ?NAMES),
+    Daemon = start_daemon(Config, [A]),
+    DaemonNode = holt_daemon:node_of(Daemon),
+    Ask = fun(Request) -> holt_ct:call(A, gen_server, call, [{holtd, DaemonNode}, Request]) end,
+    Of = fun(Node) ->
+        All = Ask({members, Reg, all}),
+        [Info] = [M || #{member := {_, N}} = M <- All, N =:= holt_ct:node_of(Node)],
+        Info
+    end,
+    [holt_ct:await(N, fun() -> length(holt_cluster:members(Reg)) =:= 4 end) || N <- [A, P, X]],
+    holt_ct:wait_until(fun() -> Ask({count, Reg}) =:= ?NAMES end),
+    #{contact := direct} = Of(X),
+    holt_ct:call(X, fun() ->
+        true = erlang:set_cookie(DaemonNode, refused_by_x),
+        true = erlang:disconnect_node(DaemonNode)
+    end),
+    Vouchers = [{Reg, holt_ct:node_of(Node)} || Node <- [A, P]],
+    holt_ct:wait_until(fun() ->
+        #{contact := Contact, voucher := Voucher} = Info = Of(X),
+        (Contact =:= vouched andalso lists:member(Voucher, Vouchers)) orelse Info
+    end),
+    ?assertMatch([#{members := 4, vouched := 1, suspect := 0, absent := 0}], Ask(status)),
+    {Key, Holder} = hd(Names),
+    ?assertEqual(Holder, Ask({whereis, Reg, Key})),
+    Pid = holt_ct:call(X, fun() -> holt_ct:register(Reg, new, 1, []) end),
+    holt_ct:wait_until(fun() -> Ask({lookup, Reg, new}) =:= [{Pid, 1}] end),
+    %% To X the daemon is still there, too.
+    await_state(X, Reg, DaemonNode, #{state => present, contact => vouched}),
+    true = holt_ct:call(X, erlang, set_cookie, [DaemonNode, holt_ct]),
+    %% It dials for ever.
+    holt_ct:wait_until(fun() -> maps:get(contact, Of(X)) =:= direct end),
+    await_state(X, Reg, DaemonNode, #{state => present, contact => direct}),
+    ok = holt_daemon:stop(Daemon).
+
 %%--------------------------------------------------------------------
 %% Ends
 
@@ -405,6 +443,33 @@ node_is_killed_while_vouched_for(Config) ->
         ?assert(lists:max(GoneMs) < 1500)
     end).
 
+%% A frozen node has all its links.  Who has none with it finds out sooner than they.
+node_is_frozen_while_vouched_for(Config) ->
+    with_nodes(3, fun([A, P, X] = Nodes) ->
+        Reg = registry(Config),
+        _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
+        Names = register_names(X, Reg, ?NAMES),
+        await_count(Nodes, Reg, ?NAMES),
+        _ = part_until_vouched(A, X, Reg),
+        [OnA, OnP] = [holt_ct:watch(Node, {Reg, Names}) || Node <- [A, P]],
+        OsPid = holt_ct:call(X, os, getpid, []),
+        At = erlang:system_time(millisecond),
+        "" = os:cmd("kill -STOP " ++ OsPid),
+        Name = holt_ct:node_of(X),
+        await_state(A, Reg, Name, #{state => absent, contact => none}),
+        ?assertMatch(#{state := present, contact := direct}, state_of(P, Reg, Name)),
+        {Missed, _} = holt_ct:missed(OnA),
+        Ms = lists:min(maps:values(Missed)) - At,
+        ct:pal("frozen: hidden where it was vouched for after ~b ms", [Ms]),
+        ?assert(Ms < 2000 + 500 + 1000),
+        "" = os:cmd("kill -CONT " ++ OsPid),
+        await_state(A, Reg, Name, #{state => present, contact => vouched, shown => true}),
+        await_count([A], Reg, ?NAMES),
+        nothing_missed([OnP]),
+        ok = holt_ct:heal(A, X),
+        await_agreement(Nodes, Reg)
+    end).
+
 voucher_is_killed(Config) ->
     with_nodes(4, fun([A, _, _, X] = Nodes) ->
         Reg = registry(Config),
@@ -425,6 +490,31 @@ voucher_is_killed(Config) ->
         nothing_missed([Watcher]),
         ok = holt_ct:heal(A, X),
         await_agreement(Nodes -- [Killed], Reg)
+    end).
+
+%% Who is only vouched to vouches for nobody: A hears of X as long as one of its own links
+%% has one with X, and no longer.
+vouches_are_first_hand(Config) ->
+    with_nodes(4, fun([A, P, Q, X] = Nodes) ->
+        Reg = registry(Config),
+        _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
+        _ = register_names(X, Reg, ?NAMES),
+        await_count(Nodes, Reg, ?NAMES),
+        Q1 = {Reg, holt_ct:node_of(Q)},
+        _ = part_until_vouched(A, X, Reg),
+        _ = part_until_vouched(P, X, Reg),
+        [await_info(At, Reg, X, #{contact => vouched, voucher => Q1}) || At <- [A, P]],
+        %% A - P - Q - X
+        ok = holt_ct:part(A, Q),
+        await_info(A, Reg, Q, #{state => present, contact => vouched}),
+        await_info(A, Reg, X, #{state => absent, contact => none, shown => false}),
+        await_count([A], Reg, 0),
+        ?assertMatch(#{state := present, contact := vouched, shown := true}, info_of(P, Reg, X)),
+        ok = holt_ct:heal(A, Q),
+        await_info(A, Reg, X, #{state => present, contact => vouched, shown => true}),
+        await_count([A], Reg, ?NAMES),
+        [holt_ct:heal(Left, Right) || {Left, Right} <- [{A, X}, {P, X}]],
+        await_agreement(Nodes, Reg)
     end).
 
 %%--------------------------------------------------------------------
@@ -497,7 +587,9 @@ register_names(Node, Reg, Count) ->
 
 %% What a node knows of another one's member.
 info_of(At, Reg, Of) ->
-    Node = holt_ct:node_of(Of),
+    state_of(At, Reg, holt_ct:node_of(Of)).
+
+state_of(At, Reg, Node) ->
     holt_ct:call(At, fun() -> info_here(Reg, Node) end).
 
 info_here(Reg, Node) ->
@@ -506,7 +598,9 @@ info_here(Reg, Node) ->
 
 %% Wait until it says this of it.
 await_info(At, Reg, Of, Expected) ->
-    Node = holt_ct:node_of(Of),
+    await_state(At, Reg, holt_ct:node_of(Of), Expected).
+
+await_state(At, Reg, Node, Expected) ->
     holt_ct:await(At, fun() ->
         Info = info_here(Reg, Node),
         maps:with(maps:keys(Expected), Info) =:= Expected orelse Info
