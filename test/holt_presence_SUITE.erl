@@ -17,7 +17,10 @@
 -export([init_per_group/2, end_per_group/2, init_per_testcase/2, end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 
--define(COOKIE, "holt_ct").
+-import(holt_ct_cluster, [
+    registry/1, nodes_of/1, no_overlap/0, start_everywhere/1, await_count/3, await_agreement/2
+]).
+
 -define(NAMES, 1000).
 
 all() ->
@@ -66,9 +69,9 @@ end_per_group(own, _Config) ->
 
 init_per_testcase(Case, Config) ->
     IsDaemons = lists:prefix("daemon_", atom_to_list(Case)),
-    case IsDaemons andalso not filelib:is_regular(holt_daemon:program("holtd")) of
-        true -> {skip, "the daemon is not built: make node"};
-        false -> [{registry, Case} | Config]
+    case IsDaemons andalso holt_ct_daemon:init_suite(Config) of
+        {skip, Reason} -> {skip, Reason};
+        _ -> holt_ct_daemon:init_case(Case, Config)
     end.
 
 %% Whatever came of it: the nodes are the next one's.
@@ -76,9 +79,9 @@ end_per_testcase(Case, Config) ->
     case proplists:get_value(nodes, Config) of
         undefined ->
             ok;
-        [A, P, X] = Nodes ->
+        [A, P, X] ->
             _ = [holt_ct:heal(Left, Right) || {Left, Right} <- [{A, X}, {A, P}, {P, X}]],
-            lists:foreach(fun(Node) -> stop_registry(Node, Case) end, Nodes)
+            holt_ct_daemon:end_case(Case, Config)
     end.
 
 %%--------------------------------------------------------------------
@@ -520,18 +523,9 @@ vouches_are_first_hand(Config) ->
 %%--------------------------------------------------------------------
 %% Helpers
 
-registry(Config) ->
-    proplists:get_value(registry, Config).
-
-nodes_of(Config) ->
-    proplists:get_value(nodes, Config).
-
 %% What they would say of refused links is not wanted.
 arguments() ->
-    [
-        "-kernel", "prevent_overlapping_partitions", "false",
-        "-kernel", "logger_level", "emergency"
-    ].
+    ["-kernel", "logger_level", "emergency" | no_overlap()].
 
 with_nodes(Count, Fun) ->
     Nodes = holt_ct:start_nodes(Count, arguments()),
@@ -541,37 +535,9 @@ with_nodes(Count, Fun) ->
         holt_ct:stop_nodes(Nodes)
     end.
 
-start_everywhere(Config) ->
-    Reg = registry(Config),
-    Nodes = nodes_of(Config),
-    _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
-    {Reg, Nodes}.
-
-%% Not before it is running again, where a case has stopped the application.
-stop_registry(Node, Reg) ->
-    holt_ct:call(Node, fun() ->
-        {ok, _} = application:ensure_all_started(holt),
-        case whereis(Reg) of
-            undefined -> ok;
-            _ -> holt_registry:stop(Reg)
-        end
-    end).
-
 start_daemon(Config, Peers) ->
-    File = filename:join(proplists:get_value(priv_dir, Config), "cookie"),
-    _ = file:delete(File),
-    ok = file:write_file(File, [?COOKIE, "\n"]),
-    ok = file:change_mode(File, 8#600),
-    {ok, Host} = inet:gethostname(),
-    Name = lists:concat([
-        "holtd_", erlang:unique_integer([positive]), "_", os:getpid(), "@", Host
-    ]),
-    holt_daemon:start(
-        ["--name", Name, "--sname", "--cookie-file", File] ++
-            ["--instance", atom_to_list(registry(Config))] ++
-            lists:append([["--peer", atom_to_list(holt_ct:node_of(Peer))] || Peer <- Peers]),
-        #{}
-    ).
+    Args = [["--peer", holt_ct_daemon:peer_name(Peer)] || Peer <- Peers],
+    holt_ct_daemon:start_daemon(Config, lists:append(Args)).
 
 %% One process with so many names.
 register_names(Node, Reg, Count) ->
@@ -625,15 +591,6 @@ nothing_missed(Watchers) ->
     _ = [?assert(Rounds > 1) || {_, Rounds} <- Seen],
     ok.
 
-await_count(Nodes, Reg, Count) ->
-    [
-        holt_ct:await(Node, fun() ->
-            Now = holt_registry:count(Reg),
-            Now =:= Count orelse Now
-        end)
-     || Node <- Nodes
-    ].
-
 await_name(Node, Reg, Key, Expected) ->
     holt_ct:await(Node, fun() ->
         Now = holt_registry:lookup(Reg, Key),
@@ -650,20 +607,6 @@ await_one_holder(Nodes, Reg, Key, Pids) ->
     end),
     [Winner] = Holders(),
     Winner.
-
-%% Equal versions of equal actors everywhere, and so equal fingerprints.
-await_agreement(Nodes, Reg) ->
-    Shown = fun() ->
-        #{actors := Actors} = holt_cluster:info(Reg),
-        lists:sort([
-            maps:with([actor, version, rows, fingerprint], Actor)
-         || #{shown := true} = Actor <- Actors
-        ])
-    end,
-    holt_ct:wait_until(fun() ->
-        All = [holt_ct:call(Node, Shown) || Node <- Nodes],
-        (length(lists:usort(All)) =:= 1 andalso length(hd(All)) =:= length(Nodes)) orelse All
-    end).
 
 %% Wait for the end of a process on its own node; reason_of/1, there, tells how it was.
 exit_watch(Node, Pid) ->
