@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "heap.h"
+#include <CUnit/CUnit.h>
 
 /* More than any test has to say without time passing. */
 #define TURNS_MAX 100000u
@@ -45,6 +45,28 @@ pair_replica_new(struct pair *pair, unsigned at, uint64_t actor)
   pair_member(at, &config.member);
   const struct holt_time now = pair_time(pair, at);
   return holt_replica_new(&pair->replica[at], &config, &now);
+}
+
+void
+pair_begin(struct pair *pair, struct heap *heap, uint64_t policy, unsigned ends,
+           unsigned met)
+{
+  heap_init(heap);
+  CU_ASSERT_EQUAL_FATAL(pair_init_ends(pair, &heap->mem, policy, ends), 0);
+  for (unsigned i = 0; i < met; i++) {
+    for (unsigned j = i + 1; j < met; j++) {
+      CU_ASSERT_EQUAL_FATAL(pair_connect(pair, i, j), 0);
+    }
+  }
+  pair_run(pair);
+}
+
+void
+pair_end(struct pair *pair, struct heap *heap)
+{
+  pair_deinit(pair);
+  CU_ASSERT(heap_is_clean(heap));
+  heap_deinit(heap);
 }
 
 int
@@ -156,17 +178,24 @@ pair_apply(struct pair *pair, unsigned at, const uint8_t *header,
   return rv;
 }
 
+void
+pair_header(const struct pair *pair, unsigned from, unsigned at,
+            uint8_t header[HOLT_HEADER_BYTES])
+{
+  const struct holt_peer *const peer = pair_peer(pair, at, from);
+  const struct holt_header decoded = { .version = HOLT_PROTOCOL_MAX,
+                                       .to_session = peer->session,
+                                       .from_session = peer->remote_session };
+  holt_header_encode(header, &decoded);
+}
+
 int
 pair_apply_from(struct pair *pair, unsigned from, unsigned at,
                 const uint8_t *bytes, size_t size)
 {
-  const struct holt_peer *const peer = pair_peer(pair, at, from);
-  const struct holt_header header = { .version = HOLT_PROTOCOL_MAX,
-                                      .to_session = peer->session,
-                                      .from_session = peer->remote_session };
-  uint8_t encoded[HOLT_HEADER_BYTES];
-  holt_header_encode(encoded, &header);
-  return pair_apply(pair, at, encoded, bytes, size);
+  uint8_t header[HOLT_HEADER_BYTES];
+  pair_header(pair, from, at, header);
+  return pair_apply(pair, at, header, bytes, size);
 }
 
 /* Whom does this handle mean? */

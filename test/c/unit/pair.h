@@ -2,8 +2,8 @@
 /* A few replicas and the wires between them, for tests that need more than one
  * end.
  *
- *     pair_init(&pair, &heap.mem);     ends 0 and 1
- *     pair_link(&pair);                they see each other
+ *     pair_begin(&pair, &heap, HOLT_POLICY_UNIQUE_KEEP_NEWEST, 2, 2);
+ *                                      ends 0 and 1, which see each other
  *     pair_register(&pair, 0, "name", 1);
  *     pair_run(&pair);                 until nobody has anything to do
  *
@@ -23,6 +23,7 @@
 #include <holt/key.h>
 #include <holt/replica.h>
 
+#include "heap.h"
 #include "state.h"
 
 #define PAIR_ENDS 5u
@@ -72,6 +73,12 @@ int pair_init_ends(struct pair *pair, struct holt_mem *mem, uint64_t policy,
                    unsigned ends);
 void pair_deinit(struct pair *pair);
 
+/* The same on a heap of its own, which is empty again at the end; the first
+ * ends have met. */
+void pair_begin(struct pair *pair, struct heap *heap, uint64_t policy,
+                unsigned ends, unsigned met);
+void pair_end(struct pair *pair, struct heap *heap);
+
 /* A replica of its own, as pair_init() makes them. */
 int pair_replica_new(struct pair *pair, unsigned at, uint64_t actor);
 
@@ -102,7 +109,9 @@ void pair_wait(struct pair *pair, uint64_t duration_ms);
 int pair_apply(struct pair *pair, unsigned at, const uint8_t *header,
                const uint8_t *bytes, size_t size);
 
-/* The same with the header that `from` would put before it now. */
+/* The header that `from` would put before it now; the same with that. */
+void pair_header(const struct pair *pair, unsigned from, unsigned at,
+                 uint8_t header[HOLT_HEADER_BYTES]);
 int pair_apply_from(struct pair *pair, unsigned from, unsigned at,
                     const uint8_t *bytes, size_t size);
 

@@ -19,25 +19,14 @@ struct fixture {
 static void
 fixture_init(struct fixture *f, unsigned ends, unsigned met)
 {
-  heap_init(&f->heap);
-  CU_ASSERT_EQUAL_FATAL(pair_init_ends(&f->pair, &f->heap.mem,
-                                       HOLT_POLICY_UNIQUE_KEEP_NEWEST, ends),
-                        0);
+  pair_begin(&f->pair, &f->heap, HOLT_POLICY_UNIQUE_KEEP_NEWEST, ends, met);
   f->pair.user = f;
-  for (unsigned i = 0; i < met; i++) {
-    for (unsigned j = i + 1; j < met; j++) {
-      CU_ASSERT_EQUAL_FATAL(pair_connect(&f->pair, i, j), 0);
-    }
-  }
-  pair_run(&f->pair);
 }
 
 static void
 fixture_deinit(struct fixture *f)
 {
-  pair_deinit(&f->pair);
-  CU_ASSERT(heap_is_clean(&f->heap));
-  heap_deinit(&f->heap);
+  pair_end(&f->pair, &f->heap);
 }
 
 static bool
@@ -348,11 +337,7 @@ open_from(struct pair *pair, unsigned from, unsigned at,
 {
   struct holt_message *message;
   uint8_t bytes[HOLT_HEADER_BYTES];
-  const struct holt_peer *const peer = pair_peer(pair, at, from);
-  const struct holt_header header = { .version = HOLT_PROTOCOL_MAX,
-                                      .to_session = peer->session,
-                                      .from_session = peer->remote_session };
-  holt_header_encode(bytes, &header);
+  pair_header(pair, from, at, bytes);
   CU_ASSERT_EQUAL_FATAL(holt_message_open(&message, pair->mem, bytes,
                                           sizeof bytes, body->data, body->size),
                         0);

@@ -28,13 +28,10 @@ some_kinds_are_lost(struct pair *pair, unsigned from, unsigned to,
 static void
 fixture_new(struct fixture *f, unsigned ends)
 {
-  heap_init(&f->heap);
-  CU_ASSERT_EQUAL_FATAL(pair_init_ends(&f->pair, &f->heap.mem,
-                                       HOLT_POLICY_UNIQUE_KEEP_NEWEST, ends),
-                        0);
+  f->mute = 0;
+  pair_begin(&f->pair, &f->heap, HOLT_POLICY_UNIQUE_KEEP_NEWEST, ends, 0);
   f->pair.user = f;
   f->pair.filter = some_kinds_are_lost;
-  f->mute = 0;
 }
 
 /* All of them have met, and c has a name. */
@@ -52,9 +49,7 @@ fixture_init(struct fixture *f, unsigned ends)
 static void
 fixture_deinit(struct fixture *f)
 {
-  pair_deinit(&f->pair);
-  CU_ASSERT(heap_is_clean(&f->heap));
-  heap_deinit(&f->heap);
+  pair_end(&f->pair, &f->heap);
 }
 
 static enum holt_sight

@@ -24,29 +24,18 @@ struct fixture {
 static void
 fixture_init(struct fixture *f, unsigned ends, unsigned met)
 {
-  heap_init(&f->heap);
-  CU_ASSERT_EQUAL_FATAL(pair_init_ends(&f->pair, &f->heap.mem,
-                                       HOLT_POLICY_UNIQUE_KEEP_NEWEST, ends),
-                        0);
+  pair_begin(&f->pair, &f->heap, HOLT_POLICY_UNIQUE_KEEP_NEWEST, ends, met);
   f->pair.user = f;
   f->pieces = 0;
   f->pieces_max = 0;
   f->from = PAIR_ENDS;
   f->done = false;
-  for (unsigned i = 0; i < met; i++) {
-    for (unsigned j = i + 1; j < met; j++) {
-      CU_ASSERT_EQUAL_FATAL(pair_connect(&f->pair, i, j), 0);
-    }
-  }
-  pair_run(&f->pair);
 }
 
 static void
 fixture_deinit(struct fixture *f)
 {
-  pair_deinit(&f->pair);
-  CU_ASSERT(heap_is_clean(&f->heap));
-  heap_deinit(&f->heap);
+  pair_end(&f->pair, &f->heap);
 }
 
 static int

@@ -16,9 +16,7 @@ struct fixture {
 static void
 fixture_init(struct fixture *f, unsigned names)
 {
-  heap_init(&f->heap);
-  CU_ASSERT_EQUAL_FATAL(pair_init(&f->pair, &f->heap.mem), 0);
-  CU_ASSERT_EQUAL_FATAL(pair_link(&f->pair), 0);
+  pair_begin(&f->pair, &f->heap, HOLT_POLICY_UNIQUE_KEEP_NEWEST, 2, 2);
   CU_ASSERT_EQUAL_FATAL(pair_register_many(&f->pair, 0, 0, names), 0);
   pair_run(&f->pair);
   CU_ASSERT(pair_equal(&f->pair));
@@ -28,9 +26,7 @@ fixture_init(struct fixture *f, unsigned names)
 static void
 fixture_deinit(struct fixture *f)
 {
-  pair_deinit(&f->pair);
-  CU_ASSERT(heap_is_clean(&f->heap));
-  heap_deinit(&f->heap);
+  pair_end(&f->pair, &f->heap);
 }
 
 static int

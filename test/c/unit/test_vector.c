@@ -15,20 +15,13 @@ struct fixture {
 static void
 fixture_init(struct fixture *f, unsigned ends)
 {
-  heap_init(&f->heap);
-  CU_ASSERT_EQUAL_FATAL(pair_init_ends(&f->pair, &f->heap.mem,
-                                       HOLT_POLICY_UNIQUE_KEEP_NEWEST, ends),
-                        0);
-  CU_ASSERT_EQUAL_FATAL(pair_connect_all(&f->pair), 0);
-  pair_run(&f->pair);
+  pair_begin(&f->pair, &f->heap, HOLT_POLICY_UNIQUE_KEEP_NEWEST, ends, ends);
 }
 
 static void
 fixture_deinit(struct fixture *f)
 {
-  pair_deinit(&f->pair);
-  CU_ASSERT(heap_is_clean(&f->heap));
-  heap_deinit(&f->heap);
+  pair_end(&f->pair, &f->heap);
 }
 
 static bool

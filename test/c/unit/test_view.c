@@ -16,9 +16,7 @@ struct fixture {
 static void
 fixture_init(struct fixture *f, uint64_t policy, unsigned ends)
 {
-  heap_init(&f->heap);
-  CU_ASSERT_EQUAL_FATAL(pair_init_ends(&f->pair, &f->heap.mem, policy, ends),
-                        0);
+  pair_begin(&f->pair, &f->heap, policy, ends, 0);
 }
 
 static void
@@ -31,9 +29,7 @@ fixture_meet(struct fixture *f)
 static void
 fixture_deinit(struct fixture *f)
 {
-  pair_deinit(&f->pair);
-  CU_ASSERT(heap_is_clean(&f->heap));
-  heap_deinit(&f->heap);
+  pair_end(&f->pair, &f->heap);
 }
 
 static size_t
