@@ -283,6 +283,18 @@ sim_core_actor_in(const uint8_t *bytes, size_t size)
   return actor;
 }
 
+bool
+sim_core_is_end(const uint8_t *bytes, size_t size, uint64_t *at)
+{
+  if (size < 11) {
+    return false;
+  }
+  struct holt_reader reader;
+  holt_reader_init(&reader, bytes + 9, size - 9);
+  *at = holt_read_varint(&reader);
+  return reader.error == 0 && reader.at < reader.end && *reader.at == 0;
+}
+
 uint64_t
 sim_core_number_in(const uint8_t *bytes, size_t size)
 {

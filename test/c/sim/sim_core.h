@@ -91,6 +91,9 @@ const char *sim_core_sight(enum holt_sight sight);
 /* The actor that a delta, an ack, a piece names; the number of a probe or an
  * echo.  0: none. */
 uint64_t sim_core_actor_in(const uint8_t *bytes, size_t size);
+
+/* A delta without items: all there is has been sent, up to *at. */
+bool sim_core_is_end(const uint8_t *bytes, size_t size, uint64_t *at);
 uint64_t sim_core_number_in(const uint8_t *bytes, size_t size);
 
 /* The header of what goes to this peer; false: there is no session. */

@@ -51,7 +51,7 @@ hash_of(const uint8_t *bytes, size_t size)
 }
 
 /* What goes on to others has come from the actor itself, word for word, and
- * only while that is connected. */
+ * only while that is connected; or says that there is no more. */
 static void
 check_forwarded(struct sim *sim, unsigned at, unsigned to, const uint8_t *bytes,
                 size_t size)
@@ -65,6 +65,14 @@ check_forwarded(struct sim *sim, unsigned at, unsigned to, const uint8_t *bytes,
   const bool known = sim_core_copy_of(node->replica, actor, &copy);
   if (!known || !copy.connected) {
     sim_fail(sim, "n%u forwards to n%u what it does not hear itself", at, to);
+    return;
+  }
+  uint64_t end;
+  if (sim_core_is_end(bytes, size, &end)) {
+    if (copy.dirty || copy.version != end) {
+      sim_fail(sim, "n%u says to n%u that something is all, which is not", at,
+               to);
+    }
     return;
   }
   const uint64_t bit = hash_of(bytes, size) % SIM_HEARD_BITS;

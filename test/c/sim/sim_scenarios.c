@@ -260,28 +260,6 @@ sim_flapping_link_converges(struct sim *sim)
   sim_check_quiet(sim);
 }
 
-/* Two of three do not see each other, the third sees both: each of the two may
- * hold the name, and when the cut heals one does. */
-static void
-sim_partial_partition_heals(struct sim *sim)
-{
-  sim->nodes[0].wall_base_ms = sim->nodes[1].wall_base_ms;
-  sim_settle(sim);
-  sim_split(sim, 0, 1);
-  sim_expect(sim, sim_register(sim, 0, 0, 0) == 0, "n0 registers");
-  sim_run(sim, 100);
-  sim_expect(sim, sim_holder(sim, 2, 0) == 0, "n2 sees n0's");
-  sim_expect(sim, sim_register(sim, 1, 0, 0) == 0, "n1 registers, later");
-  sim_run(sim, 100);
-  sim_expect(sim, sim_holder(sim, 0, 0) == 0, "n0 keeps its own");
-  sim_expect(sim, sim_holder(sim, 2, 0) == 1, "n2 sees n1's");
-  sim_expect(sim, sim_register(sim, 2, 0, 0) == HOLT_ERR_EXISTS,
-             "n2 is refused");
-  sim_heal(sim, 0, 1);
-  sim_expect_holder(sim, 0, 1);
-  sim_expect(sim, sim->total.conflicts == 1, "one is told");
-}
-
 /*--------------------------------------------------------------------
  * Nodes in trouble */
 
@@ -534,7 +512,6 @@ static const struct sim_story scenarios[] = {
   SIM_STORY(sim_mute_link_is_torn_down, 2, NULL),
   SIM_STORY(sim_mute_link_recovers, 2, NULL),
   SIM_STORY(sim_flapping_link_converges, 2, NULL),
-  SIM_STORY(sim_partial_partition_heals, 3, NULL),
   SIM_STORY(sim_slow_peer_holds_up_nobody, 3, tiny_windows),
   SIM_STORY(sim_clock_of_2099_is_survived, 2, NULL),
   SIM_STORY(sim_memory_comes_back, 2, NULL),
@@ -577,19 +554,28 @@ play(const struct sim_story *story, char *failure)
   return !sim.failed;
 }
 
+struct stories {
+  const struct sim_story *stories;
+  size_t count;
+};
+
 void
 sim_scenarios(uint64_t *passed, uint64_t *failed, char *failure)
 {
   char first[SIM_FAILURE_BYTES] = "";
-  const size_t count = sizeof scenarios / sizeof scenarios[0];
-  for (size_t i = 0; i < count + sim_kind_story_count; i++) {
-    const struct sim_story *const story =
-      i < count ? &scenarios[i] : &sim_kind_stories[i - count];
-    if (play(story, failure)) {
-      (*passed)++;
-    } else {
-      (*failed)++;
-      memcpy(first, *failed == 1 ? failure : first, sizeof first);
+  const struct stories sets[] = {
+    { scenarios, sizeof scenarios / sizeof scenarios[0] },
+    { sim_kind_stories, sim_kind_story_count },
+    { sim_partial_stories, sim_partial_story_count },
+  };
+  for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+    for (size_t j = 0; j < sets[i].count; j++) {
+      if (play(&sets[i].stories[j], failure)) {
+        (*passed)++;
+      } else {
+        (*failed)++;
+        memcpy(first, *failed == 1 ? failure : first, sizeof first);
+      }
     }
   }
   memcpy(failure, first, sizeof first);

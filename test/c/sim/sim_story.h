@@ -21,6 +21,10 @@ struct sim_story {
 extern const struct sim_story sim_kind_stories[];
 extern const size_t sim_kind_story_count;
 
+/* sim_partial.c: cuts that are not whole. */
+extern const struct sim_story sim_partial_stories[];
+extern const size_t sim_partial_story_count;
+
 void sim_expect(struct sim *sim, bool condition, const char *what);
 
 /* All nodes see this one under the key. */

@@ -178,17 +178,24 @@ pair_apply(struct pair *pair, unsigned at, const uint8_t *header,
   return rv;
 }
 
+void
+pair_header(const struct pair *pair, unsigned from, unsigned at,
+            uint8_t header[HOLT_HEADER_BYTES])
+{
+  const struct holt_peer *const peer = pair_peer(pair, at, from);
+  const struct holt_header decoded = { .version = HOLT_PROTOCOL_MAX,
+                                       .to_session = peer->session,
+                                       .from_session = peer->remote_session };
+  holt_header_encode(header, &decoded);
+}
+
 int
 pair_apply_from(struct pair *pair, unsigned from, unsigned at,
                 const uint8_t *bytes, size_t size)
 {
-  const struct holt_peer *const peer = pair_peer(pair, at, from);
-  const struct holt_header header = { .version = HOLT_PROTOCOL_MAX,
-                                      .to_session = peer->session,
-                                      .from_session = peer->remote_session };
-  uint8_t encoded[HOLT_HEADER_BYTES];
-  holt_header_encode(encoded, &header);
-  return pair_apply(pair, at, encoded, bytes, size);
+  uint8_t header[HOLT_HEADER_BYTES];
+  pair_header(pair, from, at, header);
+  return pair_apply(pair, at, header, bytes, size);
 }
 
 /* Whom does this handle mean? */

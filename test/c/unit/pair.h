@@ -109,7 +109,9 @@ void pair_wait(struct pair *pair, uint64_t duration_ms);
 int pair_apply(struct pair *pair, unsigned at, const uint8_t *header,
                const uint8_t *bytes, size_t size);
 
-/* The same with the header that `from` would put before it now. */
+/* The header that `from` would put before it now; the same with that. */
+void pair_header(const struct pair *pair, unsigned from, unsigned at,
+                 uint8_t header[HOLT_HEADER_BYTES]);
 int pair_apply_from(struct pair *pair, unsigned from, unsigned at,
                     const uint8_t *bytes, size_t size);
 

@@ -337,11 +337,7 @@ open_from(struct pair *pair, unsigned from, unsigned at,
 {
   struct holt_message *message;
   uint8_t bytes[HOLT_HEADER_BYTES];
-  const struct holt_peer *const peer = pair_peer(pair, at, from);
-  const struct holt_header header = { .version = HOLT_PROTOCOL_MAX,
-                                      .to_session = peer->session,
-                                      .from_session = peer->remote_session };
-  holt_header_encode(bytes, &header);
+  pair_header(pair, from, at, bytes);
   CU_ASSERT_EQUAL_FATAL(holt_message_open(&message, pair->mem, bytes,
                                           sizeof bytes, body->data, body->size),
                         0);

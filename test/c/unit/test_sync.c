@@ -59,14 +59,7 @@ script_apply(struct fixture *f, struct script *script, uint64_t to,
 {
   int rv = holt_delta_end(&script->writer, to, as_of);
   if (rv == 0) {
-    const struct holt_header header = {
-      .version = 1,
-      .to_session = f->pair.replica[1]->peers->session,
-      .from_session = f->pair.replica[1]->peers->remote_session
-    };
-    uint8_t bytes[HOLT_HEADER_BYTES];
-    holt_header_encode(bytes, &header);
-    rv = pair_apply(&f->pair, 1, bytes, script->body.data, script->body.size);
+    rv = pair_apply_from(&f->pair, 0, 1, script->body.data, script->body.size);
   }
   holt_buf_deinit(&script->body);
   return rv;
@@ -284,14 +277,7 @@ ack_from_the_future_is_refused(void)
   holt_buf_init(&body, &f.heap.mem, 0);
   const struct holt_ack ack = { .actor = 11, .cursor = 1 };
   CU_ASSERT_EQUAL(holt_ack_encode(&body, &ack), 0);
-  const struct holt_header header = {
-    .version = 1,
-    .to_session = f.pair.replica[1]->peers->session,
-    .from_session = f.pair.replica[1]->peers->remote_session
-  };
-  uint8_t bytes[HOLT_HEADER_BYTES];
-  holt_header_encode(bytes, &header);
-  CU_ASSERT_EQUAL(pair_apply(&f.pair, 1, bytes, body.data, body.size),
+  CU_ASSERT_EQUAL(pair_apply_from(&f.pair, 0, 1, body.data, body.size),
                   HOLT_ERR_MALFORMED);
   holt_buf_deinit(&body);
   fixture_deinit(&f);
