@@ -673,8 +673,8 @@ probe(const struct holt_replica *replica, struct holt_peer *way,
   const uint64_t fresh_ms =
     earlier(probe_ms / HOLT_ECHO_SHARE, replica->tuning.vouch_ms / 4);
   const bool fresh =
-    way->echoed && (now_ms - token_ms(way->echo_number) < fresh_ms ||
-                    holt_mutant(ECHO_OLD));
+    way->echoed &&
+    (now_ms - token_ms(way->echo_number) < fresh_ms || holt_mutant(ECHO_OLD));
   const bool waits = !way->echoed && way->probe_number > way->echo_number &&
                      now_ms - token_ms(way->probe_number) < probe_ms;
   if (!fresh && !waits) {

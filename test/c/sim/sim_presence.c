@@ -68,15 +68,16 @@ check_forwarded(struct sim *sim, unsigned at, unsigned to, const uint8_t *bytes,
     return;
   }
   uint64_t end;
-  if (sim_core_is_end(bytes, size, &end)) {
+  const uint64_t bit = hash_of(bytes, size) % SIM_HEARD_BITS;
+  const bool heard = (node->presence.heard[bit / 8] >> bit % 8 & 1) != 0;
+  if (!heard && sim_core_is_end(bytes, size, &end)) {
     if (copy.dirty || copy.version != end) {
       sim_fail(sim, "n%u says to n%u that something is all, which is not", at,
                to);
     }
     return;
   }
-  const uint64_t bit = hash_of(bytes, size) % SIM_HEARD_BITS;
-  if ((node->presence.heard[bit / 8] >> bit % 8 & 1) == 0) {
+  if (!heard) {
     sim_fail(sim, "n%u forwards to n%u what it has not heard", at, to);
   }
   sim->total.forwards++;
