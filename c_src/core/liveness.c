@@ -269,6 +269,7 @@ hide(struct holt_replica *replica, struct holt_actor *actor, uint64_t now_ms)
   struct holt_presence *const presence = &actor->presence;
   presence->sight = HOLT_SIGHT_ABSENT;
   presence->absent_since_ms = now_ms;
+  presence->went_ms = now_ms;
   if (!presence->paused) {
     const bool calm = actor->shown && now_ms - presence->shown_at_ms >=
                                         replica->tuning.flap_ms_max;
@@ -514,7 +515,7 @@ take_yes(struct holt_replica *replica, struct holt_peer *peer,
   const uint64_t seen_ms =
     asked_ms - (item->age_ms < asked_ms ? item->age_ms : asked_ms);
   if (!holt_connected(actor) &&
-      !(presence->paused && seen_ms <= presence->absent_since_ms)) {
+      !(presence->paused && seen_ms <= presence->went_ms)) {
     const struct holt_vouch_kept vouch = { .peer = peer->id,
                                            .seen_ms = seen_ms,
                                            .version = item->version };
