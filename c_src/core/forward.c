@@ -194,14 +194,13 @@ relay_is_kept(const struct holt_relay *relay)
   return follower != NULL;
 }
 
-/* The actor says that what it has sent so far is all there is: who has that may
- * not know. */
+/* The actor says that what it has sent so far is all there is: who has it, and
+ * does not know that, is to be told. */
 static void
 relay_all(struct holt_relay *relay)
 {
   for (struct holt_follower *follower = relay->followers; follower != NULL;
        follower = follower->next) {
-    follower->unclean = keeps(follower);
     follower->peer->forward_due = true;
   }
 }
@@ -532,7 +531,8 @@ holt__follow(struct holt_replica *replica, struct holt_actor *actor,
   if (peer == NULL) {
     return;
   }
-  if (version < actor->version || version < actor->as_of) {
+  if (actor->version > 0 &&
+      (version < actor->version || version < actor->as_of)) {
     /* All of it would have to be had anew.  Its voucher hears it, and will come
      * to where we are; unless what we have is somebody's invention. */
     if (presence->follow_wait_ms == 0) {

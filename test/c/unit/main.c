@@ -41,6 +41,7 @@
   XX(serve)                                                                    \
   XX(liveness) \
   XX(repair)                                                                   \
+  XX(forward)                                                                  \
   XX(hostile)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
