@@ -5,9 +5,10 @@
  *
  * The asker has lost an actor.  `ask` are the links that it has yet to ask
  * about it, `asked` those whose answer it awaits.  An ask names a token, which
- * is the moment by our clock.  An answer brings the token of the last ask that its sender has seen, and how long ago the
- * actor was alive: so we know when that was by our own clock, or rather a
- * moment that is not later, and need to believe nobody's.
+ * is the moment by our clock.  An answer brings the token of the last ask that
+ * its sender has seen, and how long ago the actor was alive: so we know when
+ * that was by our own clock, or rather a moment that is not later, and need to
+ * believe nobody's.
  *
  *     our clock    |--- ask -------------- vouch, age ---|
  *     theirs              |--- probe -- echo --|
@@ -287,6 +288,7 @@ void
 holt__sight_absent(struct holt_replica *replica, struct holt_actor *actor,
                    uint64_t now_ms)
 {
+  holt__forwards_end(replica, NULL, actor);
   holt__follow_stop(replica, actor);
   (void)vouches_clear(actor);
   set_clear(&actor->presence.ask);
@@ -656,7 +658,8 @@ way_to(const struct holt_replica *replica, const struct holt_actor *actor)
   return peer != NULL && !peer->missing ? peer : NULL;
 }
 
-/* Find out whether it is there, if that is not known and nobody asks already. */
+/* Find out whether it is there, if that is not known and nobody asks already.
+ */
 static void
 probe(const struct holt_replica *replica, struct holt_peer *way,
       uint64_t now_ms)
