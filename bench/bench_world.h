@@ -35,7 +35,9 @@
 #define BENCH_HANDED_OUT() ((size_t)0)
 #endif
 
+#ifndef BENCH_ENDS
 #define BENCH_ENDS 10u
+#endif
 #define BENCH_KEY_BYTES 28u
 #define BENCH_VALUE_BYTES 8u
 
@@ -49,7 +51,13 @@ enum bench_kind {
   BENCH_KIND_ACK = 2,
   BENCH_KIND_VECTOR = 3,
   BENCH_KIND_REPAIR = 5,
-  BENCH_KINDS = 8
+  BENCH_KIND_LOST = 6,
+  BENCH_KIND_ASK = 8,
+  BENCH_KIND_VOUCH = 9,
+  BENCH_KIND_PROBE = 10,
+  BENCH_KIND_ECHO = 11,
+  BENCH_KIND_REACHED = 12,
+  BENCH_KINDS = 16
 };
 
 struct bench_name {
@@ -66,9 +74,13 @@ struct bench_end {
   uint64_t actor;
   uint32_t peer[BENCH_ENDS];
   unsigned deaf; /* Kinds that do not reach it, as bits. */
+  bool dead;     /* It says nothing, and nothing reaches it. */
+  bool quiet;    /* It has nothing to do before then: with `lazy`. */
+  uint64_t due_ms;
   double poll_ns;
   double apply_ns; /* Opening and closing included. */
   double busy_ns;  /* All of its calls. */
+  size_t calls;    /* So many. */
   double poll_worst_ns;
 };
 
@@ -79,8 +91,13 @@ struct bench_world {
   struct holt_tuning tuning;
   struct bench_calls *calls;
   bool fine;                 /* Time each call of register and the like, too. */
+  bool lazy;                 /* Poll only who has said that there is work. */
   size_t bytes[BENCH_KINDS]; /* Bodies. */
   size_t messages[BENCH_KINDS];
+
+  /* Called with each message and its bytes, header included; or NULL. */
+  void (*sent)(void *user, size_t from, size_t to, size_t kind, size_t bytes);
+  void *sent_user;
 };
 
 /*--------------------------------------------------------------------
@@ -205,6 +222,7 @@ bench_end_call(struct bench_world *world, size_t at, enum bench_call call,
   const double ns = bench_clock_ns() - start;
   bench_called(world->calls, call, ns);
   world->ends[at].busy_ns += ns;
+  world->ends[at].calls++;
   return ns;
 }
 
@@ -241,6 +259,7 @@ bench_reset(struct bench_world *world)
     world->ends[i].poll_ns = 0;
     world->ends[i].apply_ns = 0;
     world->ends[i].busy_ns = 0;
+    world->ends[i].calls = 0;
     world->ends[i].poll_worst_ns = 0;
   }
 }
@@ -330,6 +349,13 @@ bench_send(struct bench_world *world, size_t from,
   const size_t kind = hello ? BENCH_KIND_HELLO : effect->bytes[0] % BENCH_KINDS;
   world->bytes[kind] += effect->size;
   world->messages[kind]++;
+  if (world->sent != NULL) {
+    world->sent(world->sent_user, from, to, kind,
+                effect->size + (hello ? 0 : HOLT_HEADER_BYTES));
+  }
+  if (end->dead) {
+    return;
+  }
   if (!hello && (end->deaf >> kind & 1u) == 0) {
     bench_apply(world, to, target->header, effect);
   } else if (hello) {
@@ -347,7 +373,9 @@ static inline bool
 bench_step(struct bench_world *world, size_t at)
 {
   struct bench_end *const end = &world->ends[at];
-  if (end->replica == NULL) {
+  if (end->replica == NULL || end->dead ||
+      (world->lazy && end->quiet && world->now.mono_ms < end->due_ms &&
+       !holt_replica_wake(end->replica))) {
     return false;
   }
   struct holt_effect effect;
@@ -356,10 +384,14 @@ bench_step(struct bench_world *world, size_t at)
   const double ns = bench_end_call(world, at, BENCH_POLL, start);
   end->poll_ns += ns;
   end->poll_worst_ns = ns > end->poll_worst_ns ? ns : end->poll_worst_ns;
+  end->quiet = effect.type == HOLT_EFFECT_NONE && effect.timeout_ms > 0;
   if (effect.type == HOLT_EFFECT_CONFLICT) {
     return true;
   }
   if (effect.type == HOLT_EFFECT_NONE) {
+    end->due_ms = effect.timeout_ms < UINT64_MAX - world->now.mono_ms
+                    ? world->now.mono_ms + effect.timeout_ms
+                    : UINT64_MAX;
     return effect.timeout_ms == 0;
   }
   for (size_t i = 0; i < effect.target_count; i++) {

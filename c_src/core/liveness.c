@@ -658,6 +658,12 @@ way_to(const struct holt_replica *replica, const struct holt_actor *actor)
   return peer != NULL && !peer->missing ? peer : NULL;
 }
 
+static uint64_t
+earlier(uint64_t left, uint64_t right)
+{
+  return left < right ? left : right;
+}
+
 /* Find out whether it is there, if that is not known and nobody asks already.
  */
 static void
@@ -665,9 +671,12 @@ probe(const struct holt_replica *replica, struct holt_peer *way,
       uint64_t now_ms)
 {
   const uint64_t probe_ms = replica->tuning.probe_ms;
-  const bool fresh = way->echoed && (now_ms - token_ms(way->echo_number) <
-                                       probe_ms / HOLT_ECHO_SHARE ||
-                                     holt_mutant(ECHO_OLD));
+  /* A vouch by it must not have to be renewed at once. */
+  const uint64_t fresh_ms =
+    earlier(probe_ms / HOLT_ECHO_SHARE, replica->tuning.vouch_ms / 4);
+  const bool fresh =
+    way->echoed &&
+    (now_ms - token_ms(way->echo_number) < fresh_ms || holt_mutant(ECHO_OLD));
   const bool waits = !way->echoed && way->probe_number > way->echo_number &&
                      now_ms - token_ms(way->probe_number) < probe_ms;
   if (!fresh && !waits) {
@@ -966,12 +975,6 @@ holt__liveness_expire(struct holt_replica *replica, const struct holt_time *now)
       holt__actor_show(replica, actor, now);
     }
   }
-}
-
-static uint64_t
-earlier(uint64_t left, uint64_t right)
-{
-  return left < right ? left : right;
 }
 
 /* When the next thing happens to the vouches of an actor. */

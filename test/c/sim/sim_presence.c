@@ -83,15 +83,32 @@ check_forwarded(struct sim *sim, unsigned at, unsigned to, const uint8_t *bytes,
   sim->total.forwards++;
 }
 
+static void
+watch(struct sim *sim, unsigned at, unsigned to, const uint8_t *bytes,
+      size_t size)
+{
+  struct sim_watch *const watched = &sim->watch;
+  if (watched->kind != bytes[0] ||
+      (watched->from != at && watched->from != SIM_NODES_MAX) ||
+      (watched->to != to && watched->to != SIM_NODES_MAX)) {
+    return;
+  }
+  const uint64_t actor = sim_core_actor_in(bytes, size);
+  if (watched->foreign && (actor == sim->nodes[at].log->actor ||
+                           actor == sim->nodes[to].log->actor)) {
+    return;
+  }
+  watched->hits++;
+  watched->hit_from = at;
+  watched->hit_to = to;
+}
+
 void
 sim_presence_sent(struct sim *sim, unsigned at, unsigned to,
                   const uint8_t *bytes, size_t size)
 {
   struct sim_node *const node = &sim->nodes[at];
-  if (sim->watch.kind == bytes[0] && sim->watch.from == at &&
-      sim->watch.to == to) {
-    sim->watch.hits++;
-  }
+  watch(sim, at, to, bytes, size);
   if (bytes[0] == HOLT_PACKET_PROBE) {
     struct sim_probes *const probes = &node->presence.probes[to];
     const unsigned next = probes->count++ % SIM_PROBES;
@@ -375,6 +392,9 @@ check_unreached(struct sim *sim, unsigned at, const struct sim_copy *copy,
   if (since_ms < node->presence.stirred_ms) {
     since_ms = node->presence.stirred_ms;
   }
+  if (since_ms < node->presence.muted_ms[log->node]) {
+    since_ms = node->presence.muted_ms[log->node];
+  }
   /* A replica that is only missing counts for a while. */
   const uint64_t bound_ms = tuning->replica_restart_ms + tuning->vouch_ms +
                             tuning->probe_ms + 3 * sim->options.delay_max_ms +
@@ -430,7 +450,7 @@ check_reached(struct sim *sim, unsigned at, unsigned of, uint64_t bound_ms)
   struct sim_copy copy;
   const bool known =
     sim_core_copy_of(sim->nodes[at].replica, other->log->actor, &copy);
-  if (known ? !copy.present : other->log->version > 0) {
+  if (!known || !copy.present) {
     sim_fail(sim, "n%u %s n%u, whom others reach", at,
              known ? "has lost" : "does not know", of);
   }

@@ -65,6 +65,7 @@ struct sim_probes {
 struct sim_presence {
   struct sim_probes probes[SIM_NODES_MAX];
   uint64_t stirred_ms; /* It could not do as it wanted until then. */
+  uint64_t muted_ms[SIM_NODES_MAX]; /* It did not hear this one until then. */
   uint64_t round;
   uint8_t heard[SIM_HEARD_BITS / 8];
 };
