@@ -25,8 +25,8 @@
  * nothing goes further than one step, and nothing goes round in circles.
  *
  * As the follower we take deltas of X from P alone, by the same rules as those
- * of P itself.  When others show more of X than P brings, we ask P to go on from
- * where we are, and then look for another. */
+ * of P itself.  When others show more of X than P brings, we ask P to go on
+ * from where we are, and then look for another. */
 #include <string.h>
 
 #include "invariant.h"

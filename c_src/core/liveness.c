@@ -5,9 +5,10 @@
  *
  * The asker has lost an actor.  `ask` are the links that it has yet to ask
  * about it, `asked` those whose answer it awaits.  An ask names a token, which
- * is the moment by our clock.  An answer brings the token of the last ask that its sender has seen, and how long ago the
- * actor was alive: so we know when that was by our own clock, or rather a
- * moment that is not later, and need to believe nobody's.
+ * is the moment by our clock.  An answer brings the token of the last ask that
+ * its sender has seen, and how long ago the actor was alive: so we know when
+ * that was by our own clock, or rather a moment that is not later, and need to
+ * believe nobody's.
  *
  *     our clock    |--- ask -------------- vouch, age ---|
  *     theirs              |--- probe -- echo --|
@@ -664,7 +665,8 @@ earlier(uint64_t left, uint64_t right)
   return left < right ? left : right;
 }
 
-/* Find out whether it is there, if that is not known and nobody asks already. */
+/* Find out whether it is there, if that is not known and nobody asks already.
+ */
 static void
 probe(const struct holt_replica *replica, struct holt_peer *way,
       uint64_t now_ms)

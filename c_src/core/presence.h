@@ -27,7 +27,8 @@
  * and comes back is shown again when our copy has come to what it had when it
  * came; one that comes and goes waits longer each time.
  *
- * liveness.c does it; forward.c brings the rows of those who are vouched for. */
+ * liveness.c does it; forward.c brings the rows of those who are vouched for.
+ */
 #ifndef HOLT_CORE_PRESENCE_H
 #define HOLT_CORE_PRESENCE_H
 

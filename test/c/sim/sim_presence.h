@@ -3,9 +3,9 @@
  * and the hosts really do.
  *
  * Two questions are asked about each node and each actor.  Could anybody who
- * reaches the node have reached the actor (then it must not be absent for long),
- * and when was the last moment at which somebody could (then it must not be
- * present for long after)?
+ * reaches the node have reached the actor (then it must not be absent for
+ * long), and when was the last moment at which somebody could (then it must not
+ * be present for long after)?
  *
  *     good:   a link is up at both ends, nobody is mute, frozen, slow, or away
  *     could:  a link that both ends of may still believe in

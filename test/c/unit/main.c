@@ -39,7 +39,7 @@
   XX(stream)                                                                   \
   XX(vector)                                                                   \
   XX(serve)                                                                    \
-  XX(liveness) \
+  XX(liveness)                                                                 \
   XX(repair)                                                                   \
   XX(forward)                                                                  \
   XX(hostile)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A, the end 0, and C, the end 2, cannot hear each other; B, the end 1, hears
- * both, and so does D, the end 3, where there is one.  What C says to the others
- * is forwarded to A, and what A says to C, which is looked at less. */
+ * both, and so does D, the end 3, where there is one.  What C says to the
+ * others is forwarded to A, and what A says to C, which is looked at less. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +24,7 @@ struct fixture {
   unsigned forwarded[PAIR_ENDS][PAIR_ENDS]; /* Deltas of C. */
   unsigned pieces;                          /* Of C, for A. */
   unsigned pieces_max;                      /* More are lost; 0: none. */
-  unsigned writes;     /* C registers as many names more, one a piece. */
+  unsigned writes; /* C registers as many names more, one a piece. */
   struct prng prng;
   bool lossy;
 };
@@ -47,7 +47,7 @@ on_the_way(struct pair *pair, unsigned from, unsigned to,
   if (is_of_c(effect, HOLT_PACKET_REPAIR) && to == A) {
     f->pieces++;
     if (f->writes > 0) {
-      char text[16];
+      char text[24];
       (void)snprintf(text, sizeof text, "during %u", f->writes--);
       CU_ASSERT_EQUAL(pair_register(pair, C, text, 1), 0);
     }
@@ -582,6 +582,29 @@ own_stream_ends_the_forwarded_one(void)
   fixture_deinit(&f);
 }
 
+/* C says that it will be back, or is gone for ever: B forwards nothing. */
+static void
+goodbye_ends_it(void)
+{
+  static const enum holt_goodbye goodbyes[2] = { HOLT_GOODBYE_PAUSED,
+                                                 HOLT_GOODBYE_ENDED };
+  for (unsigned i = 0; i < 2; i++) {
+    struct fixture f;
+    fixture_cut(&f, 3, 10, 0);
+    pair_run(&f.pair);
+    CU_ASSERT_PTR_NOT_NULL(relay(&f, B));
+    c_to_b(&f, 0);
+    holt_replica_goodbye(f.pair.replica[C], goodbyes[i]);
+    while (pair_step(&f.pair, C)) {
+    }
+    CU_ASSERT(pair_copy(&f.pair, B, C) == NULL ||
+              pair_copy(&f.pair, B, C)->presence.relay == NULL);
+    CU_ASSERT_PTR_NULL(pair_peer(&f.pair, B, A)->followers);
+    CU_ASSERT_EQUAL(next_forward(&f, B).type, HOLT_EFFECT_NONE);
+    fixture_deinit(&f);
+  }
+}
+
 /* B loses C: nothing is forwarded, and A takes D. */
 static void
 voucher_that_loses_the_actor_is_left(void)
@@ -937,9 +960,8 @@ prop_everything_comes(void)
       tuning->window_bytes = 1 + (size_t)prng_below(&f.prng, 1500);
     }
     f.pair.budget = 1 + (size_t)prng_below(&f.prng, 20);
-    f.pair.busy_every = prng_chance(&f.prng, 1, 2)
-                          ? 3 + (unsigned)prng_below(&f.prng, 20)
-                          : 0;
+    f.pair.busy_every =
+      prng_chance(&f.prng, 1, 2) ? 3 + (unsigned)prng_below(&f.prng, 20) : 0;
     f.lossy = prng_chance(&f.prng, 2, 3);
     for (unsigned i = 0; i < 400; i++) {
       change(&f);
@@ -1045,6 +1067,7 @@ test_forward_suite(void)
   CU_ADD_TEST(suite, busy_link_undoes_the_last_piece);
   CU_ADD_TEST(suite, silent_follower_is_asked);
   CU_ADD_TEST(suite, own_stream_ends_the_forwarded_one);
+  CU_ADD_TEST(suite, goodbye_ends_it);
   CU_ADD_TEST(suite, voucher_that_loses_the_actor_is_left);
   CU_ADD_TEST(suite, lost_voucher_has_a_successor);
   CU_ADD_TEST(suite, stalled_voucher_is_left);
