@@ -8,9 +8,9 @@
 -compile([export_all, nowarn_export_all]).
 
 -import(holt_ct_cluster, [
-    registry/1, nodes_of/1, no_overlap/0, everywhere/2,
-    start_everywhere/1, stop_registry/2, register_many/3, two_holders/4,
-    await_name/4, await_count/3, await_agreement/2, agreed_list/2
+    registry/1, nodes_of/1, no_overlap/0, everywhere/2, start_everywhere/1, stop_registry/2,
+    register_many/3, two_holders/4, await_name/4, await_count/3, await_agreement/2,
+    agreed_list/2
 ]).
 
 %% Three nodes for all of them; each case has a registry of its own on them.

@@ -10,13 +10,11 @@
 -export([init_per_group/2, end_per_group/2, init_per_testcase/2, end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 
--import(holt_ct_cluster, [
-    no_overlap/0, start_everywhere/1, stop_registry/2
-]).
+-import(holt_ct_cluster, [no_overlap/0, start_everywhere/1, stop_registry/2]).
 -import(holt_ct_daemon, [
-    start_daemon/2, start_daemon/3, start_daemon/4, daemon_name/0, peer_name/1, ask/3, list/4,
-    holt/3, same_answers/3, await_answer/4, await_count/4, await_sync/3, await_members/4,
-    members/3, register_many/3, register_keys/2
+    start_daemon/2, daemon_name/0, peer_name/1, ask/3, list/4, holt/3, same_answers/3,
+    await_answer/4, await_count/4, await_sync/3, await_members/4, members/3, register_many/3,
+    register_keys/2
 ]).
 
 all() ->
@@ -406,7 +404,10 @@ daemon_tells_of_peers(Config) ->
     ?assertEqual({0, "true\n"}, Holt(["in_sync", Name])),
     ?assertEqual({0, "true\n"}, Holt(["--json", "in_sync", Name])),
     {0, "instance\tkeys\tin_sync\t" ++ _ = Status} = Holt(["status"]),
-    ?assertMatch({match, _}, re:run(Status, Name ++ "\tunique\ttrue\t20\t3\t0\t0\t0\t0\t2\t0\t0\t0\n")),
+    ?assertMatch(
+        {match, _},
+        re:run(Status, Name ++ "\tunique\ttrue\t20\t3\t0\t0\t0\t0\t2\t0\t0\t0\n")
+    ),
     {0, "[{\"instance\":\"" ++ _} = Holt(["--json", "status"]),
     {0, "[{\"member\":[\"" ++ _} = Holt(["--json", "peers", Name]),
     {0, "[{\"member\":[\"" ++ _} = Holt(["--json", "--all", "members", Name]),

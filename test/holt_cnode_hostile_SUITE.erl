@@ -8,12 +8,10 @@
 -export([init_per_group/2, end_per_group/2, init_per_testcase/2, end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 
--import(holt_ct_cluster, [
-    start_everywhere/1, stop_registry/2
-]).
+-import(holt_ct_cluster, [start_everywhere/1, stop_registry/2]).
 -import(holt_ct_daemon, [
-    start_daemon/2, start_daemon/3, start_daemon/4, daemon_name/0, host/0, peer_name/1, ask/3,
-    holt/3, same_answers/3, await_count/4, members/3, register_many/3
+    start_daemon/2, start_daemon/4, daemon_name/0, host/0, peer_name/1, ask/3, holt/3,
+    same_answers/3, await_count/4, members/3, register_many/3
 ]).
 
 -define(COOKIE, "holt_ct").

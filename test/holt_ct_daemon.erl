@@ -133,7 +133,9 @@ await_sync(Node, Daemon, Reg) ->
     await_answer(Node, Daemon, {in_sync, Reg}, true).
 
 %% @doc Wait until it names these members.
--spec await_members(holt_ct:test_node(), holt_daemon:daemon(), atom(), [holt_cluster:member()]) -> ok.
+-spec await_members(
+    holt_ct:test_node(), holt_daemon:daemon(), atom(), [holt_cluster:member()]
+) -> ok.
 await_members(Node, Daemon, Reg, Members) ->
     Holtd = {holtd, holt_daemon:node_of(Daemon)},
     holt_ct:await(Node, fun() ->

@@ -9,8 +9,7 @@
 -compile([export_all, nowarn_export_all]).
 
 -import(holt_ct_cluster, [
-    registry/1, no_overlap/0, apart/0, with_nodes/3, everywhere/2,
-    register_many/3, two_holders/4, tick/0,
+    registry/1, no_overlap/0, apart/0, with_nodes/3, everywhere/2, register_many/3, tick/0,
     await_name/4, await_count/3, await_agreement/2, agreed_list/2
 ]).
 

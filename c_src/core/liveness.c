@@ -270,6 +270,7 @@ hide(struct holt_replica *replica, struct holt_actor *actor, uint64_t now_ms)
   struct holt_presence *const presence = &actor->presence;
   presence->sight = HOLT_SIGHT_ABSENT;
   presence->absent_since_ms = now_ms;
+  presence->went_ms = now_ms;
   if (!presence->paused) {
     const bool calm = actor->shown && now_ms - presence->shown_at_ms >=
                                         replica->tuning.flap_ms_max;
@@ -515,7 +516,7 @@ take_yes(struct holt_replica *replica, struct holt_peer *peer,
   const uint64_t seen_ms =
     asked_ms - (item->age_ms < asked_ms ? item->age_ms : asked_ms);
   if (!holt_connected(actor) &&
-      !(presence->paused && seen_ms <= presence->absent_since_ms)) {
+      !(presence->paused && seen_ms <= presence->went_ms)) {
     const struct holt_vouch_kept vouch = { .peer = peer->id,
                                            .seen_ms = seen_ms,
                                            .version = item->version };
@@ -956,6 +957,14 @@ forget_ms(const struct holt_replica *replica, const struct holt_actor *actor)
          (holt_mutant(FORGET_EARLY) ? after_ms / 2 : after_ms);
 }
 
+/* It is there now; not one that was, and may have moved on since. */
+static bool
+is_sure(const struct holt_replica *replica, const struct holt_actor *actor)
+{
+  return actor->presence.sight == HOLT_SIGHT_VOUCHED ||
+         way_to(replica, actor) != NULL;
+}
+
 void
 holt__liveness_expire(struct holt_replica *replica, const struct holt_time *now)
 {
@@ -971,7 +980,8 @@ holt__liveness_expire(struct holt_replica *replica, const struct holt_time *now)
     }
     if (!holt_present(actor) && now_ms >= forget_ms(replica, actor)) {
       holt__actor_end(replica, actor);
-    } else if (!actor->shown && now_ms >= actor->presence.hold_ms) {
+    } else if (!actor->shown && now_ms >= actor->presence.hold_ms &&
+               is_sure(replica, actor)) {
       holt__actor_show(replica, actor, now);
     }
   }

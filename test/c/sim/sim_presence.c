@@ -417,19 +417,24 @@ has_strangers(const struct sim *sim)
   return any;
 }
 
+static bool
+is_lossy(const struct sim *sim)
+{
+  return sim->options.loss_percent > 0 || sim->options.nomem_permille > 0 ||
+         !sim->options.faithful || has_strangers(sim);
+}
+
 /* For how long it may be absent though somebody reaches it. */
 static uint64_t
 reached_bound_ms(const struct sim *sim)
 {
   const struct sim_options *const options = &sim->options;
   const struct holt_tuning *const tuning = &options->tuning;
-  const bool lossy = options->loss_percent > 0 || options->nomem_permille > 0 ||
-                     !options->faithful || has_strangers(sim);
   uint64_t rows = 0;
   for (unsigned i = 0; i < options->nodes; i++) {
     rows += sim->nodes[i].replica == NULL ? 0 : sim->nodes[i].log->live_count;
   }
-  return (lossy ? INTERVALS_LOSSY : INTERVALS_FAITHFUL) *
+  return (is_lossy(sim) ? INTERVALS_LOSSY : INTERVALS_FAITHFUL) *
            tuning->vector_interval_ms +
          2 * tuning->probe_ms + 20 * options->delay_max_ms + 5 * HOST_MS +
          rows * (4 * options->delay_max_ms + 4);
@@ -450,6 +455,10 @@ check_reached(struct sim *sim, unsigned at, unsigned of, uint64_t bound_ms)
   struct sim_copy copy;
   const bool known =
     sim_core_copy_of(sim->nodes[at].replica, other->log->actor, &copy);
+  const uint64_t absent_ms = other->log->seen[at].absent_ms;
+  if (known && is_lossy(sim) && sim->now_ms - absent_ms <= bound_ms) {
+    return; /* Words are lost, and said again. */
+  }
   if (!known || !copy.present) {
     sim_fail(sim, "n%u %s n%u, whom others reach", at,
              known ? "has lost" : "does not know", of);
