@@ -90,7 +90,9 @@ holt__sight_found(struct holt_replica *replica, struct holt_actor *actor,
                   struct holt_peer *peer, uint64_t now_ms)
 {
   struct holt_presence *const presence = &actor->presence;
-  holt__follow_stop(replica, actor);
+  if (!holt_mutant(FOLLOW_KEPT)) {
+    holt__follow_stop(replica, actor);
+  }
   (void)holt__vouches_clear(actor);
   holt_links_clear(&presence->ask);
   holt_links_clear(&presence->asked);
