@@ -292,13 +292,6 @@ forget_ms(const struct holt_replica *replica, const struct holt_actor *actor)
          (holt_mutant(FORGET_EARLY) ? after_ms / 2 : after_ms);
 }
 
-/* It is there now; not one that was, and may have moved on since. */
-static bool
-is_sure(const struct holt_actor *actor)
-{
-  return actor->presence.sight == HOLT_SIGHT_VOUCHED || holt_way(actor) != NULL;
-}
-
 void
 holt__liveness_expire(struct holt_replica *replica, const struct holt_time *now)
 {
@@ -314,8 +307,7 @@ holt__liveness_expire(struct holt_replica *replica, const struct holt_time *now)
     }
     if (!holt_present(actor) && now_ms >= forget_ms(replica, actor)) {
       holt__actor_end(replica, actor);
-    } else if (!actor->shown && now_ms >= actor->presence.hold_ms &&
-               is_sure(actor)) {
+    } else if (!actor->shown && now_ms >= actor->presence.hold_ms) {
       holt__actor_show(replica, actor, now);
     }
   }
