@@ -382,6 +382,23 @@ check_vouches(struct sim *sim, unsigned at, const struct sim_copy *copy,
   }
 }
 
+/* Only who is vouched for is followed, and only by who is there. */
+static void
+check_follow(struct sim *sim, unsigned at, const struct sim_copy *copy,
+             unsigned of)
+{
+  if (copy->follow == 0 || sim->failed) {
+    return;
+  }
+  const unsigned by = sim_node_of_peer(sim, at, copy->follow);
+  if (copy->sight != HOLT_SIGHT_VOUCHED) {
+    sim_fail(sim, "n%u follows n%u, which is %s", at, of,
+             sim_core_sight(copy->sight));
+  } else if (by == SIM_NODES_MAX || !sim->nodes[at].linked[by]) {
+    sim_fail(sim, "n%u follows n%u by a voucher it has lost", at, of);
+  }
+}
+
 /* Nobody who reaches us reaches it: then it is absent, before long. */
 static void
 check_unreached(struct sim *sim, unsigned at, const struct sim_copy *copy,
@@ -479,6 +496,7 @@ sim_presence_quiet(struct sim *sim, unsigned at)
     const struct sim_log *const log = sim_log_find(sim, copy.id);
     if (log != NULL && !copy.self && !copy.gone) {
       check_vouches(sim, at, &copy, log->node);
+      check_follow(sim, at, &copy, log->node);
       check_unreached(sim, at, &copy, log);
     }
   }
