@@ -7,7 +7,7 @@
 
 -export([visible/3, start_looking/1, looked/1]).
 -export([use/1, used/2, fill/2]).
--export([watch_down/2, watched/1]).
+-export([watch_down/2, watch_cut/4, watched/1, round_trip/2, start_echo/0]).
 
 %% The reductions between two looks at the sockets.
 -define(TIMESLICES, 8000).
@@ -131,10 +131,23 @@ fill(Contender, Keys) ->
 %%--------------------------------------------------------------------
 %% A node dies
 
-%% @doc Measure, from the moment in which this node is told that Node is gone, how long
-%% it takes until the contender has no names left.
+%% @doc Measure when this node is told that Node is gone, and when the contender has no
+%% names left.
 -spec watch_down(bench_names:contender(), node()) -> pid().
 watch_down(Contender, Node) ->
+    watch(Node, fun(Down) ->
+        gone(Contender),
+        {Down, bench_names:now_ns()}
+    end).
+
+%% @doc The least number of names that the contender has within so many ms from the moment
+%% in which this node is told that Node is gone, and how often that was looked at.
+-spec watch_cut(bench_names:contender(), node(), Names :: pos_integer(), pos_integer()) ->
+    pid().
+watch_cut(Contender, Node, Names, Ms) ->
+    watch(Node, fun(Down) -> least(Contender, Down + Ms * 1000000, Names, 0) end).
+
+watch(Node, Measure) ->
     Parent = self(),
     Watcher = spawn(fun() ->
         ok = net_kernel:monitor_nodes(true),
@@ -142,11 +155,9 @@ watch_down(Contender, Node) ->
         receive
             {nodedown, Node} -> ok
         end,
-        Start = bench_names:now_ns(),
-        gone(Contender),
-        Ns = bench_names:now_ns() - Start,
+        Measured = Measure(bench_names:now_ns()),
         receive
-            {tell, Who} -> Who ! {self(), Ns}
+            {tell, Who} -> Who ! {self(), Measured}
         end
     end),
     receive
@@ -159,14 +170,48 @@ gone(Contender) ->
         _ -> gone(Contender)
     end.
 
--spec watched(pid()) -> integer().
+least(Contender, Until, Least, Looks) ->
+    case bench_names:now_ns() < Until of
+        true ->
+            Count = bench_names:count(Contender),
+            let_others_run(),
+            least(Contender, Until, min(Count, Least), Looks + 1);
+        false ->
+            {Least, Looks}
+    end.
+
+-spec watched(pid()) -> term().
 watched(Watcher) ->
     Monitor = monitor(process, Watcher),
     Watcher ! {tell, self()},
     receive
-        {Watcher, Ns} ->
+        {Watcher, Measured} ->
             demonitor(Monitor, [flush]),
-            Ns;
+            Measured;
         {'DOWN', Monitor, process, _, Reason} ->
             error(Reason)
     end.
+
+%% @doc The median of so many times for a message to a process on Node and back.
+-spec round_trip(node(), pos_integer()) -> integer().
+round_trip(Node, Count) ->
+    Echo = spawn_link(Node, ?MODULE, start_echo, []),
+    Times = [round_trip(Echo) || _ <- lists:seq(1, Count)],
+    unlink(Echo),
+    exit(Echo, kill),
+    lists:nth(Count div 2, lists:sort(Times)).
+
+round_trip(Echo) ->
+    Start = bench_names:now_ns(),
+    Echo ! self(),
+    receive
+        Echo -> bench_names:now_ns() - Start
+    end.
+
+%% @private
+-spec start_echo() -> no_return().
+start_echo() ->
+    receive
+        Who -> Who ! self()
+    end,
+    start_echo().

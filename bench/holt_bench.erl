@@ -16,6 +16,11 @@
 -define(BULK_NAMES, 100000).
 -define(SAMPLES, 300).
 -define(CNODE_CALLS, 5000).
+-define(FEW_NAMES, 10).
+-define(CUT_MS, 3000).
+
+%% Nodes that are linked as they are told to, and not otherwise.
+-define(APART, ["-connect_all", "false", "-kernel", "dist_auto_connect", "never"]).
 
 %% @doc `main([WorkFolder, EbinFolder, Commit, Rounds | Sections])'.
 -spec main([string()]) -> no_return().
@@ -96,6 +101,9 @@ section(cnode, Setup, Rounds) ->
         true -> cnode(Setup, Rounds);
         false -> io:format("~ncnode: the daemon is not built (make node)~n")
     end;
+section(presence, Setup, Rounds) ->
+    title("presence, three nodes", "from nodedown until its names are gone on the others"),
+    presence(Setup, Rounds);
 section(death, Setup, Rounds) ->
     title("kill -9 of a node", "from nodedown until its names are gone"),
     [deaths(Setup, Names, Rounds) || Names <- [10000, 100000]].
@@ -341,9 +349,73 @@ death(Setup, A, Contender, Keys) ->
     ok = bench_nodes:call(A, bench_names, await, [Contender, tuple_size(Keys)]),
     Watcher = bench_nodes:call(A, bench_cluster, watch_down, [Contender, bench_nodes:name(B)]),
     ok = bench_nodes:kill(B),
-    Ns = bench_nodes:call(A, bench_cluster, watched, [Watcher]),
+    {Down, Gone} = bench_nodes:call(A, bench_cluster, watched, [Watcher]),
     undefined = bench_nodes:call(A, bench_names, find, [Contender, element(1, Keys)]),
-    Ns.
+    Gone - Down.
+
+%%--------------------------------------------------------------------
+%% Who is there
+
+%% Whether a node is gone or only cut off is for the others to say.
+presence(Setup, Rounds) ->
+    [A, B] = [bench_nodes:start(Setup, Letter, ?APART) || Letter <- ["a", "b"]],
+    All = rounds(Rounds, [?BULK_NAMES, ?FEW_NAMES, round_trip], fun
+        (round_trip) ->
+            bench_nodes:connect(A, B),
+            Ns = bench_nodes:call(A, bench_cluster, round_trip, [bench_nodes:name(B), ?SAMPLES]),
+            #{told => Ns, first => Ns};
+        (Names) ->
+            presence_death(Setup, A, B, bench_names:keys(tuple, Names))
+    end),
+    Part = fun(Key) ->
+        [maps:map(fun(_, Use) -> maps:get(Key, Use) end, Round) || Round <- All]
+    end,
+    [
+        begin
+            row([What, ", 100k names"], ?BULK_NAMES, "10 names", ?FEW_NAMES, us, Part(Key)),
+            row([What, ", 10 names"], ?FEW_NAMES, "there and back", round_trip, us, Part(Key))
+        end
+     || {What, Key} <- [{"gone, both told", told}, {"gone, one told", first}]
+    ],
+    Cuts = [presence_cut(Setup, A, B, bench_names:keys(tuple, ?BULK_NAMES)) || _ <- [1, 2, 3]],
+    io:format("  cut off from ~b names for ~b s, ~b times: never less than ~b, in ~b looks~n", [
+        ?BULK_NAMES,
+        ?CUT_MS div 1000,
+        length(Cuts),
+        lists:min([Least || {Least, _} <- Cuts]),
+        lists:sum([Looks || {_, Looks} <- Cuts])
+    ]),
+    stop([A, B]).
+
+%% From when the last of the two has been told that the node is gone, and from when
+%% the first has, until its names are on neither.
+presence_death(Setup, A, B, Keys) ->
+    C = presence_start(Setup, A, B, Keys),
+    Watch = [holt, bench_nodes:name(C)],
+    Watchers = [{Node, bench_nodes:call(Node, bench_cluster, watch_down, Watch)} || Node <- [A, B]],
+    ok = bench_nodes:kill(C),
+    Times = [bench_nodes:call(Node, bench_cluster, watched, [Pid]) || {Node, Pid} <- Watchers],
+    {Down, Gone} = lists:unzip(Times),
+    #{told => lists:max(Gone) - lists:max(Down), first => lists:max(Gone) - lists:min(Down)}.
+
+%% A and C lose each other; B has both.
+presence_cut(Setup, A, B, Keys) ->
+    C = presence_start(Setup, A, B, Keys),
+    Watch = [holt, bench_nodes:name(C), tuple_size(Keys), ?CUT_MS],
+    Watcher = bench_nodes:call(A, bench_cluster, watch_cut, Watch),
+    ok = bench_nodes:disconnect(A, C),
+    Seen = bench_nodes:call(A, bench_cluster, watched, [Watcher]),
+    ok = bench_nodes:kill(C),
+    [ok = bench_nodes:call(Node, bench_names, await, [holt, 0]) || Node <- [A, B]],
+    Seen.
+
+presence_start(Setup, A, B, Keys) ->
+    C = bench_nodes:start(Setup, "c", ?APART),
+    bench_nodes:connect([A, B, C]),
+    ok = bench_nodes:call(C, bench_names, own, [tuple_size(Keys)]),
+    ok = bench_nodes:call(C, bench_names, fill, [holt, Keys]),
+    [ok = bench_nodes:call(Node, bench_names, await, [holt, tuple_size(Keys)]) || Node <- [A, B]],
+    C.
 
 %%--------------------------------------------------------------------
 %% Rounds and rows
