@@ -7,7 +7,8 @@
 
 -export([visible/3, start_looking/1, looked/1]).
 -export([use/1, used/2, fill/2]).
--export([watch_down/2, watch_cut/4, watched/1, round_trip/2, start_echo/0]).
+-export([watch_down/2, watch_gone/2, watch_told/1, watch_cut/4, watched/1]).
+-export([round_trip/2, start_echo/0]).
 
 %% The reductions between two looks at the sockets.
 -define(TIMESLICES, 8000).
@@ -131,14 +132,28 @@ fill(Contender, Keys) ->
 %%--------------------------------------------------------------------
 %% A node dies
 
-%% @doc Measure when this node is told that Node is gone, and when the contender has no
-%% names left.
+%% @doc Measure, from the moment in which this node is told that Node is gone, how long
+%% it takes until the contender has no names left.
 -spec watch_down(bench_names:contender(), node()) -> pid().
 watch_down(Contender, Node) ->
     watch(Node, fun(Down) ->
-        gone(Contender),
+        gone(Contender, fun() -> ok end),
+        bench_names:now_ns() - Down
+    end).
+
+%% @doc When is this node told, and when has the contender no names left?  What others have
+%% to say to that is not kept waiting.
+-spec watch_gone(bench_names:contender(), node()) -> pid().
+watch_gone(Contender, Node) ->
+    watch(Node, fun(Down) ->
+        gone(Contender, fun let_others_run/0),
         {Down, bench_names:now_ns()}
     end).
+
+%% @doc When is this node told?
+-spec watch_told(node()) -> pid().
+watch_told(Node) ->
+    watch(Node, fun(Down) -> Down end).
 
 %% @doc The least number of names that the contender has within so many ms from the moment
 %% in which this node is told that Node is gone, and how often that was looked at.
@@ -164,10 +179,13 @@ watch(Node, Measure) ->
         {Watcher, ready} -> Watcher
     end.
 
-gone(Contender) ->
+gone(Contender, Pause) ->
     case bench_names:count(Contender) of
-        0 -> ok;
-        _ -> gone(Contender)
+        0 ->
+            ok;
+        _ ->
+            Pause(),
+            gone(Contender, Pause)
     end.
 
 least(Contender, Until, Least, Looks) ->
