@@ -269,7 +269,8 @@ sanitize: all $(if $(UNIT_SRC),$(NATIVE)/asan/test_unit) $(if $(SIM_SRC),$(NATIV
 	$(if $(SIM_SRC),$(Q)$(NATIVE)/asan/test_sim)
 	$(if $(NODE_MISSING),,$(if $(TEST_NODE_SRC),$(Q)$(NATIVE)/asan/test_node))
 	$(if $(NODE_MISSING),,$(Q)HOLTD=$(CURDIR)/$(NATIVE)/asan/holtd $(CLEAN_ENV) \
-	  $(REBAR3) ct --suite test/holt_cnode_SUITE)
+	  $(REBAR3) ct --suite \
+	    test/holt_cnode_SUITE,test/holt_cnode_life_SUITE,test/holt_cnode_hostile_SUITE,test/holt_presence_SUITE)
 
 ## soak       new random seeds for MINUTES (10) minutes
 .PHONY: soak

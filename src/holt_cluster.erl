@@ -20,10 +20,19 @@
 -type member_info() :: #{
     member := member(),
     actor := pos_integer(),
-    %% `present': its names are found here.  `paused': the application holt is stopped
-    %% there, and its names are hidden until it is back.  `absent': its names are hidden,
-    %% because it is not connected, or we have not caught up with it.
-    state := present | absent | paused,
+    %% `present': it is there.  `suspect': we have just lost it, and ask the others; nothing
+    %% changes meanwhile.  `paused': the application holt is stopped there, and its names are
+    %% hidden until it is back.  `absent': nobody who is connected to us reaches it, and its
+    %% names are hidden.
+    state := present | suspect | absent | paused,
+    %% How we know.  `direct': we are connected to it.  `vouched': others are, who say so.
+    contact := self | direct | vouched | none,
+    %% The member that passes its names on to us, while it does.
+    voucher := member() | undefined,
+    %% For how long it has been absent, at least; else 0.
+    absent_ms := non_neg_integer(),
+    %% Its names are found here.  False for one that is back, until we have caught up with it.
+    shown := boolean(),
     %% How many names it has, hidden or not.
     names := non_neg_integer(),
     %% The last of its changes that we hold.
@@ -54,7 +63,10 @@
 
 -define(BADARG(Cause, Arguments), erlang:error(badarg, Arguments, holt_error:info(Cause))).
 
-%% @doc The members that this node is connected to, itself included.
+%% @doc The members that are present, this node's own included.
+%%
+%% Those are the members to which this node is connected, those for which others vouch that
+%% they are, and, for the moment that it takes to ask them, those that were just lost.
 -spec members(Instance :: atom()) -> [member()].
 members(Instance) ->
     case holt_nif:members(Instance) of
@@ -110,6 +122,12 @@ in_sync(Instance) ->
 %% <li>`refused': what others sent in a form that is not allowed, by kind.</li>
 %% <li>`conflicts': names that processes of this node have lost. `mixed_rules': conflicts
 %%     between members that have other rules for them.</li>
+%% <li>`asks': questions whether somebody reaches a member that we have lost. `probes':
+%%     sent to find out for others. `vouches': that others gave us; `vouches_lapsed': and
+%%     did not renew, or withdrew.</li>
+%% <li>`forwarded', `forwarded_bytes': changes of others that were passed on to those who
+%%     do not hear them. `flaps': members that came and went, and were made to wait before
+%%     they were shown again.</li>
 %% <li>`gaps', `duplicates': messages that came before their time, or again.</li>
 %% <li>`repairs', `repairs_served', `stalls': copies asked for anew, copies given to
 %%     others, and repairs given up, and begun again, because they did not get on.</li>
@@ -129,14 +147,22 @@ info(Instance) ->
 %% Internal
 
 -spec member_info(map()) -> member_info().
-member_info(#{member := Member, actor := Id, rows := Rows, version := Version} = Actor) ->
-    State =
-        case Actor of
-            #{present := true} -> present;
-            #{paused := true} -> paused;
-            #{} -> absent
-        end,
-    #{member => Member, actor => Id, state => State, names => Rows, version => Version}.
+member_info(#{sight := Sight, paused := Paused, rows := Names} = Actor) ->
+    {State, Contact} = state(Sight, Paused),
+    (maps:with([member, actor, voucher, absent_ms, shown, version], Actor))#{
+        state => State, contact => Contact, names => Names
+    }.
+
+-spec state(Sight, boolean()) ->
+    {present | suspect | absent | paused, self | direct | vouched | none}
+when
+    Sight :: self | connected | vouched | suspect | absent.
+state(self, _) -> {present, self};
+state(connected, _) -> {present, direct};
+state(vouched, _) -> {present, vouched};
+state(suspect, _) -> {suspect, none};
+state(absent, true) -> {paused, none};
+state(absent, false) -> {absent, none}.
 
 -spec peer_info(map()) -> peer_info().
 peer_info(#{acked := Acked, version := Version} = Peer) ->

@@ -23,11 +23,14 @@
 -include_lib("kernel/include/logger.hrl").
 
 %% API
--export([start_link/0, new_table/0, watch/3, end_orphan/1, sweep/0, distributed/0]).
+-export([start_link/0, new_table/0, watch/3, end_orphan/1, sweep/0, peer_met/0]).
 %% gen_server callbacks
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -define(TABLE, holt_roots).
+
+%% Whether this node was told about overlapping partitions.
+-define(WARNED, {?MODULE, warned_of_overlaps}).
 
 -record(data, {
     %% The roots that are watched, by monitor.
@@ -35,9 +38,7 @@
     %% The orphans, each with the timer of its end.
     orphans = #{} :: #{atom() => reference()},
     %% Whether a `sweep' is in the mailbox.
-    sweeping = false :: boolean(),
-    %% Whether the notice about overlapping partitions was given.
-    noticed = false :: boolean()
+    sweeping = false :: boolean()
 }).
 
 %%--------------------------------------------------------------------
@@ -79,10 +80,10 @@ end_orphan(Name) ->
 sweep() ->
     gen_server:cast(?MODULE, sweep).
 
-%% @doc An instance runs on a node that is alive.
--spec distributed() -> ok.
-distributed() ->
-    gen_server:cast(?MODULE, distributed).
+%% @doc An instance has met a member on another node.
+-spec peer_met() -> ok.
+peer_met() ->
+    gen_server:cast(?MODULE, peer_met).
 
 %%--------------------------------------------------------------------
 %% gen_server callbacks
@@ -117,11 +118,12 @@ handle_call({end_orphan, Name}, _From, Data) ->
     end.
 
 %% @private
--spec handle_cast(sweep | distributed, #data{}) -> {noreply, #data{}}.
+-spec handle_cast(sweep | peer_met, #data{}) -> {noreply, #data{}}.
 handle_cast(sweep, Data) ->
     {noreply, start_sweep(Data)};
-handle_cast(distributed, Data) ->
-    {noreply, notice_overlaps(Data)}.
+handle_cast(peer_met, Data) ->
+    ok = warn_of_overlaps(),
+    {noreply, Data}.
 
 %% @private
 -spec handle_info(
@@ -198,19 +200,21 @@ start_sweep(Data) ->
     _ = self() ! sweep,
     Data#data{sweeping = true}.
 
-%% OTP 25 and later cut more links than were lost: right for `global', but here every
-%% link that still works is of use.
--spec notice_overlaps(#data{}) -> #data{}.
-notice_overlaps(#data{noticed = true} = Data) ->
-    Data;
-notice_overlaps(Data) ->
-    case application:get_env(kernel, prevent_overlapping_partitions) of
-        {ok, false} ->
-            ok;
-        _ ->
-            ?LOG_NOTICE(
-                "holt: a lost link takes other links with it while the kernel's "
-                "prevent_overlapping_partitions is true; false keeps more names reachable"
-            )
-    end,
-    Data#data{noticed = true}.
+%% From OTP 25 on `global' cuts more links than were lost, unless it is told not to: right
+%% for its own names, but here every link that still works is of use.  Said once for as long
+%% as the node runs, whatever starts again in it.  Without connect_all it does not do so.
+-spec warn_of_overlaps() -> ok.
+warn_of_overlaps() ->
+    Prevents = [connect_all, prevent_overlapping_partitions],
+    IsOn = lists:all(fun(Key) -> application:get_env(kernel, Key, true) =/= false end, Prevents),
+    case IsOn andalso not persistent_term:get(?WARNED, false) of
+        true ->
+            ok = persistent_term:put(?WARNED, true),
+            ?LOG_WARNING(
+                "holt: the kernel's prevent_overlapping_partitions is on: where two nodes lose "
+                "each other, Erlang cuts links that still work, and names go that could stay. "
+                "Start all nodes with -kernel prevent_overlapping_partitions false"
+            );
+        false ->
+            ok
+    end.

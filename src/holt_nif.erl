@@ -126,7 +126,7 @@ next(_Name, _Cursor) -> erlang:nif_error(not_loaded).
 members(_Name) -> erlang:nif_error(not_loaded).
 
 -spec reached(Name :: atom(), Actor :: non_neg_integer(), Seq :: pos_integer()) ->
-    boolean() | invalid().
+    boolean() | absent | invalid().
 reached(_Name, _Actor, _Seq) -> erlang:nif_error(not_loaded).
 
 -spec in_sync(Name :: atom()) -> boolean() | invalid().

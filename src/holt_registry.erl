@@ -79,6 +79,11 @@
 %%     until the registry is started again.</li>
 %% <li>`replica_restart_ms' (2,000): how long other nodes wait for a crashed replica
 %%     process before they hide its names.</li>
+%% <li>`probe_ms' (500): silence of a member that is asked whether it reaches another one
+%%     counts as a no.</li>
+%% <li>`vouch_ms' (2,000): its yes is good for so long, unless it is renewed.</li>
+%% <li>`flap_ms_max' (30,000): the longest that a member which comes and goes is made to
+%%     wait before its names are shown again.</li>
 %% <li>`forget_after_ms' (86,400,000): absent members are forgotten after this.</li>
 %% <li>`clock_bound_ms' (5,000): how far ahead another node's clock is believed.</li>
 %% <li>`vector_interval_ms' (1,000): how often members compare what they hold.</li>

@@ -279,7 +279,6 @@ format_status(Status) ->
 
 -spec meet_all([node()], #data{}) -> #data{}.
 meet_all(Nodes, Data) ->
-    _ = is_alive() andalso holt_janitor:distributed(),
     lists:foldl(fun meet_in_time/2, Data, Nodes).
 
 %% A hidden node that takes part says so as soon as there is a link.  Others come to ask
@@ -346,6 +345,7 @@ bind(Id, Pid, #data{peers = Peers} = Data) ->
             #data{monitors = Monitors} = Unbound = unbind(Id, Data),
             Monitor = erlang:monitor(process, Pid),
             introduce(node(Pid), Unbound),
+            ok = holt_janitor:peer_met(),
             Unbound#data{
                 peers = Peers#{Id := Peer#peer{pid = Pid, monitor = Monitor}},
                 monitors = Monitors#{Monitor => Id}
@@ -562,10 +562,13 @@ answer_waiters(#data{name = Name, ids = Ids, waiters = Waiters} = Data) ->
     Now = erlang:monotonic_time(millisecond),
     Left = lists:filter(
         fun(#waiter{from = From, node = Node, actor = Actor, seq = Seq, deadline = Deadline}) ->
-            %% The names of a node that is gone are gone, too.
             IsSeen =
-                not is_map_key({Name, Node}, Ids) orelse
-                    holt_nif:reached(Name, Actor, Seq) =/= false,
+                case holt_nif:reached(Name, Actor, Seq) of
+                    false -> false;
+                    %% The names of a member that is gone are gone, too.
+                    absent -> not is_map_key({Name, Node}, Ids);
+                    _ -> true
+                end,
             _ = IsSeen andalso reply(From, ok),
             not IsSeen andalso Deadline > Now
         end,

@@ -1,84 +1,57 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% @doc Registries on several nodes: real ones, with real links.
+%% @doc Registries on three nodes that stay: real ones, with real links.
 -module(holt_cluster_SUITE).
 
 -include_lib("stdlib/include/assert.hrl").
 
--export([all/0, groups/0, init_per_suite/1, end_per_suite/1]).
--export([init_per_group/2, end_per_group/2, init_per_testcase/2, end_per_testcase/2]).
+-export([all/0, init_per_suite/1, end_per_suite/1, init_per_testcase/2, end_per_testcase/2]).
 -compile([export_all, nowarn_export_all]).
 
-all() ->
-    [{group, shared}, {group, own}].
+-import(holt_ct_cluster, [
+    registry/1, nodes_of/1, no_overlap/0, everywhere/2, start_everywhere/1, stop_registry/2,
+    register_many/3, two_holders/4, await_name/4, await_count/3, await_agreement/2,
+    agreed_list/2
+]).
 
-groups() ->
-    %% Three nodes for all of them; each case has a registry of its own on them.
+%% Three nodes for all of them; each case has a registry of its own on them.
+all() ->
     [
-        {shared, [], [
-            three_nodes_find_each_others_names,
-            three_nodes_call_by_via,
-            three_nodes_see_values_change,
-            three_nodes_forget_a_dead_process,
-            three_nodes_do_not_mix_instances,
-            three_nodes_one_stops_its_instance,
-            three_nodes_one_starts_late,
-            three_nodes_two_thousand_names_each,
-            three_nodes_unregister_from_afar,
-            three_nodes_frozen_replica_is_unreachable,
-            three_nodes_replica_is_killed,
-            three_nodes_replicas_crash_together,
-            three_nodes_root_is_killed,
-            three_nodes_orphan_is_adopted,
-            three_nodes_orphan_is_given_up,
-            three_nodes_tree_is_shut_down,
-            three_nodes_application_is_stopped,
-            three_nodes_know_how_far_they_are,
-            three_nodes_race_for_names,
-            three_nodes_loser_that_stays_is_killed,
-            three_nodes_large_values,
-            three_nodes_peer_sends_garbage,
-            three_nodes_pid_of_another_node_is_refused
-        ]},
-        %% Nodes of their own, which do not come out of it as they went in.
-        {own, [], [
-            node_is_killed_and_its_names_vanish,
-            node_comes_back_under_its_name,
-            node_stops_in_order,
-            two_holders_meet,
-            link_is_cut_and_heals,
-            distribution_starts_after_the_instance,
-            distribution_starts_and_stops_again,
-            distribution_starts_under_an_orphan,
-            hidden_node_takes_part,
-            chaos_ends_in_agreement,
-            overlapping_partitions_are_noticed_once
-        ]}
+        three_nodes_find_each_others_names,
+        three_nodes_call_by_via,
+        three_nodes_see_values_change,
+        three_nodes_forget_a_dead_process,
+        three_nodes_do_not_mix_instances,
+        three_nodes_one_stops_its_instance,
+        three_nodes_one_starts_late,
+        three_nodes_two_thousand_names_each,
+        three_nodes_unregister_from_afar,
+        three_nodes_frozen_replica_is_unreachable,
+        three_nodes_replica_is_killed,
+        three_nodes_replicas_crash_together,
+        three_nodes_root_is_killed,
+        three_nodes_orphan_is_adopted,
+        three_nodes_orphan_is_given_up,
+        three_nodes_tree_is_shut_down,
+        three_nodes_application_is_stopped,
+        three_nodes_know_how_far_they_are,
+        three_nodes_race_for_names,
+        three_nodes_loser_that_stays_is_killed,
+        three_nodes_large_values,
+        three_nodes_peer_sends_garbage,
+        three_nodes_pid_of_another_node_is_refused
     ].
 
 init_per_suite(Config) ->
-    Config.
+    [{nodes, holt_ct:start_nodes(3, no_overlap())} | Config].
 
-end_per_suite(_Config) ->
-    ok.
-
-init_per_group(shared, Config) ->
-    [{nodes, holt_ct:start_nodes(3, no_overlap())} | Config];
-init_per_group(own, Config) ->
-    Config.
-
-end_per_group(shared, Config) ->
-    holt_ct:stop_nodes(nodes_of(Config));
-end_per_group(own, _Config) ->
-    ok.
+end_per_suite(Config) ->
+    holt_ct:stop_nodes(nodes_of(Config)).
 
 init_per_testcase(Case, Config) ->
     [{registry, Case} | Config].
 
 end_per_testcase(Case, Config) ->
-    case proplists:get_value(nodes, Config) of
-        undefined -> ok;
-        Nodes -> lists:foreach(fun(Node) -> stop_registry(Node, Case) end, Nodes)
-    end.
+    lists:foreach(fun(Node) -> stop_registry(Node, Case) end, nodes_of(Config)).
 
 %%--------------------------------------------------------------------
 %% Names
@@ -326,7 +299,7 @@ three_nodes_orphan_is_adopted(Config) ->
     Pid = holt_ct:call(A, fun() -> holt_ct:register(Reg, mortal, 0, []) end),
     await_count(Nodes, Reg, 301),
     #{actor := Actor} = holt_ct:call(A, holt_cluster, info, [Reg]),
-    Readers = [{Node, holt_ct:call(Node, fun() -> start_reader(Reg) end)} || Node <- Nodes],
+    Watchers = [holt_ct:watch(Node, {Reg, names(Node, Reg)}) || Node <- Nodes],
     Ends = [
         fun() -> holt_ct:kill(whereis(Reg)) end,
         fun() ->
@@ -361,8 +334,8 @@ three_nodes_orphan_is_adopted(Config) ->
     await_count(Nodes, Reg, 302),
     await_agreement(Nodes, Reg),
     _ = [
-        ?assertMatch({_, []}, {Node, holt_ct:call(Node, fun() -> ask(Reader, stop) end)})
-     || {Node, Reader} <- Readers
+        ?assertMatch({Missed, _} when Missed =:= #{}, holt_ct:missed(Watcher))
+     || Watcher <- Watchers
     ],
     %% Its processes are watched as before.
     holt_ct:call(A, fun() -> holt_ct:kill(Pid) end),
@@ -439,10 +412,8 @@ three_nodes_application_is_stopped(Config) ->
         S
     end,
     %% On its own node nobody misses a name.
-    Reader = holt_ct:call(B, fun() ->
-        Own = [Entry || {_, P, _} = Entry <- holt_registry:to_list(Reg), node(P) =:= BName],
-        start_reader(Reg, Own)
-    end),
+    Own = [Name || {_, P} = Name <- names(B, Reg), node(P) =:= BName],
+    Watcher = holt_ct:watch(B, {Reg, Own}),
     Round = fun(N) ->
         ok = holt_ct:call(B, application, stop, [holt]),
         everywhere([A, C], fun() ->
@@ -467,7 +438,7 @@ three_nodes_application_is_stopped(Config) ->
         everywhere(Nodes, fun() -> present = State() end)
     end,
     ok = lists:foreach(Round, [1, 2, 3]),
-    ?assertEqual([], holt_ct:call(B, fun() -> ask(Reader, stop) end)),
+    ?assertMatch({Missed, _} when Missed =:= #{}, holt_ct:missed(Watcher)),
     ?assertMatch(#{actor := Actor}, holt_ct:call(B, holt_cluster, info, [Reg])),
     holt_ct:call(B, fun() -> holt_ct:kill(Pid) end),
     await_name(Nodes, Reg, mortal, undefined),
@@ -608,7 +579,7 @@ three_nodes_loser_that_stays_is_killed(Config) ->
     %% Neither had met the other when it registered: the older keeps the name.
     {Older, Newer} = two_holders(A, B, Options, [trap_exit]),
     await_name([A, B], Reg, key, Older),
-    ?assertEqual(killed, holt_ct:call(B, fun() -> final_reason(Newer) end)),
+    ?assertEqual(killed, holt_ct:call(B, fun() -> holt_ct:exit_of(Newer) end)),
     ?assert(holt_ct:call(A, fun() -> is_process_alive(Older) end)).
 
 %%--------------------------------------------------------------------
@@ -698,622 +669,7 @@ three_nodes_pid_of_another_node_is_refused(Config) ->
     ).
 
 %%--------------------------------------------------------------------
-%% Nodes that go and come
-
-node_is_killed_and_its_names_vanish(Config) ->
-    with_nodes(3, no_overlap(), fun([A, B, C] = Nodes) ->
-        Reg = registry(Config),
-        _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
-        _ = [register_many(Node, Reg, 1000) || Node <- Nodes],
-        await_count(Nodes, Reg, 3000),
-        CName = holt_ct:node_of(C),
-        Self = self(),
-        %% As soon as a node knows of it, not some time later.
-        Watch = fun() ->
-            true = monitor_node(CName, true),
-            receive
-                {nodedown, CName} -> ok
-            end,
-            Begin = erlang:monotonic_time(millisecond),
-            holt_ct:wait_until(fun() -> holt_registry:count(Reg) =:= 2000 end),
-            erlang:monotonic_time(millisecond) - Begin
-        end,
-        _ = [spawn_link(fun() -> Self ! {Node, holt_ct:call(Node, Watch)} end) || Node <- [A, B]],
-        holt_ct:kill_node(C),
-        Took = [
-            receive
-                {Node, Ms} -> Ms
-            end
-         || Node <- [A, B]
-        ],
-        ct:pal("vanished within ~p ms", [Took]),
-        ?assert(lists:max(Took) < 500),
-        everywhere([A, B], fun() ->
-            undefined = holt_registry:whereis_name({Reg, {CName, 1}}),
-            [] = holt_registry:lookup(Reg, {CName, 1}),
-            [] = [K || {{Node, _} = K, _, _} <- holt_registry:to_list(Reg), Node =:= CName],
-            false = lists:member({Reg, CName}, holt_cluster:members(Reg)),
-            ok
-        end),
-        %% And can be given again.
-        Pid = holt_ct:call(A, fun() -> holt_ct:register(Reg, {CName, 1}, new, []) end),
-        await_name([A, B], Reg, {CName, 1}, Pid)
-    end).
-
-node_comes_back_under_its_name(Config) ->
-    with_nodes(3, no_overlap(), fun([A, B, C] = Nodes) ->
-        Reg = registry(Config),
-        _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
-        _ = [register_many(Node, Reg, 300) || Node <- Nodes],
-        await_count(Nodes, Reg, 900),
-        holt_ct:kill_node(C),
-        New = holt_ct:restart_node(C, [A, B]),
-        try
-            All = [A, B, New],
-            await_count([A, B], Reg, 600),
-            _ = holt_ct:start_registry(New, #{name => Reg}),
-            await_count(All, Reg, 600),
-            await_agreement(All, Reg),
-            %% The names of its predecessor are free.
-            _ = register_many(New, Reg, 200),
-            await_count(All, Reg, 800),
-            await_agreement(All, Reg),
-            CName = holt_ct:node_of(New),
-            everywhere(All, fun() ->
-                Pids = [P || {{N, _}, P, _} <- holt_registry:to_list(Reg), N =:= CName],
-                200 = length(Pids),
-                ok
-            end),
-            holt_ct:call(New, fun() ->
-                true = lists:all(
-                    fun(Pid) -> node(Pid) =/= node() orelse is_process_alive(Pid) end,
-                    [P || {_, P, _} <- holt_registry:to_list(Reg)]
-                ),
-                ok
-            end)
-        after
-            holt_ct:stop_nodes([New])
-        end
-    end).
-
-node_stops_in_order(Config) ->
-    with_nodes(2, no_overlap(), fun([A, B] = Nodes) ->
-        Reg = registry(Config),
-        _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
-        _ = [register_many(Node, Reg, 100) || Node <- Nodes],
-        await_count(Nodes, Reg, 200),
-        holt_ct:stop_nodes([B]),
-        await_count([A], Reg, 100)
-    end).
-
-two_holders_meet(Config) ->
-    with_nodes(0, [], fun([]) ->
-        Reg = registry(Config),
-        Nodes = [holt_ct:start_node(peer:random_name("holt_ct"), apart()) || _ <- [a, b, c]],
-        try
-            [A, B, C] = Nodes,
-            _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
-            %% One after the other, so that A's is the oldest: of nodes that had met
-            %% nobody the incumbent keeps the name.
-            Holders = [
-                holt_ct:call(Node, fun() ->
-                    Pid = holt_ct:register(Reg, {the, key}, node(), []),
-                    {ok, _} = holt_ct:do(Pid, fun() ->
-                        holt_registry:register(Reg, {own, node()}, 1)
-                    end),
-                    _ = holt_ct:register(Reg, {bystander, node()}, 1, []),
-                    tick(),
-                    Pid
-                end)
-             || Node <- Nodes
-            ],
-            [OfA, OfB, OfC] = Holders,
-            Self = self(),
-            _ = [
-                spawn_link(fun() ->
-                    Self ! {Pid, holt_ct:call(Node, fun() -> final_reason(Pid) end)}
-                end)
-             || {Node, Pid} <- [{B, OfB}, {C, OfC}]
-            ],
-            holt_ct:connect(Nodes),
-            Reasons = [
-                receive
-                    {Pid, Reason} -> {Pid, Reason}
-                end
-             || Pid <- [OfB, OfC]
-            ],
-            await_name(Nodes, Reg, {the, key}, OfA),
-            await_agreement(Nodes, Reg),
-            _ = [
-                begin
-                    Value = holt_ct:node_of(Node),
-                    {Pid, {shutdown, {name_conflict, {{the, key}, Value}, Reg, Winner}}} =
-                        lists:keyfind(Pid, 1, Reasons),
-                    %% C's holder may have lost to B's before A's won.
-                    ?assert(lists:member(Winner, [OfA, OfB] -- [Pid]))
-                end
-             || {Node, Pid} <- [{B, OfB}, {C, OfC}]
-            ],
-            %% A's two, and the bystanders.
-            Expected = lists:sort(
-                [{the, key}, {own, holt_ct:node_of(A)}] ++
-                    [{bystander, holt_ct:node_of(Node)} || Node <- Nodes]
-            ),
-            ?assertEqual(Expected, [Key || {Key, _, _} <- agreed_list(Nodes, Reg)])
-        after
-            holt_ct:stop_nodes(Nodes)
-        end
-    end).
-
-link_is_cut_and_heals(Config) ->
-    with_nodes(3, apart(), fun([A, B, C] = Nodes) ->
-        Reg = registry(Config),
-        _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
-        _ = [register_many(Node, Reg, 100) || Node <- Nodes],
-        await_count(Nodes, Reg, 300),
-        _ = [holt_ct:cut(C, Other) || Other <- [A, B]],
-        await_count([A, B], Reg, 200),
-        await_count([C], Reg, 100),
-        Older = holt_ct:call(A, fun() -> holt_ct:register(Reg, key, old, []) end),
-        _ = [register_many(Node, Reg, 150) || Node <- Nodes],
-        Newer = holt_ct:call(C, fun() -> holt_ct:register(Reg, key, new, []) end),
-        await_name([A, B], Reg, key, Older),
-        holt_ct:connect(Nodes),
-        await_count(Nodes, Reg, 451),
-        await_name(Nodes, Reg, key, Newer),
-        await_agreement(Nodes, Reg),
-        holt_ct:await(A, fun() -> not is_process_alive(Older) end),
-        %% Again and again.
-        _ = [
-            begin
-                holt_ct:cut(A, B),
-                holt_ct:connect(Nodes)
-            end
-         || _ <- lists:seq(1, 10)
-        ],
-        await_count(Nodes, Reg, 451),
-        await_agreement(Nodes, Reg)
-    end).
-
-distribution_starts_after_the_instance(Config) ->
-    with_nodes(1, no_overlap(), fun([A]) ->
-        Reg = registry(Config),
-        _ = holt_ct:start_registry(A, #{name => Reg}),
-        _ = register_many(A, Reg, 50),
-        Alone = holt_ct:start_node(undefined, no_overlap()),
-        try
-            _ = holt_ct:start_registry(Alone, #{name => Reg}),
-            Pid = holt_ct:call(Alone, fun() -> holt_ct:register(Reg, lonely, 1, []) end),
-            [{Reg, nonode@nohost}] = holt_ct:call(Alone, holt_cluster, members, [Reg]),
-            Name = list_to_atom(peer:random_name("holt_ct")),
-            AName = holt_ct:node_of(A),
-            Node = holt_ct:call(Alone, fun() ->
-                {ok, _} = net_kernel:start(Name, #{name_domain => shortnames}),
-                true = net_kernel:connect_node(AName),
-                node()
-            end),
-            await_count([A, Alone], Reg, 51),
-            await_agreement([A, Alone], Reg),
-            %% Pids are written with the node's new name.
-            Found = holt_ct:call(A, holt_registry, whereis_name, [{Reg, lonely}]),
-            ?assertEqual(Node, node(Found)),
-            ?assertEqual(Node, holt_ct:call(A, fun() -> holt_ct:on(Found) end)),
-            ?assertEqual(
-                Found, holt_ct:call(Alone, fun() -> holt_registry:whereis_name({Reg, lonely}) end)
-            ),
-            ?assert(is_pid(Pid)),
-            %% And alone again.
-            holt_ct:call(Alone, fun() -> ok = net_kernel:stop() end),
-            await_count([Alone], Reg, 1),
-            await_count([A], Reg, 50)
-        after
-            holt_ct:stop_nodes([Alone])
-        end
-    end).
-
-%% Each time it is another node, also under the name that it had.
-distribution_starts_and_stops_again(Config) ->
-    with_late_node(Config, #{}, fun(Reg, A, Late, Start) ->
-        [_, Two, Two] = [Start(Name, fun() -> ok end) || Name <- [one, two, two]],
-        %% Faster than its replica process can see.
-        Replica = holt_replica:process_name(Reg),
-        holt_ct:call(Late, fun() -> ok = sys:suspend(Replica) end),
-        Resume = fun() -> holt_ct:call(Late, fun() -> ok = sys:resume(Replica) end) end,
-        Two = Start(two, Resume),
-        holt_ct:call(Late, fun() -> ok = net_kernel:stop() end),
-        await_count([Late], Reg, 1),
-        await_count([A], Reg, 50)
-    end).
-
-%% Nobody is there to see that the node is another one; who adopts the orphan is.
-distribution_starts_under_an_orphan(Config) ->
-    with_late_node(Config, #{orphan_ms => 600000}, fun(Reg, A, Late, Start) ->
-        Kill = fun() -> holt_ct:call(Late, fun() -> holt_ct:kill(whereis(Reg)) end) end,
-        Again = fun() -> holt_ct:start_registry(Late, #{name => Reg, orphan_ms => 600000}) end,
-        Actor = fun() ->
-            #{actor := Actor} = holt_ct:call(Late, holt_cluster, info, [Reg]),
-            Actor
-        end,
-        Actors = [
-            begin
-                Kill(),
-                _ = Start(Name, Again),
-                Actor()
-            end
-         || Name <- [one, two, two]
-        ],
-        ?assertEqual(3, length(lists:usort(Actors))),
-        Kill(),
-        holt_ct:call(Late, fun() -> ok = net_kernel:stop() end),
-        Again(),
-        await_count([Late], Reg, 1),
-        await_count([A], Reg, 50)
-    end).
-
-%% Node A has fifty names; the late one has one, `lonely', before it is any node.  Start
-%% gives it a name, whatever it had before, and checks that both have all names.
-with_late_node(Config, More, Fun) ->
-    with_nodes(1, no_overlap(), fun([A]) ->
-        Reg = registry(Config),
-        Options = More#{name => Reg},
-        _ = holt_ct:start_registry(A, Options),
-        _ = register_many(A, Reg, 50),
-        Late = holt_ct:start_node(undefined, no_overlap()),
-        try
-            _ = holt_ct:start_registry(Late, Options),
-            Pid = holt_ct:call(Late, fun() -> holt_ct:register(Reg, lonely, 1, []) end),
-            Suffix = peer:random_name("holt_ct"),
-            Check = fun(Node) ->
-                await_count([A, Late], Reg, 51),
-                await_agreement([A, Late], Reg),
-                %% The old pid does not fit any more.
-                Found = holt_ct:call(A, holt_registry, whereis_name, [{Reg, lonely}]),
-                ?assertEqual(Node, node(Found)),
-                ?assertEqual(Node, holt_ct:call(A, fun() -> holt_ct:on(Found) end)),
-                holt_ct:call(Late, fun() ->
-                    [{Found, 1}] = holt_registry:lookup(Reg, lonely),
-                    [lonely] = holt_registry:keys(Reg, Found),
-                    2 = length(holt_cluster:members(Reg)),
-                    ok
-                end),
-                ?assert(is_pid(Pid))
-            end,
-            Fun(Reg, A, Late, fun(Name, Then) ->
-                Node = start_distribution(Late, lists:concat([Name, Suffix]), A, Then),
-                Check(Node),
-                Node
-            end)
-        after
-            holt_ct:stop_nodes([Late])
-        end
-    end).
-
-start_distribution(Late, Name, Other, Then) ->
-    Stop = fun() ->
-        Node = node(),
-        _ = is_alive() andalso (ok = net_kernel:stop()),
-        Node
-    end,
-    Before = holt_ct:call(Late, Stop),
-    holt_ct:await(Other, fun() -> not lists:member(Before, nodes(connected)) end),
-    Start = fun() ->
-        %% The name is free when epmd has seen the node's end, too.
-        holt_ct:wait_until(fun() ->
-            case net_kernel:start(list_to_atom(Name), #{name_domain => shortnames}) of
-                {ok, _} -> true;
-                {error, Reason} -> Reason
-            end
-        end),
-        node()
-    end,
-    Node = holt_ct:call(Late, Start),
-    Then(),
-    OtherNode = holt_ct:node_of(Other),
-    holt_ct:await(Late, fun() -> net_kernel:connect_node(OtherNode) end),
-    Node.
-
-hidden_node_takes_part(Config) ->
-    with_nodes(1, no_overlap(), fun([A]) ->
-        Reg = registry(Config),
-        Hidden = holt_ct:start_node(peer:random_name("holt_ct"), ["-hidden" | no_overlap()]),
-        try
-            Nodes = [A, Hidden],
-            holt_ct:connect(Nodes),
-            _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
-            _ = [register_many(Node, Reg, 10) || Node <- Nodes],
-            await_count(Nodes, Reg, 20)
-        after
-            holt_ct:stop_nodes([Hidden])
-        end
-    end).
-
-%% Names come and go on three nodes while links are cut and our processes are killed.
-%% In the end every name has the holder that still believes to have it.
-chaos_ends_in_agreement(Config) ->
-    Seed = rand:uniform(1 bsl 32),
-    ct:pal("seed ~p", [Seed]),
-    _ = rand:seed(exsss, Seed),
-    with_nodes(3, apart(), fun(Nodes) ->
-        Reg = registry(Config),
-        Options = #{name => Reg, conflict_grace_ms => 600000, vector_interval_ms => 100},
-        _ = [holt_ct:start_registry(Node, Options) || Node <- Nodes],
-        Workers = [
-            {Node, holt_ct:call(Node, fun() -> spawn(fun() -> worker(Reg, Seed) end) end)}
-         || Node <- Nodes
-        ],
-        Pick = fun() -> lists:nth(rand:uniform(3), Nodes) end,
-        %% A supervisor lets ten crashes pass.
-        What = fun
-            (Step) when Step rem 10 =:= 0 -> kill;
-            (Step) when Step rem 10 =:= 5 -> orphan;
-            (Step) when Step rem 10 =:= 7 -> pause;
-            (Step) when Step rem 3 =:= 0 -> connect;
-            (_) -> cut
-        end,
-        _ = [disturb(What(Step), Options, Pick(), Pick(), Nodes) || Step <- lists:seq(1, 100)],
-        holt_ct:connect(Nodes),
-        Believed = lists:append([
-            holt_ct:call(Node, fun() -> ask(Worker, stop) end)
-         || {Node, Worker} <- Workers
-        ]),
-        ct:pal("~p names at the end of ~p registrations", [
-            length(Believed),
-            lists:sum([
-                holt_ct:call(Node, fun() -> ask(Worker, registrations) end)
-             || {Node, Worker} <- Workers
-            ])
-        ]),
-        await_agreement(Nodes, Reg),
-        Told = lists:sort(
-            lists:append([
-                holt_ct:call(Node, fun() -> ask(Worker, names) end)
-             || {Node, Worker} <- Workers
-            ])
-        ),
-        ?assertEqual(Told, [{Key, Pid} || {Key, Pid, _} <- agreed_list(Nodes, Reg)]),
-        ?assertEqual([], Told -- Believed)
-    end).
-
-disturb(connect, _Options, _A, _B, Nodes) ->
-    holt_ct:connect(Nodes);
-disturb(cut, _Options, Node, Node, Nodes) ->
-    holt_ct:connect(Nodes);
-disturb(cut, _Options, A, B, _Nodes) ->
-    holt_ct:cut(A, B);
-disturb(orphan, #{name := Reg} = Options, A, _B, _Nodes) ->
-    holt_ct:call(A, fun() -> holt_ct:kill(whereis(Reg)) end),
-    _ = holt_ct:start_registry(A, Options);
-disturb(pause, _Options, A, B, _Nodes) ->
-    ok = holt_ct:call(A, application, stop, [holt]),
-    _ = A =/= B andalso holt_ct:cut(A, B),
-    ok = holt_ct:call(A, application, start, [holt]);
-disturb(kill, #{name := Reg}, A, _B, _Nodes) ->
-    Process = holt_replica:process_name(Reg),
-    holt_ct:call(A, fun() ->
-        _ = [holt_ct:kill(Pid) || Pid <- [whereis(Process)], is_pid(Pid)],
-        holt_ct:wait_until(fun() -> is_pid(whereis(Process)) end)
-    end).
-
-%% Holds names and gives them back, until it is told to stop.  It traps exits, so that a
-%% lost name costs it that name and nothing else.
-worker(Reg, Seed) ->
-    _ = process_flag(trap_exit, true),
-    _ = rand:seed(exsss, Seed + erlang:phash2(node())),
-    work(Reg, #{}, 0, running).
-
-work(Reg, Names, Count, State) ->
-    receive
-        {'EXIT', _, {shutdown, {name_conflict, {Key, {Id, _}}, Reg, _}}} ->
-            case Names of
-                #{Key := Id} -> work(Reg, maps:remove(Key, Names), Count, State);
-                #{} -> work(Reg, Names, Count, State)
-            end;
-        {From, registrations} ->
-            From ! {self(), Count},
-            work(Reg, Names, Count, State);
-        {From, names} ->
-            From ! {self(), [{Key, self()} || Key <- maps:keys(Names)]},
-            work(Reg, Names, Count, State);
-        {From, stop} ->
-            From ! {self(), [{Key, self()} || Key <- maps:keys(Names)]},
-            work(Reg, Names, Count, stopped)
-    after wait_ms(State) ->
-        Key = rand:uniform(30),
-        case {Names, rand:uniform(3)} of
-            {#{Key := Id}, 1} ->
-                _ = holt_registry:update_value(Reg, Key, fun({I, N}) when I =:= Id ->
-                    {Id, N + 1}
-                end),
-                work(Reg, Names, Count, State);
-            {#{Key := _}, 2} ->
-                %% Only here: the name may have a holder on another node by now.
-                _ = holt_nif:unregister(Reg, Key),
-                work(Reg, maps:remove(Key, Names), Count, State);
-            {#{Key := _}, 3} ->
-                work(Reg, Names, Count, State);
-            {#{}, _} ->
-                case holt_registry:register(Reg, Key, {Count, 0}) of
-                    {ok, _} -> work(Reg, Names#{Key => Count}, Count + 1, State);
-                    {error, {already_registered, _}} -> work(Reg, Names, Count, State)
-                end
-        end
-    end.
-
-wait_ms(running) -> rand:uniform(3) - 1;
-wait_ms(stopped) -> infinity.
-
-ask(Worker, Question) ->
-    Worker ! {self(), Question},
-    receive
-        {Worker, Answer} -> Answer
-    after 10000 -> error({no_answer, Question})
-    end.
-
-overlapping_partitions_are_noticed_once(_Config) ->
-    Count = fun(Args, Reg) ->
-        with_nodes(1, Args, fun([A]) ->
-            holt_ct:call(A, fun() ->
-                Self = self(),
-                ok = logger:add_handler(?MODULE, ?MODULE, #{config => Self, level => notice}),
-                _ = [{ok, _} = holt_registry:start_link(#{name => R}) || R <- [Reg, second]],
-                _ = sys:get_state(holt_janitor),
-                ok = logger:remove_handler(?MODULE),
-                received(0)
-            end)
-        end)
-    end,
-    ?assertEqual(1, Count([], first)),
-    ?assertEqual(0, Count(no_overlap(), first)).
-
-%% A logger handler.
-log(#{msg := {string, Text}}, #{config := Pid}) ->
-    _ = string:find(Text, "prevent_overlapping_partitions") =/= nomatch andalso (Pid ! noticed),
-    ok;
-log(#{msg := {Format, _}} = Event, Config) when is_list(Format) ->
-    log(Event#{msg := {string, Format}}, Config);
-log(_, _) ->
-    ok.
-
-received(Count) ->
-    receive
-        noticed -> received(Count + 1)
-    after 0 -> Count
-    end.
-
-%%--------------------------------------------------------------------
 %% Helpers
-
-registry(Config) ->
-    proplists:get_value(registry, Config).
-
-nodes_of(Config) ->
-    proplists:get_value(nodes, Config).
-
-no_overlap() ->
-    ["-kernel", "prevent_overlapping_partitions", "false"].
-
-%% Links are made and cut by the test alone.
-apart() ->
-    ["-connect_all", "false", "-kernel", "dist_auto_connect", "never" | no_overlap()].
-
-with_nodes(Count, Args, Fun) ->
-    Nodes = holt_ct:start_nodes(Count, Args),
-    try
-        Fun(Nodes)
-    after
-        holt_ct:stop_nodes(Nodes)
-    end.
-
-start_everywhere(Config) ->
-    Reg = registry(Config),
-    Nodes = nodes_of(Config),
-    _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
-    {Reg, Nodes}.
-
-stop_registry(Node, Reg) ->
-    holt_ct:call(Node, fun() ->
-        _ = [holt_registry:stop(Reg) || is_pid(whereis(Reg))],
-        ok
-    end).
-
-everywhere(Nodes, Fun) ->
-    lists:foreach(fun(Node) -> holt_ct:call(Node, Fun) end, Nodes).
-
-await_name(Nodes, Reg, Key, Pid) ->
-    everywhere(Nodes, fun() ->
-        holt_ct:wait_until(fun() ->
-            Found = holt_registry:whereis_name({Reg, Key}),
-            Found =:= Pid orelse Found
-        end)
-    end).
-
-await_count(Nodes, Reg, Count) ->
-    everywhere(Nodes, fun() ->
-        holt_ct:wait_until(fun() ->
-            Found = holt_registry:count(Reg),
-            Found =:= Count orelse Found
-        end)
-    end).
-
-%% Names {node(), 1..Count} on a node, those that are not there yet, all of one process.
-register_many(Node, Reg, Count) ->
-    holt_ct:call(Node, fun() ->
-        Pid = holt_ct:start(),
-        Keys = [{node(), N} || N <- lists:seq(1, Count)],
-        [yes | _] = [
-            holt_registry:register_name({Reg, Key, Key}, Pid)
-         || Key <- Keys, not holt_registry:is_registered(Reg, Key)
-        ],
-        Pid
-    end).
-
-%% Equal versions of equal actors everywhere, and so equal fingerprints.
-await_agreement(Nodes, Reg) ->
-    Present = fun() ->
-        #{actors := Actors} = holt_cluster:info(Reg),
-        lists:sort([
-            {Actor, Version, Rows, Fingerprint}
-         || #{
-                actor := Actor,
-                version := Version,
-                rows := Rows,
-                fingerprint := Fingerprint,
-                present := true
-            } <- Actors
-        ])
-    end,
-    holt_ct:wait_until(fun() ->
-        All = [holt_ct:call(Node, Present) || Node <- Nodes],
-        length(lists:usort(All)) =:= 1 andalso length(hd(All)) =:= length(Nodes) orelse All
-    end).
-
-%% The list of names, the same on all nodes.
-agreed_list(Nodes, Reg) ->
-    Lists = [
-        holt_ct:call(Node, fun() -> lists:sort(holt_registry:to_list(Reg)) end)
-     || Node <- Nodes
-    ],
-    [List] = lists:usort(Lists),
-    List.
-
-%% Looks for all names that there are now, over and over, until it is asked: which of them
-%% were not there once?
-start_reader(Reg) ->
-    start_reader(Reg, holt_registry:to_list(Reg)).
-
-start_reader(Reg, List) ->
-    spawn(fun() -> read(Reg, List, []) end).
-
-read(Reg, List, Missed) ->
-    receive
-        {From, stop} -> From ! {self(), Missed}
-    after 0 ->
-        Misses = [Key || {Key, Pid, _} <- List, holt_registry:whereis_name({Reg, Key}) =/= Pid],
-        read(Reg, List, lists:usort(Misses ++ Missed))
-    end.
-
-%% Two processes with the name `key' on two connected nodes: B's instance does not hear
-%% of A's before it has registered, because the replica process of A is held.
-two_holders(A, B, #{name := Reg} = Options, Flags) ->
-    _ = holt_ct:start_registry(A, Options),
-    Older = holt_ct:call(A, fun() ->
-        ok = sys:suspend(holt_replica:process_name(Reg)),
-        Pid = holt_ct:register(Reg, key, older, Flags),
-        tick(),
-        Pid
-    end),
-    _ = holt_ct:start_registry(B, Options),
-    Newer = holt_ct:call(B, fun() -> holt_ct:register(Reg, key, newer, Flags) end),
-    holt_ct:call(A, fun() -> ok = sys:resume(holt_replica:process_name(Reg)) end),
-    {Older, Newer}.
-
-%% What is registered from now on is newer, on all nodes of this machine.
-tick() ->
-    Now = erlang:system_time(millisecond),
-    holt_ct:wait_until(fun() -> erlang:system_time(millisecond) > Now + 5 end).
-
-final_reason(Pid) ->
-    holt_ct:exit_of(Pid).
 
 %% What a replica process really gets while the fun runs, until it has had a hello and
 %% data.
@@ -1353,3 +709,7 @@ mutant(3, Bytes) ->
 mutant(4, Bytes) ->
     Cut = rand:uniform(byte_size(Bytes)) - 1,
     <<(binary:part(Bytes, Cut, byte_size(Bytes) - Cut))/binary, Bytes/binary>>.
+
+%% What a node finds.
+names(Node, Reg) ->
+    [{Key, Pid} || {Key, Pid, _} <- holt_ct:call(Node, holt_registry, to_list, [Reg])].

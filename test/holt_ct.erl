@@ -17,6 +17,9 @@
 %% Nodes
 -export([start_nodes/2, start_node/2, restart_node/2, kill_node/1, stop_nodes/1]).
 -export([node_of/1, call/2, call/4, connect/1, cut/2, start_registry/2, await/2]).
+-export([refuse/2, allow/2, part/2, heal/2]).
+%% Watchers
+-export([watch/2, missed/1]).
 %% gen_server callbacks
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -249,6 +252,75 @@ cut(#node{node = Left} = LeftNode, #node{node = Right} = RightNode) ->
         end,
         [{LeftNode, Right}, {RightNode, Left}]
     ).
+
+%% @doc Have a node refuse links with another one, whoever of them asks, and end the one
+%% there is.
+-spec refuse(test_node(), test_node()) -> ok.
+refuse(#node{node = Name} = At, #node{node = Other} = OtherNode) ->
+    %% The other one may refuse us, too: by a cookie that is not the same.
+    true = call(At, erlang, set_cookie, [Other, list_to_atom(lists:concat([refused_by_, Name]))]),
+    cut(At, OtherNode).
+
+%% @doc Have it no longer refuse them.
+-spec allow(test_node(), test_node()) -> ok.
+allow(At, #node{node = Other}) ->
+    true = call(At, erlang, set_cookie, [Other, holt_ct]),
+    ok.
+
+%% @doc Cut two nodes from each other until they are healed; those who have links with both
+%% keep them.
+-spec part(test_node(), test_node()) -> ok.
+part(Left, Right) ->
+    ok = refuse(Left, Right),
+    refuse(Right, Left).
+
+%% @doc Connect two nodes that were parted.
+-spec heal(test_node(), test_node()) -> ok.
+heal(Left, Right) ->
+    ok = allow(Left, Right),
+    ok = allow(Right, Left),
+    connect([Left, Right]).
+
+%%--------------------------------------------------------------------
+%% Watchers
+
+%% @doc Look for these names on a node, over and over, as fast as it can.
+-spec watch(test_node(), {Registry :: atom(), [{Key :: term(), pid()}]}) ->
+    {test_node(), pid()}.
+watch(Node, {Registry, Names}) ->
+    Watcher = call(Node, fun() ->
+        spawn(fun() ->
+            %% Only with what others leave: the nodes share few processors.
+            _ = process_flag(priority, low),
+            watch_loop(Registry, Names, #{}, 0)
+        end)
+    end),
+    {Node, Watcher}.
+
+%% @doc End it: which names were missing, when first, and for how many rounds it looked.
+-spec missed({test_node(), pid()}) ->
+    {#{Key :: term() => FirstMs :: integer()}, Rounds :: non_neg_integer()}.
+missed({Node, Watcher}) ->
+    call(Node, fun() ->
+        Watcher ! {stop, self()},
+        receive
+            {Watcher, Missed, Rounds} -> {Missed, Rounds}
+        after ?DEADLINE_MS -> error({no_answer, Watcher})
+        end
+    end).
+
+watch_loop(Registry, Names, Missed, Rounds) ->
+    receive
+        {stop, From} -> From ! {self(), Missed, Rounds}
+    after 0 ->
+        New = [Key || {Key, Pid} <- Names, holt_registry:whereis_name({Registry, Key}) =/= Pid],
+        Now = erlang:system_time(millisecond),
+        All = maps:merge(maps:from_keys(New, Now), Missed),
+        watch_loop(Registry, Names, All, Rounds + 1)
+    end.
+
+%%--------------------------------------------------------------------
+%% Registries
 
 %% @doc Start a registry on a node, linked to nobody.
 -spec start_registry(test_node(), map()) -> pid().

@@ -319,6 +319,9 @@ wrong_options_say_what_is_wrong(_Config) ->
     Numbers = [
         vector_interval_ms,
         replica_restart_ms,
+        probe_ms,
+        vouch_ms,
+        flap_ms_max,
         forget_after_ms,
         clock_bound_ms,
         window_bytes,
@@ -336,10 +339,7 @@ wrong_options_say_what_is_wrong(_Config) ->
         owner_only,
         quorum,
         voters,
-        probe_ms,
-        settle_ms,
-        vouch_ms,
-        flap_ms_max
+        settle_ms
     ],
     Cases =
         [
@@ -738,6 +738,9 @@ orphan_is_adopted_with_the_same_options(_Config) ->
     Others = [
         {vector_interval_ms, 999},
         {replica_restart_ms, 1999},
+        {probe_ms, 499},
+        {vouch_ms, 1999},
+        {flap_ms_max, 29999},
         {forget_after_ms, 86400001},
         {clock_bound_ms, 4999},
         {window_bytes, 262143},
@@ -877,7 +880,7 @@ status_is_readable(Config) ->
             name := Reg,
             count := 1,
             member := {Reg, _},
-            actors := [#{rows := 1, self := true}],
+            actors := [#{rows := 1, sight := self, voucher := undefined, shown := true}],
             peers := [],
             refused := Refused
         } when Refused =:= #{},
@@ -885,13 +888,24 @@ status_is_readable(Config) ->
     ),
     ?assertEqual([{Reg, node()}], holt_cluster:members(Reg)),
     #{actor := Actor} = holt_cluster:info(Reg),
-    Self = #{member => {Reg, node()}, actor => Actor, state => present, names => 1, version => 1},
+    Self = #{
+        member => {Reg, node()},
+        actor => Actor,
+        state => present,
+        contact => self,
+        voucher => undefined,
+        absent_ms => 0,
+        shown => true,
+        names => 1,
+        version => 1
+    },
     ?assertEqual([Self], holt_cluster:members(Reg, all)),
     ?assertEqual([], holt_cluster:peers(Reg)),
     ?assert(holt_cluster:in_sync(Reg)),
     Counters = [
         creation, memory_bytes, gaps, duplicates, repairs, repairs_served, stalls, diverged,
-        conflicts, mixed_rules, stamps_refused, stamps_capped
+        conflicts, mixed_rules, stamps_refused, stamps_capped, asks, probes, vouches,
+        vouches_lapsed, forwarded, forwarded_bytes, flaps
     ],
     Info = holt_cluster:info(Reg),
     _ = [?assertMatch({_, N} when is_integer(N), {C, maps:get(C, Info)}) || C <- Counters].

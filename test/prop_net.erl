@@ -224,7 +224,7 @@ conflicts(#net{conflicts = Conflicts}) ->
 view(Instance, Keys) ->
     [{Key, holt_nif:lookup(Instance, Key)} || Key <- Keys].
 
-%% @doc The copies that an instance holds of the present actors of these.
+%% @doc The copies that an instance holds of the actors of these that it shows.
 -spec actors(instance(), [instance()]) -> [{instance(), Version :: term(), Print :: term()}].
 actors(Instance, Writers) ->
     #{actors := Actors} = holt_nif:info(Instance),
@@ -235,7 +235,7 @@ actors(Instance, Writers) ->
             version := Version,
             rows := Rows,
             fingerprint := Fingerprint,
-            present := true
+            shown := true
         } <- Actors,
         lists:member(Name, Writers)
     ]).

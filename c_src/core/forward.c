@@ -25,8 +25,8 @@
  * nothing goes further than one step, and nothing goes round in circles.
  *
  * As the follower we take deltas of X from P alone, by the same rules as those
- * of P itself.  When others show more of X than P brings, we ask P to go on from
- * where we are, and then look for another. */
+ * of P itself.  When others show more of X than P brings, we ask P to go on
+ * from where we are, and then look for another. */
 #include <string.h>
 
 #include "invariant.h"
@@ -194,14 +194,13 @@ relay_is_kept(const struct holt_relay *relay)
   return follower != NULL;
 }
 
-/* The actor says that what it has sent so far is all there is: who has that may
- * not know. */
+/* The actor says that what it has sent so far is all there is: who has it, and
+ * does not know that, is to be told. */
 static void
 relay_all(struct holt_relay *relay)
 {
   for (struct holt_follower *follower = relay->followers; follower != NULL;
        follower = follower->next) {
-    follower->unclean = keeps(follower);
     follower->peer->forward_due = true;
   }
 }
@@ -532,7 +531,8 @@ holt__follow(struct holt_replica *replica, struct holt_actor *actor,
   if (peer == NULL) {
     return;
   }
-  if (version < actor->version || version < actor->as_of) {
+  if (actor->version > 0 &&
+      (version < actor->version || version < actor->as_of)) {
     /* All of it would have to be had anew.  Its voucher hears it, and will come
      * to where we are; unless what we have is somebody's invention. */
     if (presence->follow_wait_ms == 0) {

@@ -5,9 +5,10 @@
  *
  * The asker has lost an actor.  `ask` are the links that it has yet to ask
  * about it, `asked` those whose answer it awaits.  An ask names a token, which
- * is the moment by our clock.  An answer brings the token of the last ask that its sender has seen, and how long ago the
- * actor was alive: so we know when that was by our own clock, or rather a
- * moment that is not later, and need to believe nobody's.
+ * is the moment by our clock.  An answer brings the token of the last ask that
+ * its sender has seen, and how long ago the actor was alive: so we know when
+ * that was by our own clock, or rather a moment that is not later, and need to
+ * believe nobody's.
  *
  *     our clock    |--- ask -------------- vouch, age ---|
  *     theirs              |--- probe -- echo --|
@@ -269,6 +270,7 @@ hide(struct holt_replica *replica, struct holt_actor *actor, uint64_t now_ms)
   struct holt_presence *const presence = &actor->presence;
   presence->sight = HOLT_SIGHT_ABSENT;
   presence->absent_since_ms = now_ms;
+  presence->went_ms = now_ms;
   if (!presence->paused) {
     const bool calm = actor->shown && now_ms - presence->shown_at_ms >=
                                         replica->tuning.flap_ms_max;
@@ -287,6 +289,7 @@ void
 holt__sight_absent(struct holt_replica *replica, struct holt_actor *actor,
                    uint64_t now_ms)
 {
+  holt__forwards_end(replica, NULL, actor);
   holt__follow_stop(replica, actor);
   (void)vouches_clear(actor);
   set_clear(&actor->presence.ask);
@@ -513,7 +516,7 @@ take_yes(struct holt_replica *replica, struct holt_peer *peer,
   const uint64_t seen_ms =
     asked_ms - (item->age_ms < asked_ms ? item->age_ms : asked_ms);
   if (!holt_connected(actor) &&
-      !(presence->paused && seen_ms <= presence->absent_since_ms)) {
+      !(presence->paused && seen_ms <= presence->went_ms)) {
     const struct holt_vouch_kept vouch = { .peer = peer->id,
                                            .seen_ms = seen_ms,
                                            .version = item->version };
@@ -656,15 +659,25 @@ way_to(const struct holt_replica *replica, const struct holt_actor *actor)
   return peer != NULL && !peer->missing ? peer : NULL;
 }
 
-/* Find out whether it is there, if that is not known and nobody asks already. */
+static uint64_t
+earlier(uint64_t left, uint64_t right)
+{
+  return left < right ? left : right;
+}
+
+/* Find out whether it is there, if that is not known and nobody asks already.
+ */
 static void
 probe(const struct holt_replica *replica, struct holt_peer *way,
       uint64_t now_ms)
 {
   const uint64_t probe_ms = replica->tuning.probe_ms;
-  const bool fresh = way->echoed && (now_ms - token_ms(way->echo_number) <
-                                       probe_ms / HOLT_ECHO_SHARE ||
-                                     holt_mutant(ECHO_OLD));
+  /* A vouch by it must not have to be renewed at once. */
+  const uint64_t fresh_ms =
+    earlier(probe_ms / HOLT_ECHO_SHARE, replica->tuning.vouch_ms / 4);
+  const bool fresh =
+    way->echoed &&
+    (now_ms - token_ms(way->echo_number) < fresh_ms || holt_mutant(ECHO_OLD));
   const bool waits = !way->echoed && way->probe_number > way->echo_number &&
                      now_ms - token_ms(way->probe_number) < probe_ms;
   if (!fresh && !waits) {
@@ -944,6 +957,14 @@ forget_ms(const struct holt_replica *replica, const struct holt_actor *actor)
          (holt_mutant(FORGET_EARLY) ? after_ms / 2 : after_ms);
 }
 
+/* It is there now; not one that was, and may have moved on since. */
+static bool
+is_sure(const struct holt_replica *replica, const struct holt_actor *actor)
+{
+  return actor->presence.sight == HOLT_SIGHT_VOUCHED ||
+         way_to(replica, actor) != NULL;
+}
+
 void
 holt__liveness_expire(struct holt_replica *replica, const struct holt_time *now)
 {
@@ -959,16 +980,11 @@ holt__liveness_expire(struct holt_replica *replica, const struct holt_time *now)
     }
     if (!holt_present(actor) && now_ms >= forget_ms(replica, actor)) {
       holt__actor_end(replica, actor);
-    } else if (!actor->shown && now_ms >= actor->presence.hold_ms) {
+    } else if (!actor->shown && now_ms >= actor->presence.hold_ms &&
+               is_sure(replica, actor)) {
       holt__actor_show(replica, actor, now);
     }
   }
-}
-
-static uint64_t
-earlier(uint64_t left, uint64_t right)
-{
-  return left < right ? left : right;
 }
 
 /* When the next thing happens to the vouches of an actor. */

@@ -24,7 +24,8 @@
  *     delta    kind  actor:64  after  item*  0x00  flags:8  (to - after)
  *              (as_of - to)?
  *     ask      kind  token:64  count  actor:64*
- *     vouch    kind  token:64  flags:8  count  (actor:64  word:8  age  version)*
+ *     vouch    kind  token:64  flags:8  count
+ *              (actor:64  word:8  age  version)*
  *     repair   kind  actor:64  token:64  session  base  after  notes  flags:8
  *              identity?  live set?  item*  0x00  flags:8  (to - after)
  *              (as_of - to)

@@ -27,7 +27,8 @@
  * and comes back is shown again when our copy has come to what it had when it
  * came; one that comes and goes waits longer each time.
  *
- * liveness.c does it; forward.c brings the rows of those who are vouched for. */
+ * liveness.c does it; forward.c brings the rows of those who are vouched for.
+ */
 #ifndef HOLT_CORE_PRESENCE_H
 #define HOLT_CORE_PRESENCE_H
 
@@ -60,6 +61,7 @@ struct holt_presence {
   bool paused;                 /* It has said so. */
   uint64_t decide_ms;          /* SUSPECT: whoever is silent then says no. */
   uint64_t absent_since_ms;    /* ABSENT: the least age that anybody tells. */
+  uint64_t went_ms;            /* ABSENT: when we saw it go. */
   uint64_t shown_at_ms;        /* When it was shown last. */
   uint64_t hold_ms;            /* Not to be shown again before. */
   uint8_t flaps;               /* How often it went soon after it was shown. */
@@ -72,11 +74,11 @@ struct holt_presence {
   struct holt_vouch_kept vouches[HOLT_VOUCHES_MAX];
 
   /* What it streams to others, and they forward to us: forward.c. */
-  struct holt_relay *relay;   /* As who forwards it; NULL: nobody follows. */
-  uint32_t follow;            /* The id of the link, or 0. */
-  uint32_t follow_stop;       /* That of the link to be told to stop, or 0. */
-  uint64_t follow_wait_ms;    /* Since when no voucher is as new as our copy. */
-  uint64_t follow_behind_ms;  /* Since when others show more than comes. */
+  struct holt_relay *relay;  /* As who forwards it; NULL: nobody follows. */
+  uint32_t follow;           /* The id of the link, or 0. */
+  uint32_t follow_stop;      /* That of the link to be told to stop, or 0. */
+  uint64_t follow_wait_ms;   /* Since when no voucher is as new as our copy. */
+  uint64_t follow_behind_ms; /* Since when others show more than comes. */
   bool follow_ack_due;
   bool follow_ack_gap;
   uint64_t reached; /* How far it has come with our rows, as others say. */

@@ -109,8 +109,8 @@ struct holt_actor {
 
   /* The rest is for the files of state.h; the store sets it to 0. */
   struct holt_presence presence;
-  uint64_t version;       /* The fixed set that the rows are, when not dirty. */
-  uint64_t cursor;        /* How far its stream has been applied, >= version. */
+  uint64_t version; /* The fixed set that the rows are, when not dirty. */
+  uint64_t cursor;  /* How far its stream has been applied, >= version. */
   uint64_t wanted_version; /* What it had when it came; shown from then. */
   uint64_t nacked_at_ms;
   uint64_t as_of;     /* What the newest message in it showed. */

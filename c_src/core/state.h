@@ -201,7 +201,7 @@ struct holt_peer {
   struct holt_follower *followers; /* Of those that we forward to it. */
   uint32_t followers_lost;         /* So many of them are to be told. */
   bool forward_due;                /* Perhaps there is something for it. */
-  bool follow_due; /* As its follower we have something to say. */
+  bool follow_due;   /* As its follower we have something to say. */
   bool forward_turn; /* Those of others are next, then our own. */
 
   /* The last effect for it, to be undone when the link was busy. */
@@ -228,7 +228,7 @@ struct holt_serve {
   uint64_t moved_at_ms;
   uint64_t begin; /* The walk begins there: 0, or base if that is ours, too. */
   uint8_t epoch;  /* Of the actor; another one ends this. */
-  bool last;     /* Its last piece has been sent. */
+  bool last;      /* Its last piece has been sent. */
   struct holt_walk walk;
   struct holt_deaths notes; /* Births, by the order of their deaths. */
   uint64_t note_count;

@@ -8,12 +8,15 @@
 #include <erl_nif.h>
 
 #define NIF_ATOM_MAP(XX)                                                       \
+  XX(absent)                                                                   \
+  XX(absent_ms)                                                                \
   XX(acked)                                                                    \
   XX(actor)                                                                    \
   XX(actors)                                                                   \
   XX(adopted)                                                                  \
   XX(again)                                                                    \
   XX(already_registered)                                                       \
+  XX(asks)                                                                     \
   XX(busy)                                                                     \
   XX(changed)                                                                  \
   XX(clock_bound_ms)                                                           \
@@ -30,7 +33,11 @@
   XX(ended)                                                                    \
   XX(error)                                                                    \
   XX(fingerprint)                                                              \
+  XX(flap_ms_max)                                                              \
+  XX(flaps)                                                                    \
   XX(forget_after_ms)                                                          \
+  XX(forwarded)                                                                \
+  XX(forwarded_bytes)                                                          \
   XX(fun_in_key)                                                               \
   XX(gaps)                                                                     \
   XX(hello)                                                                    \
@@ -58,8 +65,10 @@
   XX(paused)                                                                   \
   XX(peer)                                                                     \
   XX(peers)                                                                    \
-  XX(present)                                                                  \
+  XX(probe_ms)                                                                 \
+  XX(probes)                                                                   \
   XX(protocol)                                                                 \
+  XX(reached)                                                                  \
   XX(refused)                                                                  \
   XX(remote)                                                                   \
   XX(remote_pid)                                                               \
@@ -72,15 +81,23 @@
   XX(running)                                                                  \
   XX(self)                                                                     \
   XX(send)                                                                     \
+  XX(shown)                                                                    \
+  XX(sight)                                                                    \
   XX(stalls)                                                                   \
   XX(stamps_capped)                                                            \
   XX(stamps_refused)                                                           \
+  XX(suspect)                                                                  \
   XX(too_large)                                                                \
   XX(undefined)                                                                \
   XX(up)                                                                       \
   XX(value_bytes_max)                                                          \
   XX(vector_interval_ms)                                                       \
   XX(version)                                                                  \
+  XX(vouch_ms)                                                                 \
+  XX(vouched)                                                                  \
+  XX(voucher)                                                                  \
+  XX(vouches)                                                                  \
+  XX(vouches_lapsed)                                                           \
   XX(window_bytes)
 
 struct nif_atoms {

@@ -9,9 +9,12 @@
  * HOLT_PEERS_MAX. */
 struct gathered {
   ErlNifEnv *env;
-  ERL_NIF_TERM members; /* Those in touch, this one included. */
+  ERL_NIF_TERM members; /* Those that are present, this one included. */
   ERL_NIF_TERM actors;
   ERL_NIF_TERM peers;
+  size_t peer_count; /* Who they are, by their numbers: vouchers. */
+  uint32_t peer_ids[HOLT_PEERS_MAX];
+  ERL_NIF_TERM peer_members[HOLT_PEERS_MAX];
   struct holt_actor_info self;
   ERL_NIF_TERM self_member;
 };
@@ -51,6 +54,48 @@ term_of_member(ErlNifEnv *env, const struct holt_member *member)
 }
 
 static void
+gather_member(void *user, const struct holt_actor_info *actor)
+{
+  struct gathered *const gathered = user;
+  if (actor->self || actor->sight != HOLT_SIGHT_ABSENT) {
+    gathered->members = enif_make_list_cell(
+      gathered->env, term_of_member(gathered->env, &actor->member),
+      gathered->members);
+  }
+}
+
+static ERL_NIF_TERM
+term_of_sight(const struct holt_actor_info *actor)
+{
+  if (actor->self) {
+    return nif_atoms.self;
+  }
+  switch (actor->sight) {
+  case HOLT_SIGHT_CONNECTED:
+    return nif_atoms.connected;
+  case HOLT_SIGHT_VOUCHED:
+    return nif_atoms.vouched;
+  case HOLT_SIGHT_SUSPECT:
+    return nif_atoms.suspect;
+  case HOLT_SIGHT_ABSENT:
+    break;
+  }
+  return nif_atoms.absent;
+}
+
+static ERL_NIF_TERM
+term_of_peer(const struct gathered *gathered, uint32_t peer)
+{
+  for (size_t i = 0; peer != 0 && i < gathered->peer_count; i++) {
+    if (gathered->peer_ids[i] == peer) {
+      return gathered->peer_members[i];
+    }
+  }
+  return nif_atoms.undefined;
+}
+
+/* After the peers. */
+static void
 gather_actor(void *user, const struct holt_actor_info *actor)
 {
   struct gathered *const gathered = user;
@@ -60,9 +105,6 @@ gather_actor(void *user, const struct holt_actor_info *actor)
     gathered->self = *actor;
     gathered->self_member = member;
   }
-  if ((actor->sight != HOLT_SIGHT_ABSENT)) {
-    gathered->members = enif_make_list_cell(env, member, gathered->members);
-  }
   ERL_NIF_TERM map = enif_make_new_map(env);
   put_number(env, &map, nif_atoms.actor, actor->actor);
   put(env, &map, nif_atoms.member, member);
@@ -70,9 +112,11 @@ gather_actor(void *user, const struct holt_actor_info *actor)
   put_number(env, &map, nif_atoms.cursor, actor->cursor);
   put_number(env, &map, nif_atoms.fingerprint, actor->fingerprint);
   put_number(env, &map, nif_atoms.rows, actor->rows);
-  put_bool(env, &map, nif_atoms.self, actor->self);
-  put_bool(env, &map, nif_atoms.connected, (actor->sight != HOLT_SIGHT_ABSENT));
-  put_bool(env, &map, nif_atoms.present, actor->shown);
+  put(env, &map, nif_atoms.sight, term_of_sight(actor));
+  put(env, &map, nif_atoms.voucher, term_of_peer(gathered, actor->voucher));
+  put_number(env, &map, nif_atoms.absent_ms, actor->absent_ms);
+  put_number(env, &map, nif_atoms.reached, actor->reached);
+  put_bool(env, &map, nif_atoms.shown, actor->shown);
   put_bool(env, &map, nif_atoms.paused, actor->paused);
   put_bool(env, &map, nif_atoms.repairing, actor->repairing);
   gathered->actors = enif_make_list_cell(env, map, gathered->actors);
@@ -97,9 +141,14 @@ gather_peer(void *user, const struct holt_peer_info *peer)
 {
   struct gathered *const gathered = user;
   ErlNifEnv *const env = gathered->env;
+  const ERL_NIF_TERM member = term_of_member(env, &peer->member);
+  if (gathered->peer_count < HOLT_PEERS_MAX) {
+    gathered->peer_ids[gathered->peer_count] = peer->peer;
+    gathered->peer_members[gathered->peer_count++] = member;
+  }
   ERL_NIF_TERM map = enif_make_new_map(env);
   put_number(env, &map, nif_atoms.peer, peer->peer);
-  put(env, &map, nif_atoms.member, term_of_member(env, &peer->member));
+  put(env, &map, nif_atoms.member, member);
   put_bool(env, &map, nif_atoms.up, peer->up);
   put_bool(env, &map, nif_atoms.busy, peer->busy);
   put_bool(env, &map, nif_atoms.in_sync, peer->in_sync);
@@ -113,6 +162,18 @@ gather_peer(void *user, const struct holt_peer_info *peer)
   gathered->peers = enif_make_list_cell(env, map, gathered->peers);
 }
 
+static void
+gathered_init(struct gathered *gathered, ErlNifEnv *env)
+{
+  gathered->env = env;
+  gathered->members = enif_make_list(env, 0);
+  gathered->actors = gathered->members;
+  gathered->peers = gathered->members;
+  gathered->peer_count = 0;
+  gathered->self = (struct holt_actor_info){ .actor = 0 };
+  gathered->self_member = nif_atoms.undefined;
+}
+
 /* members(Name) -> [{Name, Node}] | {invalid, Reason}. */
 ERL_NIF_TERM
 nif_members(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
@@ -123,11 +184,10 @@ nif_members(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (instance == NULL) {
     return answer;
   }
-  struct gathered gathered = { .env = env,
-                               .members = enif_make_list(env, 0),
-                               .actors = enif_make_list(env, 0) };
+  struct gathered gathered;
+  gathered_init(&gathered, env);
   if (nif_read_lock(instance)) {
-    holt_replica_actors(instance->replica, gather_actor, &gathered);
+    holt_replica_actors(instance->replica, gather_member, &gathered);
     nif_read_unlock(instance);
     answer = gathered.members;
   }
@@ -135,7 +195,36 @@ nif_members(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   return answer;
 }
 
-/* reached(Name, Actor, Seq) -> boolean() | {invalid, Reason}. */
+/* Is this actor present? */
+struct presence {
+  uint64_t actor;
+  bool present;
+};
+
+static void
+look_for_actor(void *user, const struct holt_actor_info *actor)
+{
+  struct presence *const presence = user;
+  if (actor->actor == presence->actor &&
+      (actor->self || actor->sight != HOLT_SIGHT_ABSENT)) {
+    presence->present = true;
+  }
+}
+
+/* The instance is locked. */
+static ERL_NIF_TERM
+term_of_reached(const struct nif_instance *instance, uint64_t actor,
+                uint64_t seq)
+{
+  if (holt_replica_reached(instance->replica, actor, seq)) {
+    return nif_atoms.is_true;
+  }
+  struct presence presence = { .actor = actor };
+  holt_replica_actors(instance->replica, look_for_actor, &presence);
+  return presence.present ? nif_atoms.is_false : nif_atoms.absent;
+}
+
+/* reached(Name, Actor, Seq) -> boolean() | absent | {invalid, Reason}. */
 ERL_NIF_TERM
 nif_reached(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
@@ -150,9 +239,7 @@ nif_reached(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   struct nif_instance *const instance = nif_instance_get(env, argv[0]);
   if (instance != NULL) {
     if (nif_read_lock(instance)) {
-      answer = holt_replica_reached(instance->replica, actor, seq)
-                 ? nif_atoms.is_true
-                 : nif_atoms.is_false;
+      answer = term_of_reached(instance, actor, seq);
       nif_read_unlock(instance);
     }
     nif_instance_put(instance);
@@ -188,6 +275,13 @@ put_counters(ErlNifEnv *env, ERL_NIF_TERM *map,
   put_number(env, map, nif_atoms.repairs_served, counters->repairs_served);
   put_number(env, map, nif_atoms.stalls, counters->stalls);
   put_number(env, map, nif_atoms.diverged, counters->diverged);
+  put_number(env, map, nif_atoms.asks, counters->asks);
+  put_number(env, map, nif_atoms.probes, counters->probes);
+  put_number(env, map, nif_atoms.vouches, counters->vouches);
+  put_number(env, map, nif_atoms.vouches_lapsed, counters->vouches_lapsed);
+  put_number(env, map, nif_atoms.forwarded, counters->forwarded);
+  put_number(env, map, nif_atoms.forwarded_bytes, counters->forwarded_bytes);
+  put_number(env, map, nif_atoms.flaps, counters->flaps);
   put_number(env, map, nif_atoms.conflicts, counters->conflicts);
   put_number(env, map, nif_atoms.mixed_rules, counters->mixed_rules);
   put_number(env, map, nif_atoms.stamps_refused, counters->stamps_refused);
@@ -203,18 +297,16 @@ nif_info(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (instance == NULL) {
     return nif_invalid(env, nif_atoms.no_instance);
   }
-  struct gathered gathered = { .env = env,
-                               .members = enif_make_list(env, 0),
-                               .actors = enif_make_list(env, 0),
-                               .peers = enif_make_list(env, 0) };
+  struct gathered gathered;
+  gathered_init(&gathered, env);
   if (!nif_read_lock(instance)) {
     nif_instance_put(instance);
     return nif_invalid(env, nif_atoms.no_instance);
   }
   struct holt_counters counters;
   holt_replica_counters(instance->replica, &counters);
-  holt_replica_actors(instance->replica, gather_actor, &gathered);
   holt_replica_peers(instance->replica, gather_peer, &gathered);
+  holt_replica_actors(instance->replica, gather_actor, &gathered);
   const size_t count = holt_replica_count(instance->replica);
   const bool in_sync = holt_replica_in_sync(instance->replica);
   const size_t bytes = instance->mem.bytes;

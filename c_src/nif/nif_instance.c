@@ -249,6 +249,9 @@ options_of(ErlNifEnv *env, ERL_NIF_TERM options, struct options *out)
                   &tuning->vector_interval_ms) &&
     option_number(env, options, nif_atoms.replica_restart_ms,
                   &tuning->replica_restart_ms) &&
+    option_number(env, options, nif_atoms.probe_ms, &tuning->probe_ms) &&
+    option_number(env, options, nif_atoms.vouch_ms, &tuning->vouch_ms) &&
+    option_number(env, options, nif_atoms.flap_ms_max, &tuning->flap_ms_max) &&
     option_number(env, options, nif_atoms.forget_after_ms,
                   &tuning->forget_after_ms) &&
     option_number(env, options, nif_atoms.clock_bound_ms,
@@ -353,6 +356,9 @@ opened_with(const struct nif_instance *instance, const struct options *options)
          instance->options_hash == options->hash &&
          left->vector_interval_ms == right->vector_interval_ms &&
          left->replica_restart_ms == right->replica_restart_ms &&
+         left->probe_ms == right->probe_ms &&
+         left->vouch_ms == right->vouch_ms &&
+         left->flap_ms_max == right->flap_ms_max &&
          left->forget_after_ms == right->forget_after_ms &&
          left->clock_bound_ms == right->clock_bound_ms &&
          left->window_bytes == right->window_bytes &&

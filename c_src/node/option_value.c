@@ -12,26 +12,42 @@
 /* Room for "holt." in front, in characters of an atom. */
 #define INSTANCE_NAME_BYTES_MAX (HOLT_ETF_ATOM_CHARS_MAX - 5u)
 
+/* Longer than any of an instance. */
+#define OPTION_NAME_BYTES_MAX 32u
+
 #define TICKTIME_S_MIN 4
 #define TICKTIME_S_MAX 86400
 
 /* What holt_registry:start_link/1 takes, too. */
 #define NUMBER_MAX INT64_C(0xffffffff)
 
-#define TUNING(field, size, max)                                               \
+#define WANTED(unit, max) unit ", a whole number from 1 to " max ", are wanted"
+#define MS_WANTED WANTED("milliseconds", "4294967295")
+#define BYTES_WANTED(max) WANTED("bytes", max)
+_Static_assert(NUMBER_MAX == 4294967295 && HOLT_MESSAGE_BYTES_LIMIT == 262144 &&
+                 HOLT_KEY_BYTES_LIMIT == 65535 &&
+                 HOLT_VALUE_BYTES_LIMIT == 16777216,
+               "as they are written below");
+
+#define TUNING(field, size, max, wanted)                                       \
   {                                                                            \
-#field, size, offsetof(struct holt_tuning, field), max                     \
+#field, size, offsetof(struct holt_tuning, field), max, wanted             \
   }
 
 const struct option_tuning option_tunings[OPTION_TUNINGS] = {
-  TUNING(vector_interval_ms, false, NUMBER_MAX),
-  TUNING(replica_restart_ms, false, NUMBER_MAX),
-  TUNING(forget_after_ms, false, NUMBER_MAX),
-  TUNING(clock_bound_ms, false, NUMBER_MAX),
-  TUNING(window_bytes, true, NUMBER_MAX),
-  TUNING(message_bytes_max, true, HOLT_MESSAGE_BYTES_LIMIT),
-  TUNING(key_bytes_max, true, HOLT_KEY_BYTES_LIMIT),
-  TUNING(value_bytes_max, true, HOLT_VALUE_BYTES_LIMIT),
+  TUNING(vector_interval_ms, false, NUMBER_MAX, MS_WANTED),
+  TUNING(replica_restart_ms, false, NUMBER_MAX, MS_WANTED),
+  TUNING(probe_ms, false, NUMBER_MAX, MS_WANTED),
+  TUNING(vouch_ms, false, NUMBER_MAX, MS_WANTED),
+  TUNING(flap_ms_max, false, NUMBER_MAX, MS_WANTED),
+  TUNING(forget_after_ms, false, NUMBER_MAX, MS_WANTED),
+  TUNING(clock_bound_ms, false, NUMBER_MAX, MS_WANTED),
+  TUNING(window_bytes, true, NUMBER_MAX, BYTES_WANTED("4294967295")),
+  TUNING(message_bytes_max, true, HOLT_MESSAGE_BYTES_LIMIT,
+         BYTES_WANTED("262144")),
+  TUNING(key_bytes_max, true, HOLT_KEY_BYTES_LIMIT, BYTES_WANTED("65535")),
+  TUNING(value_bytes_max, true, HOLT_VALUE_BYTES_LIMIT,
+         BYTES_WANTED("16777216")),
 };
 
 const struct option_tuning *
@@ -158,6 +174,39 @@ check_instance(const char *value)
   return NULL;
 }
 
+/* Splits "name=value"; false: it is none. */
+static bool
+split_pair(const char *pair, char name[OPTION_NAME_BYTES_MAX],
+           const char **value)
+{
+  const size_t size = strcspn(pair, "=");
+  if (pair[size] != '=' || size >= OPTION_NAME_BYTES_MAX) {
+    return false;
+  }
+  memcpy(name, pair, size);
+  name[size] = '\0';
+  *value = pair + size + 1;
+  return true;
+}
+
+static const char *
+check_pair(const char *pair)
+{
+  char name[OPTION_NAME_BYTES_MAX];
+  const char *value;
+  if (!split_pair(pair, name, &value)) {
+    return "an option of an instance looks like vouch_ms=1000";
+  }
+  if (strcmp(name, "keys") == 0) {
+    return option_check(OPTION_KEYS, value);
+  }
+  const struct option_tuning *const tuning = option_tuning_find(name);
+  if (tuning == NULL) {
+    return "no such option of an instance";
+  }
+  return number_of(value, 1, (long)tuning->max) > 0 ? NULL : tuning->wanted;
+}
+
 const char *
 option_check(enum option_id option, const char *value)
 {
@@ -191,6 +240,8 @@ option_check(enum option_id option, const char *value)
     return strcmp(value, "unique") == 0 || strcmp(value, "duplicate") == 0
              ? NULL
              : "keys are one of unique, duplicate, as on the other members";
+  case OPTION_OPTION:
+    return check_pair(value);
   case OPTION_SNAME:
     break;
   }
@@ -260,6 +311,26 @@ add_instance(struct options *options, const char *value)
 }
 
 static const char *
+set_pair(struct options *options, const char *pair)
+{
+  char name[OPTION_NAME_BYTES_MAX];
+  const char *value;
+  if (options->instances_count == options->instances_of_file) {
+    return "it follows the --instance whose option it is";
+  }
+  if (!split_pair(pair, name, &value)) {
+    return "not an option";
+  }
+  const struct option_tuning *const tuning = option_tuning_find(name);
+  if (tuning == NULL) {
+    return option_set(options, OPTION_KEYS, value);
+  }
+  option_tuning_set(&options->instances[options->instances_count - 1].tuning,
+                    tuning, (uint64_t)number_of(value, 1, (long)tuning->max));
+  return NULL;
+}
+
+static const char *
 add_peer(struct options *options, const char *value)
 {
   char **const peers =
@@ -304,6 +375,8 @@ option_set(struct options *options, enum option_id option, const char *value)
   case OPTION_KEYS:
     options->instances[options->instances_count - 1].policy = policy_of(value);
     break;
+  case OPTION_OPTION:
+    return set_pair(options, value);
   }
   return NULL;
 }

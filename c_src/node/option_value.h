@@ -19,7 +19,8 @@ enum option_id {
   OPTION_NET_TICKTIME_S,
   OPTION_LOG_LEVEL,
   OPTION_INSTANCE,
-  OPTION_KEYS, /* Of an instance. */
+  OPTION_KEYS,   /* Of an instance. */
+  OPTION_OPTION, /* NAME=VALUE of an instance of the command line. */
   OPTION_PEER
 };
 
@@ -38,9 +39,10 @@ struct option_tuning {
   bool is_size; /* Bytes, a size_t; otherwise milliseconds, a uint64_t. */
   size_t offset;
   int64_t max; /* The least is 1. */
+  const char *wanted;
 };
 
-#define OPTION_TUNINGS 8u
+#define OPTION_TUNINGS 11u
 extern const struct option_tuning option_tunings[OPTION_TUNINGS];
 
 const struct option_tuning *option_tuning_find(const char *name);

@@ -34,6 +34,7 @@ static const struct option flags[] = {
     FLAG_OPTION + OPTION_NET_TICKTIME_S },
   { "log-level", required_argument, NULL, FLAG_OPTION + OPTION_LOG_LEVEL },
   { "instance", required_argument, NULL, FLAG_OPTION + OPTION_INSTANCE },
+  { "option", required_argument, NULL, FLAG_OPTION + OPTION_OPTION },
   { "peer", required_argument, NULL, FLAG_OPTION + OPTION_PEER },
   { NULL, 0, NULL, 0 },
 };
@@ -49,6 +50,7 @@ static const char usage[] =
   "  --sname              the cluster uses short names\n"
   "  --cookie-file FILE   its first line is the cluster's cookie\n"
   "  --instance NAME      an instance to hold; may be repeated\n"
+  "  --option NAME=VALUE  of the instance named before, as in a file\n"
   "  --peer NODE          a node to connect to; may be repeated\n"
   "  --listen ADDR[:PORT] where others connect to (all addresses, any port)\n"
   "  --net-ticktime-s N   net_ticktime of the cluster (60)\n"
@@ -238,6 +240,7 @@ options_read(struct options *options, int argc, char **argv)
     (struct options){ .ticktime_ms = 60000, .log_level = LOG_LEVEL_INFO };
   enum options_result result = walk(options, argc, argv, true);
   if (result == OPTIONS_RUN) {
+    options->instances_of_file = options->instances_count;
     result = walk(options, argc, argv, false);
   }
   if (result == OPTIONS_RUN && !complete(options)) {

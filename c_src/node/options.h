@@ -12,9 +12,13 @@
  *     instance my_registry { }
  *     instance sessions    { keys = "duplicate" value_bytes_max = 65536 }
  *
- * The command line has the same names with hyphens.  Everything is checked
- * before anything is done; a complaint names the file and the line, or the
- * option.
+ * The command line has the same names with hyphens; what stands in the braces
+ * of an instance follows its name there:
+ *
+ *     holtd --instance sessions --option vouch_ms=1000 ...
+ *
+ * Everything is checked before anything is done; a complaint names the file and
+ * the line, or the option.
  *
  * Memory:  owns every string in it.
  * Threads: none.
@@ -52,7 +56,8 @@ struct options {
   enum log_level log_level;
   struct options_instance *instances;
   size_t instances_count;
-  char **peers; /* Nodes to dial from the start. */
+  size_t instances_of_file; /* The first so many. */
+  char **peers;             /* Nodes to dial from the start. */
   size_t peers_count;
 };
 

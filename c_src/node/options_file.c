@@ -96,9 +96,7 @@ check_tuning(cfg_t *cfg, cfg_opt_t *opt)
   if (option == NULL || (value >= 1 && value <= option->max)) {
     return 0;
   }
-  cfg_error(cfg, "%s = %ld: %s, a whole number from 1 to %lld, are wanted",
-            opt->name, value, option->is_size ? "bytes" : "milliseconds",
-            (long long)option->max);
+  cfg_error(cfg, "%s = %ld: %s", opt->name, value, option->wanted);
   return -1;
 }
 

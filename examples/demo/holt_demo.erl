@@ -57,15 +57,16 @@ main([Work, Ebin, Holtd]) ->
     end.
 
 story(Work, Ebin, Holtd) ->
-    io:format("holt: three nodes and a C-node, ~b names, a cut, a fight, a kill -9~n", [?NAMES]),
+    io:format("holt: three nodes and a C-node, ~b names, cuts, a fight, a kill -9~n", [?NAMES]),
     Setup = setup(Work, Ebin, Holtd),
     {A, B, C} = start_nodes(Setup),
     register_names([A, B, C]),
     find_names([A, B, C]),
-    Daemon = start_daemon([A, B, C], Setup),
     fight(A, B, C),
-    same_answers([A, B, C], Daemon),
+    Daemon = start_daemon([A, B, C], Setup),
     kill(A, B, C),
+    same_answers([A, B], Daemon),
+    lose_each_other(A, B, Daemon),
     same_answers([A, B], Daemon),
     C2 = return(A, B, C, Daemon, Setup),
     Daemon2 = restart_daemon([A, B, C2], Daemon, Setup),
@@ -251,6 +252,44 @@ kill(A, B, #node{name = CName, os_pid = OsPid} = C) ->
     }),
     tell("the other ~b names are where they were", [Left]).
 
+%%--------------------------------------------------------------------
+%% 5. A cut that is none
+
+lose_each_other(_A, _B, undefined) ->
+    ok;
+lose_each_other(A, #node{name = BName} = B, #daemon{name = Daemon}) ->
+    say("a and b lose each other. The C-node, which reaches both, says so.", []),
+    Watcher = call(A, holt_demo_node, watch_names, [keys(B)]),
+    {CutMs, _} = timed(fun() ->
+        disconnect(A, [B]),
+        await_contact([A], BName, {vouched, {demo, Daemon}})
+    end),
+    measured("cut a from b: all 1,000 names of b still found on a,", CutMs),
+    tell("  vouched for by ~s", [Daemon]),
+    {NewMs, _} = timed(fun() ->
+        {ok, Pid} = call(B, holt_demo_app, start_counter, [during_the_cut]),
+        await_all("a new name", [A], holt_registry, whereis_name, [{demo, during_the_cut}], Pid)
+    end),
+    measured("a name that b gives meanwhile is found on a, passed on by the C-node", NewMs),
+    {HealMs, _} = timed(fun() ->
+        connect(A, [B]),
+        await_contact([A], BName, {direct, undefined})
+    end),
+    {ok, {Lookups, Missed}} = call(A, holt_demo_node, watched_names, [Watcher]),
+    check("names of b that were missing on a", 0, Missed),
+    measured(
+        io_lib:format("healed; of ~b lookups of b's names on a none has failed", [Lookups]), HealMs
+    ),
+    ok = call(B, holt_registry, unregister, [demo, during_the_cut]),
+    await_all("the name is free", [A], holt_registry, whereis_name, [{demo, during_the_cut}],
+        undefined).
+
+await_contact(Nodes, Of, Expected) ->
+    await_all("how it knows of b", Nodes, holt_demo_node, contact, [Of], Expected).
+
+%%--------------------------------------------------------------------
+%% 6. The one that was killed comes back
+
 return(A, B, C, Daemon, Setup) ->
     say("c starts again under its own name.", []),
     {Ms, C2} = timed(fun() -> start_node(Setup, "c", C#node.first) end),
@@ -278,7 +317,7 @@ return(A, B, C, Daemon, Setup) ->
     C2.
 
 %%--------------------------------------------------------------------
-%% 5. The C-node
+%% The C-node
 
 start_daemon(Nodes, #{holtd := Holtd} = Setup) ->
     case filelib:is_regular(Holtd) of

@@ -15,7 +15,10 @@
     await/5,
     watch_down/2,
     watch_exit/1,
-    watched/1
+    watched/1,
+    contact/1,
+    watch_names/1,
+    watched_names/1
 ]).
 
 -define(LOOK_US, 10000000).
@@ -149,6 +152,35 @@ watched(Watcher) ->
     receive
         {Watcher, Seen} -> {ok, Seen}
     after 10000 -> nothing
+    end.
+
+%% @doc How this node knows of the member on another one, and who passes its names on.
+-spec contact(node()) -> {atom(), undefined | holt_cluster:member()}.
+contact(Node) ->
+    [Contact] = [
+        {Contact, Voucher}
+     || #{member := {_, On}, contact := Contact, voucher := Voucher} <-
+            holt_cluster:members(demo, all),
+        On =:= Node
+    ],
+    Contact.
+
+%% @doc Look for these names, over and over, until {@link watched_names/1} is asked.
+-spec watch_names([Key :: term()]) -> pid().
+watch_names(Keys) ->
+    spawn(fun() -> look_for(Keys, 0, 0) end).
+
+%% @doc How many lookups there were, and how many found nobody.
+-spec watched_names(pid()) -> {ok, {non_neg_integer(), non_neg_integer()}} | nothing.
+watched_names(Watcher) ->
+    watched(Watcher).
+
+look_for(Keys, Lookups, Missed) ->
+    receive
+        {tell, Who} -> Who ! {self(), {Lookups, Missed}}
+    after 0 ->
+        Misses = length([K || K <- Keys, holt_registry:whereis_name({demo, K}) =:= undefined]),
+        look_for(Keys, Lookups + length(Keys), Missed + Misses)
     end.
 
 watch(Fun) ->

@@ -13,16 +13,27 @@ defmodule Holt.Cluster do
   @typedoc """
   One actor of a member: a member that was ended and started again is another one.
 
-    * `:state` - `:present`: its names are found here. `:paused`: the application holt is
-      stopped there, and its names are hidden until it is back. `:absent`: its names are
-      hidden, because it is not connected, or we have not caught up with it
+    * `:state` - `:present`: it is there. `:suspect`: we have just lost it, and ask the
+      others; nothing changes meanwhile. `:paused`: the application holt is stopped there,
+      and its names are hidden until it is back. `:absent`: nobody who is connected to us
+      reaches it, and its names are hidden
+    * `:contact` - how we know. `:direct`: we are connected to it. `:vouched`: others are,
+      who say so
+    * `:voucher` - the member that passes its names on to us, while it does
+    * `:absent_ms` - for how long it has been absent, at least; else 0
+    * `:shown` - its names are found here. False for one that is back, until we have caught
+      up with it
     * `:names` - how many names it has, hidden or not
     * `:version` - the last of its changes that we hold
   """
   @type member_info :: %{
           member: member(),
           actor: pos_integer(),
-          state: :present | :absent | :paused,
+          state: :present | :suspect | :absent | :paused,
+          contact: :self | :direct | :vouched | :none,
+          voucher: member() | :undefined,
+          absent_ms: non_neg_integer(),
+          shown: boolean(),
           names: non_neg_integer(),
           version: non_neg_integer()
         }
@@ -54,7 +65,12 @@ defmodule Holt.Cluster do
           refused: %{(kind :: atom()) => pos_integer()}
         }
 
-  @doc "The members that this node is connected to, itself included."
+  @doc """
+  The members that are present, this node's own included.
+
+  Those are the members to which this node is connected, those for which others vouch that
+  they are, and, for the moment that it takes to ask them, those that were just lost.
+  """
   @spec members(instance :: atom()) :: [member()]
   defdelegate members(instance), to: :holt_cluster
 
@@ -93,6 +109,12 @@ defmodule Holt.Cluster do
     * `:refused` - what others sent in a form that is not allowed, by kind
     * `:conflicts` - names that processes of this node have lost; `:mixed_rules` - conflicts
       between members that have other rules for them
+    * `:asks` - questions whether somebody reaches a member that we have lost; `:probes` -
+      sent to find out for others; `:vouches` - that others gave us; `:vouches_lapsed` - and
+      did not renew, or withdrew
+    * `:forwarded`, `:forwarded_bytes` - changes of others that were passed on to those who
+      do not hear them; `:flaps` - members that came and went, and were made to wait before
+      they were shown again
     * `:gaps`, `:duplicates` - messages that came before their time, or again
     * `:repairs`, `:repairs_served`, `:stalls` - copies asked for anew, copies given to
       others, and repairs given up, and begun again, because they did not get on

@@ -64,6 +64,11 @@ defmodule Holt.Registry do
       until the registry is started again
     * `:replica_restart_ms` (2,000) - how long other nodes wait for a crashed replica
       process before they hide its names
+    * `:probe_ms` (500) - silence of a member that is asked whether it reaches another one
+      counts as a no
+    * `:vouch_ms` (2,000) - its yes is good for so long, unless it is renewed
+    * `:flap_ms_max` (30,000) - the longest that a member which comes and goes is made to
+      wait before its names are shown again
     * `:forget_after_ms` (86,400,000) - absent members are forgotten after this
     * `:clock_bound_ms` (5,000) - how far ahead another node's clock is believed
     * `:vector_interval_ms` (1,000) - how often members compare what they hold

@@ -156,7 +156,7 @@ defmodule Holt.RegistryTest do
       assert Holt.Cluster.members(registry) == [{registry, node()}]
       assert %{count: 1, name: ^registry, peers: []} = Holt.Cluster.info(registry)
 
-      assert [%{member: {^registry, _}, state: :present, names: 1}] =
+      assert [%{member: {^registry, _}, state: :present, contact: :self, names: 1}] =
                Holt.Cluster.members(registry, :all)
 
       assert Holt.Cluster.peers(registry) == []

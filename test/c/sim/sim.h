@@ -401,9 +401,12 @@ struct sim_total {
 /* Packets of this kind on this way are counted. */
 struct sim_watch {
   uint8_t kind;
-  unsigned from;
+  unsigned from; /* SIM_NODES_MAX: anybody. */
   unsigned to;
+  bool foreign; /* About a third one. */
   uint64_t hits;
+  unsigned hit_from; /* The last one. */
+  unsigned hit_to;
 };
 
 struct sim {
@@ -425,7 +428,8 @@ struct sim {
   uint64_t good_ms[SIM_NODES_MAX][SIM_NODES_MAX]; /* Since then, [low][high]. */
   uint64_t good_lives[SIM_NODES_MAX][SIM_NODES_MAX]; /* 0: not good. */
   struct sim_watch watch;
-  bool steady; /* Nothing is to appear or to go. */
+  bool hostile; /* Somebody says what it should not. */
+  bool steady;  /* Nothing is to appear or to go. */
   bool resting;
   uint64_t events_done;
   uint64_t events_now; /* Since time went on. */

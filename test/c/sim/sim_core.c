@@ -292,7 +292,9 @@ sim_core_is_end(const uint8_t *bytes, size_t size, uint64_t *at)
   struct holt_reader reader;
   holt_reader_init(&reader, bytes + 9, size - 9);
   *at = holt_read_varint(&reader);
-  return reader.error == 0 && reader.at < reader.end && *reader.at == 0;
+  const bool empty = holt_read_u8(&reader) == 0; /* Then flags, and how far. */
+  (void)holt_read_u8(&reader);
+  return empty && holt_read_varint(&reader) == 0 && reader.error == 0;
 }
 
 uint64_t

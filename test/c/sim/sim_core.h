@@ -92,7 +92,7 @@ const char *sim_core_sight(enum holt_sight sight);
  * echo.  0: none. */
 uint64_t sim_core_actor_in(const uint8_t *bytes, size_t size);
 
-/* A delta without items: all there is has been sent, up to *at. */
+/* A delta from *at to there: that is all there is. */
 bool sim_core_is_end(const uint8_t *bytes, size_t size, uint64_t *at);
 uint64_t sim_core_number_in(const uint8_t *bytes, size_t size);
 

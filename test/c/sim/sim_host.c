@@ -309,7 +309,7 @@ apply_slice(struct sim *sim, unsigned at)
     on_applied(sim, at);
   }
   if (rv != 0 && rv != HOLT_ERR_STALE && rv != HOLT_ERR_NOMEM &&
-      !(rv == HOLT_ERR_MALFORMED && !sim->options.faithful)) {
+      !(rv == HOLT_ERR_MALFORMED && (sim->hostile || !sim->options.faithful))) {
     sim_fail(sim, "n%u refuses what n%u sent: %s", at, node->current->from,
              holt_error_name(rv));
   }

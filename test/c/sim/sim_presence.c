@@ -68,18 +68,39 @@ check_forwarded(struct sim *sim, unsigned at, unsigned to, const uint8_t *bytes,
     return;
   }
   uint64_t end;
-  if (sim_core_is_end(bytes, size, &end)) {
+  const uint64_t bit = hash_of(bytes, size) % SIM_HEARD_BITS;
+  const bool heard = (node->presence.heard[bit / 8] >> bit % 8 & 1) != 0;
+  if (!heard && sim_core_is_end(bytes, size, &end)) {
     if (copy.dirty || copy.version != end) {
       sim_fail(sim, "n%u says to n%u that something is all, which is not", at,
                to);
     }
     return;
   }
-  const uint64_t bit = hash_of(bytes, size) % SIM_HEARD_BITS;
-  if ((node->presence.heard[bit / 8] >> bit % 8 & 1) == 0) {
+  if (!heard) {
     sim_fail(sim, "n%u forwards to n%u what it has not heard", at, to);
   }
   sim->total.forwards++;
+}
+
+static void
+watch(struct sim *sim, unsigned at, unsigned to, const uint8_t *bytes,
+      size_t size)
+{
+  struct sim_watch *const watched = &sim->watch;
+  if (watched->kind != bytes[0] ||
+      (watched->from != at && watched->from != SIM_NODES_MAX) ||
+      (watched->to != to && watched->to != SIM_NODES_MAX)) {
+    return;
+  }
+  const uint64_t actor = sim_core_actor_in(bytes, size);
+  if (watched->foreign && (actor == sim->nodes[at].log->actor ||
+                           actor == sim->nodes[to].log->actor)) {
+    return;
+  }
+  watched->hits++;
+  watched->hit_from = at;
+  watched->hit_to = to;
 }
 
 void
@@ -87,10 +108,7 @@ sim_presence_sent(struct sim *sim, unsigned at, unsigned to,
                   const uint8_t *bytes, size_t size)
 {
   struct sim_node *const node = &sim->nodes[at];
-  if (sim->watch.kind == bytes[0] && sim->watch.from == at &&
-      sim->watch.to == to) {
-    sim->watch.hits++;
-  }
+  watch(sim, at, to, bytes, size);
   if (bytes[0] == HOLT_PACKET_PROBE) {
     struct sim_probes *const probes = &node->presence.probes[to];
     const unsigned next = probes->count++ % SIM_PROBES;
@@ -374,6 +392,9 @@ check_unreached(struct sim *sim, unsigned at, const struct sim_copy *copy,
   if (since_ms < node->presence.stirred_ms) {
     since_ms = node->presence.stirred_ms;
   }
+  if (since_ms < node->presence.muted_ms[log->node]) {
+    since_ms = node->presence.muted_ms[log->node];
+  }
   /* A replica that is only missing counts for a while. */
   const uint64_t bound_ms = tuning->replica_restart_ms + tuning->vouch_ms +
                             tuning->probe_ms + 3 * sim->options.delay_max_ms +
@@ -396,19 +417,24 @@ has_strangers(const struct sim *sim)
   return any;
 }
 
+static bool
+is_lossy(const struct sim *sim)
+{
+  return sim->options.loss_percent > 0 || sim->options.nomem_permille > 0 ||
+         !sim->options.faithful || has_strangers(sim);
+}
+
 /* For how long it may be absent though somebody reaches it. */
 static uint64_t
 reached_bound_ms(const struct sim *sim)
 {
   const struct sim_options *const options = &sim->options;
   const struct holt_tuning *const tuning = &options->tuning;
-  const bool lossy = options->loss_percent > 0 || options->nomem_permille > 0 ||
-                     !options->faithful || has_strangers(sim);
   uint64_t rows = 0;
   for (unsigned i = 0; i < options->nodes; i++) {
     rows += sim->nodes[i].replica == NULL ? 0 : sim->nodes[i].log->live_count;
   }
-  return (lossy ? INTERVALS_LOSSY : INTERVALS_FAITHFUL) *
+  return (is_lossy(sim) ? INTERVALS_LOSSY : INTERVALS_FAITHFUL) *
            tuning->vector_interval_ms +
          2 * tuning->probe_ms + 20 * options->delay_max_ms + 5 * HOST_MS +
          rows * (4 * options->delay_max_ms + 4);
@@ -429,7 +455,11 @@ check_reached(struct sim *sim, unsigned at, unsigned of, uint64_t bound_ms)
   struct sim_copy copy;
   const bool known =
     sim_core_copy_of(sim->nodes[at].replica, other->log->actor, &copy);
-  if (known ? !copy.present : other->log->version > 0) {
+  const uint64_t absent_ms = other->log->seen[at].absent_ms;
+  if (known && is_lossy(sim) && sim->now_ms - absent_ms <= bound_ms) {
+    return; /* Words are lost, and said again. */
+  }
+  if (!known || !copy.present) {
     sim_fail(sim, "n%u %s n%u, whom others reach", at,
              known ? "has lost" : "does not know", of);
   }

@@ -3,9 +3,9 @@
  * and the hosts really do.
  *
  * Two questions are asked about each node and each actor.  Could anybody who
- * reaches the node have reached the actor (then it must not be absent for long),
- * and when was the last moment at which somebody could (then it must not be
- * present for long after)?
+ * reaches the node have reached the actor (then it must not be absent for
+ * long), and when was the last moment at which somebody could (then it must not
+ * be present for long after)?
  *
  *     good:   a link is up at both ends, nobody is mute, frozen, slow, or away
  *     could:  a link that both ends of may still believe in
@@ -65,6 +65,7 @@ struct sim_probes {
 struct sim_presence {
   struct sim_probes probes[SIM_NODES_MAX];
   uint64_t stirred_ms; /* It could not do as it wanted until then. */
+  uint64_t muted_ms[SIM_NODES_MAX]; /* It did not hear this one until then. */
   uint64_t round;
   uint8_t heard[SIM_HEARD_BITS / 8];
 };

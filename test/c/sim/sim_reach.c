@@ -111,6 +111,10 @@ look_at_links(struct sim *sim, unsigned free_nodes)
   for (unsigned i = 0; i < sim->options.nodes; i++) {
     for (unsigned j = i + 1; j < sim->options.nodes; j++) {
       const unsigned both = 1u << i | 1u << j;
+      if (sim->links[i][j].mute[0] || sim->links[i][j].mute[1]) {
+        sim->nodes[i].presence.muted_ms[j] = sim->now_ms;
+        sim->nodes[j].presence.muted_ms[i] = sim->now_ms;
+      }
       uint64_t lives = 0;
       if ((free_nodes & both) == both && sim_reach_linked(sim, i, j)) {
         lives = sim->nodes[i].log->actor ^ 3 * sim->nodes[j].log->actor;
@@ -183,7 +187,7 @@ copy_converged(const struct sim *sim, unsigned at, unsigned of, char *why,
   struct sim_copy copy;
   if (!sim_core_copy_of(sim->nodes[at].replica, owner->log->actor, &copy)) {
     (void)snprintf(why, why_size, "n%u does not know n%u", at, of);
-    return reach == 3 || (reach == 2 && version == 0); /* Nobody's rows. */
+    return reach == 3;
   }
   if (reach == 3) {
     (void)snprintf(why, why_size, "n%u has n%u, which is %s%s", at, of,

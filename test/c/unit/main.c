@@ -39,8 +39,9 @@
   XX(stream)                                                                   \
   XX(vector)                                                                   \
   XX(serve)                                                                    \
-  XX(liveness) \
+  XX(liveness)                                                                 \
   XX(repair)                                                                   \
+  XX(forward)                                                                  \
   XX(hostile)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
