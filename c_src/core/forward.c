@@ -422,11 +422,9 @@ holt__forwards_end(struct holt_replica *replica, const struct holt_peer *peer,
 
 /* The actor is told how far it has come with its rows. */
 static void
-follower_reached(const struct holt_replica *replica,
-                 struct holt_follower *follower, const struct holt_ack *ack)
+follower_reached(struct holt_follower *follower, const struct holt_ack *ack)
 {
-  struct holt_peer *const peer =
-    holt__peer_of_actor(replica, follower->relay->actor);
+  struct holt_peer *const peer = holt_way(follower->relay->actor);
   if (peer != NULL && !ack->dirty && ack->cursor > follower->reached) {
     follower->reached = ack->cursor;
     follower->reached_due = true;
@@ -507,7 +505,7 @@ holt__forward_ack(struct holt_replica *replica, struct holt_peer *peer,
     }
   }
   if (keeps(follower)) {
-    follower_reached(replica, follower, ack);
+    follower_reached(follower, ack);
   }
   relay_trim(replica, follower->relay);
   return 0;
@@ -569,7 +567,8 @@ void
 holt__follow_stop(struct holt_replica *replica, struct holt_actor *actor)
 {
   struct holt_presence *const presence = &actor->presence;
-  if (presence->follow == 0 || holt_mutant(FOLLOW_KEPT)) {
+  if (presence->follow == 0 || (holt_mutant(FOLLOW_KEPT) &&
+                                holt__peer_of_actor(replica, actor) != NULL)) {
     return;
   }
   struct holt_peer *const peer = holt__peer_by_id(replica, presence->follow);

@@ -86,17 +86,6 @@ peer_add(struct holt_replica *replica, const struct holt_member *member,
   return 0;
 }
 
-struct holt_peer *
-holt__peer_of_actor(const struct holt_replica *replica,
-                    const struct holt_actor *actor)
-{
-  struct holt_peer *peer = replica->peers;
-  while (peer != NULL && !(peer->up && peer->actor == actor->id)) {
-    peer = peer->next;
-  }
-  return peer;
-}
-
 void
 holt__peers_changed(struct holt_replica *replica, uint64_t now_ms)
 {
@@ -380,7 +369,7 @@ actor_connected(struct holt_replica *replica, struct holt_peer *peer,
   }
   if (!holt_connected(actor)) {
     holt__repairs_end(replica, NULL, actor); /* From others: it can itself. */
-    holt__sight_found(replica, actor, now->mono_ms);
+    holt__sight_found(replica, actor, peer, now->mono_ms);
     holt__peers_changed(replica, now->mono_ms);
   }
   actor->relayed = false;

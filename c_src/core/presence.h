@@ -27,7 +27,8 @@
  * and comes back is shown again when our copy has come to what it had when it
  * came; one that comes and goes waits longer each time.
  *
- * liveness.c does it; forward.c brings the rows of those who are vouched for.
+ * liveness.c decides, ask.c asks, vouch.c answers; forward.c brings the rows of
+ * those who are vouched for.
  */
 #ifndef HOLT_CORE_PRESENCE_H
 #define HOLT_CORE_PRESENCE_H
@@ -56,8 +57,11 @@ struct holt_vouch_kept {
   uint64_t version; /* The voucher's copy of it. */
 };
 
+struct holt_peer;
+
 struct holt_presence {
   enum holt_sight sight;
+  struct holt_peer *link;      /* CONNECTED: through this one. */
   bool paused;                 /* It has said so. */
   uint64_t decide_ms;          /* SUSPECT: whoever is silent then says no. */
   uint64_t absent_since_ms;    /* ABSENT: the least age that anybody tells. */

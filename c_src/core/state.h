@@ -6,7 +6,9 @@
  *     peer.c      links and sessions: up, down, hello, goodbye
  *     sync.c      what arrives: deltas, acks, and to whom the rest goes
  *     stream.c    what leaves: poll, and the deltas of our own rows
- *     liveness.c  who is there: asks, probes, vouches, absence
+ *     liveness.c  who is there, and what becomes of those who are not
+ *     ask.c       asking the others, and what they vouch for
+ *     vouch.c     answering them: probes and echoes
  *     vector.c    who holds what: vectors, the digest, in_sync
  *     serve.c     a repair, on the side of who holds the rows
  *     repair.c    a repair, on the side of who asks for them
@@ -394,10 +396,6 @@ struct holt_peer *holt__peer_by_member(const struct holt_replica *replica,
 void holt__peer_drop(struct holt_replica *replica, struct holt_peer *peer,
                      uint64_t now_ms);
 
-/* The peer that streams this actor to us, or NULL. */
-struct holt_peer *holt__peer_of_actor(const struct holt_replica *replica,
-                                      const struct holt_actor *actor);
-
 /* Nothing has come from the peer for too long: hide its actor.  A link that is
  * there is kept, and greeted until it answers. */
 void holt__peer_give_up(struct holt_replica *replica, struct holt_peer *peer,
@@ -464,9 +462,17 @@ holt_present(const struct holt_actor *actor)
   return actor->presence.sight != HOLT_SIGHT_ABSENT;
 }
 
+/* The link on which we reach the actor, or NULL. */
+static inline struct holt_peer *
+holt_way(const struct holt_actor *actor)
+{
+  struct holt_peer *const link = actor->presence.link;
+  return link != NULL && link->up && !link->missing ? link : NULL;
+}
+
 /* We hear the actor itself: its hello has come. */
 void holt__sight_found(struct holt_replica *replica, struct holt_actor *actor,
-                       uint64_t now_ms);
+                       struct holt_peer *peer, uint64_t now_ms);
 
 /* We do not hear it any more: ask the others. */
 void holt__sight_lost(struct holt_replica *replica, struct holt_actor *actor,

@@ -212,7 +212,6 @@ struct sim_node {
   uint64_t alive_incarnation[SIM_NODES_MAX];
   bool linked[SIM_NODES_MAX]; /* What the process knows. */
   uint64_t linked_connection[SIM_NODES_MAX];
-  uint64_t shown[SIM_NODES_MAX]; /* The actor of each node that was shown. */
   struct sim_message *inbox;
   struct sim_message **inbox_end;
   struct sim_message *current; /* Being applied in slices. */

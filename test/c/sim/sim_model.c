@@ -103,14 +103,8 @@ static void
 check_ghosts(struct sim *sim, unsigned at, const struct sim_copy *copy,
              const struct sim_log *log)
 {
-  struct sim_node *const node = &sim->nodes[at];
-  const bool appears = copy->shown && node->shown[log->node] != copy->id;
-  if (copy->shown) {
-    node->shown[log->node] = copy->id;
-  } else if (node->shown[log->node] == copy->id) {
-    node->shown[log->node] = 0;
-  }
-  if (!appears || !copy->connected || !sim->options.faithful ||
+  const struct sim_node *const node = &sim->nodes[at];
+  if (!log->seen[at].appears || !copy->connected || !sim->options.faithful ||
       sim->nodes[log->node].log != log) {
     return;
   }

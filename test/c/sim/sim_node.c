@@ -101,7 +101,6 @@ replica_delete(struct sim *sim, unsigned at)
   }
   heap_deinit(&node->heap);
   memset(node->peers, 0, sizeof node->peers);
-  memset(node->shown, 0, sizeof node->shown);
 }
 
 /*--------------------------------------------------------------------

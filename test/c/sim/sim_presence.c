@@ -240,6 +240,7 @@ look_at(struct sim *sim, unsigned at, const struct sim_copy *copy,
     sim_trace(sim, "n%u %s n%u", at, copy->shown ? "shows" : "hides",
               log->node);
   }
+  seen->appears = copy->shown && !seen->shown;
   seen->shown = copy->shown;
 }
 

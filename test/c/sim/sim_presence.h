@@ -42,6 +42,7 @@ struct sim_seen {
   uint64_t round;
   enum holt_sight sight;
   bool shown;
+  bool appears; /* It was not shown before the last event. */
   bool paused;
   bool back;          /* It has been absent since it was shown. */
   uint64_t absent_ms; /* Since then, when it is absent. */

@@ -39,6 +39,8 @@
   XX(stream)                                                                   \
   XX(vector)                                                                   \
   XX(serve)                                                                    \
+  XX(ask)                                                                      \
+  XX(vouch)                                                                    \
   XX(liveness)                                                                 \
   XX(repair)                                                                   \
   XX(forward)                                                                  \
