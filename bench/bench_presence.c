@@ -6,8 +6,8 @@
  *     forwarding     what a voucher does for one who cannot hear a member
  *
  * Nothing takes time on its way here: a round trip is the calls that write and
- * read its messages, and *everywhere* is all calls of all members, one after the
- * other, which in a cluster run side by side.
+ * read its messages, and *everywhere* is all calls of all members, one after
+ * the other, which in a cluster run side by side.
  *
  * Members are polled when they have said that there is work, as hosts do.
  *
@@ -210,8 +210,8 @@ followed(const struct bench_world *world, size_t at)
   return count;
 }
 
-/* Only end 0 and the member lose each other; until it follows the member through
- * another.  Returns what was sent for that. */
+/* Only end 0 and the member lose each other; until it follows the member
+ * through another.  Returns what was sent for that. */
 static size_t
 cut_off(struct bench_world *world, size_t who, struct passage *passage)
 {
@@ -431,7 +431,7 @@ members_dead(const struct bench_name *names, struct bench_calls *calls)
               "", BENCH_AT_MOST, 0, NULL);
   bench_line("... until hidden, at one", &one, "us", BENCH_AT_MOST, 1000, NULL);
   bench_line("... everywhere", &all, "us", BENCH_NO_GOAL, 0,
-             "40 survivors, one after the other");
+             bench_text("%u survivors, one after the other", LEFT));
   bench_calls_section(calls);
   bench_close(&world);
 }
@@ -559,8 +559,8 @@ enum {
 #define TRICKLE_MS 100u
 #define FORWARD_ROUNDS 5
 
-/* Of the rows alone: what the actor sends to the voucher, and that to one who is
- * deaf. */
+/* Of the rows alone: what the actor sends to the voucher, and that to one who
+ * is deaf. */
 struct streams {
   double own;
   double forwarded;
@@ -667,8 +667,9 @@ forwards_measure(struct forwards *f, const struct load *load,
 }
 
 /* What the voucher may take with a follower, of what it takes without: rows in
- * bulk are copied, not read again; with single ones two messages (a delta in, an
- * ack out) become five (the delta out, an ack in, and the news for the actor). */
+ * bulk are copied, not read again; with single ones two messages (a delta in,
+ * an ack out) become five (the delta out, an ack in, and the news for the
+ * actor). */
 static void
 forward(const struct load *load, double ratio_max,
         const struct bench_name *names, struct bench_calls *calls)
