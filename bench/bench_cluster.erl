@@ -7,8 +7,8 @@
 
 -export([visible/3, start_looking/1, looked/1]).
 -export([use/1, used/2, fill/2]).
--export([watch_down/2, watch_gone/2, watch_told/1, watch_cut/4, watched/1]).
--export([round_trip/2, start_echo/0]).
+-export([watch_down/2, watch_gone/2, watch_told/1, watch_trip/2]).
+-export([watch_cut/4, watched/1, start_echo/0]).
 
 %% The reductions between two looks at the sockets.
 -define(TIMESLICES, 8000).
@@ -143,10 +143,22 @@ watch_down(Contender, Node) ->
 
 %% @doc When is this node told, and when has the contender no names left?  What others have
 %% to say to that is not kept waiting.
--spec watch_gone(bench_names:contender(), node()) -> pid().
-watch_gone(Contender, Node) ->
+-spec watch_gone(node(), bench_names:contender()) -> pid().
+watch_gone(Node, Contender) ->
     watch(Node, fun(Down) ->
         gone(Contender, fun let_others_run/0),
+        {Down, bench_names:now_ns()}
+    end).
+
+%% @doc When is this node told, and when is a message to Other and back that it sends then?
+-spec watch_trip(node(), Other :: node()) -> pid().
+watch_trip(Node, Other) ->
+    Echo = spawn(Other, ?MODULE, start_echo, []),
+    watch(Node, fun(Down) ->
+        Echo ! self(),
+        receive
+            Echo -> exit(Echo, kill)
+        end,
         {Down, bench_names:now_ns()}
     end).
 
@@ -208,22 +220,6 @@ watched(Watcher) ->
             Measured;
         {'DOWN', Monitor, process, _, Reason} ->
             error(Reason)
-    end.
-
-%% @doc The median of so many times for a message to a process on Node and back.
--spec round_trip(node(), pos_integer()) -> integer().
-round_trip(Node, Count) ->
-    Echo = spawn_link(Node, ?MODULE, start_echo, []),
-    Times = [round_trip(Echo) || _ <- lists:seq(1, Count)],
-    unlink(Echo),
-    exit(Echo, kill),
-    lists:nth(Count div 2, lists:sort(Times)).
-
-round_trip(Echo) ->
-    Start = bench_names:now_ns(),
-    Echo ! self(),
-    receive
-        Echo -> bench_names:now_ns() - Start
     end.
 
 %% @private

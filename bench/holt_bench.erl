@@ -359,13 +359,12 @@ death(Setup, A, Contender, Keys) ->
 %% Whether a node is gone or only cut off is for the others to say.
 presence(Setup, Rounds) ->
     [A, B] = [bench_nodes:start(Setup, Letter, ?APART) || Letter <- ["a", "b"]],
-    All = rounds(Rounds, [?BULK_NAMES, ?FEW_NAMES, round_trip], fun
-        (round_trip) ->
-            bench_nodes:connect(A, B),
-            Ns = bench_nodes:call(A, bench_cluster, round_trip, [bench_nodes:name(B), ?SAMPLES]),
-            #{told => Ns, both => Ns};
+    All = rounds(Rounds, [?BULK_NAMES, ?FEW_NAMES, trip], fun
+        (trip) ->
+            Trip = [bench_nodes:name(B)],
+            presence_death(Setup, A, B, ?FEW_NAMES, {watch_trip, Trip});
         (Names) ->
-            presence_death(Setup, A, B, bench_names:keys(tuple, Names))
+            presence_death(Setup, A, B, Names, {watch_gone, [holt]})
     end),
     Part = fun(Key) ->
         [maps:map(fun(_, Use) -> maps:get(Key, Use) end, Round) || Round <- All]
@@ -373,7 +372,7 @@ presence(Setup, Rounds) ->
     [
         begin
             row([What, ", 100k names"], ?BULK_NAMES, "10 names", ?FEW_NAMES, us, Part(Key)),
-            row([What, ", 10 names"], ?FEW_NAMES, "there and back", round_trip, us, Part(Key))
+            row([What, ", 10 names"], ?FEW_NAMES, "a message and back", trip, us, Part(Key))
         end
      || {What, Key} <- [{"from nodedown here", told}, {"from both nodedowns", both}]
     ],
@@ -387,12 +386,12 @@ presence(Setup, Rounds) ->
     ]),
     stop([A, B]).
 
-%% Until A shows no name of the node that has died: from when A has been told, and from
-%% when B has, too, which A has to ask.  B does not look, to leave A the processors.
-presence_death(Setup, A, B, Keys) ->
-    C = presence_start(Setup, A, B, Keys),
+%% Until A shows no name of the node that has died, or has heard from B: from when A has
+%% been told, and from when B has, too.  B does not look, to leave A the processors.
+presence_death(Setup, A, B, Names, {Watch, Args}) ->
+    C = presence_start(Setup, A, B, bench_names:keys(tuple, Names)),
     Name = bench_nodes:name(C),
-    Watcher = bench_nodes:call(A, bench_cluster, watch_gone, [holt, Name]),
+    Watcher = bench_nodes:call(A, bench_cluster, Watch, [Name | Args]),
     Other = bench_nodes:call(B, bench_cluster, watch_told, [Name]),
     ok = bench_nodes:kill(C),
     {Down, Gone} = bench_nodes:call(A, bench_cluster, watched, [Watcher]),
