@@ -567,8 +567,7 @@ void
 holt__follow_stop(struct holt_replica *replica, struct holt_actor *actor)
 {
   struct holt_presence *const presence = &actor->presence;
-  if (presence->follow == 0 || (holt_mutant(FOLLOW_KEPT) &&
-                                holt__peer_of_actor(replica, actor) != NULL)) {
+  if (presence->follow == 0) {
     return;
   }
   struct holt_peer *const peer = holt__peer_by_id(replica, presence->follow);
