@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Following an actor that we cannot hear, through another who does.
  *
- * We cannot hear X, and P vouches for it: then P passes on what X streams to
- * it.  A repair brings us to where P is, and what P forwards goes on from there:
+ * We cannot hear X, and P vouches for it: so P passes on what X streams to it.
+ * A repair brings us to where P is, and what P forwards goes on from there:
  *
  *     X          P          us
  *     |          |<- request, follow    a repair: repair.c
@@ -80,8 +80,7 @@ void
 holt__follow_stop(struct holt_replica *replica, struct holt_actor *actor)
 {
   struct holt_presence *const presence = &actor->presence;
-  if (presence->follow == 0 ||
-      (holt_mutant(FOLLOW_KEPT) && holt_way(actor) != NULL)) {
+  if (presence->follow == 0) {
     return;
   }
   struct holt_peer *const peer = holt__peer_by_id(replica, presence->follow);

@@ -90,7 +90,9 @@ holt__sight_found(struct holt_replica *replica, struct holt_actor *actor,
                   struct holt_peer *peer, uint64_t now_ms)
 {
   struct holt_presence *const presence = &actor->presence;
-  holt__follow_stop(replica, actor);
+  if (!holt_mutant(FOLLOW_KEPT)) {
+    holt__follow_stop(replica, actor);
+  }
   (void)holt__vouches_clear(actor);
   holt_links_clear(&presence->ask);
   holt_links_clear(&presence->asked);
@@ -286,13 +288,6 @@ forget_ms(const struct holt_replica *replica, const struct holt_actor *actor)
          (holt_mutant(FORGET_EARLY) ? after_ms / 2 : after_ms);
 }
 
-/* It is there now; not one that was, and may have moved on since. */
-static bool
-is_sure(const struct holt_actor *actor)
-{
-  return actor->presence.sight == HOLT_SIGHT_VOUCHED || holt_way(actor) != NULL;
-}
-
 void
 holt__liveness_expire(struct holt_replica *replica, const struct holt_time *now)
 {
@@ -308,8 +303,7 @@ holt__liveness_expire(struct holt_replica *replica, const struct holt_time *now)
     }
     if (!holt_present(actor) && now_ms >= forget_ms(replica, actor)) {
       holt__actor_end(replica, actor);
-    } else if (!actor->shown && now_ms >= actor->presence.hold_ms &&
-               is_sure(actor)) {
+    } else if (!actor->shown && now_ms >= actor->presence.hold_ms) {
       holt__actor_show(replica, actor, now);
     }
   }

@@ -544,7 +544,10 @@ holt__actor_show(struct holt_replica *replica, struct holt_actor *actor,
 {
   const bool caught_up =
     !actor->dirty && actor->version >= actor->wanted_version;
-  if (!holt_present(actor) || actor->gone) {
+  /* It is there now; not one that was, and may have moved on since. */
+  const bool sure =
+    actor->presence.sight == HOLT_SIGHT_VOUCHED || holt_way(actor) != NULL;
+  if (!sure || actor->gone) {
     return;
   }
   if (caught_up && holt_connected(actor)) {

@@ -306,6 +306,34 @@ sim_two_vouchers_outlast_one(struct sim *sim)
   sim_check_quiet(sim);
 }
 
+/* n2 has missed so much that n1 cannot stream it any more, and gets a repair,
+ * while n0 follows: that is told, and has it all a moment later. */
+static void
+sim_voucher_jumps(struct sim *sim)
+{
+  set_apart(sim);
+  for (unsigned i = 2; i < 8; i++) {
+    sim_expect(sim, sim_register(sim, 1, 0, i) == 0, "n1 registers");
+  }
+  sim_settle(sim);
+  sim_expect(sim, sim_link_mute(sim, 1, 2, 300, false), "n2 hears nothing");
+  for (unsigned i = 2; i < 8; i += 2) {
+    sim_expect(sim, sim_unregister(sim, 1, i) == 0, "n1 gives some away");
+    sim_run(sim, 20);
+  }
+  sim_core_trim_deaths(sim->nodes[1].replica,
+                       sim_core_deaths(sim->nodes[1].replica));
+  sim_run(sim, 280);
+  sim_expect(sim, sim_register(sim, 1, 0, 8) == 0, "n1 registers another");
+  run_until(sim, 3000, sim_holder(sim, 2, 8) == 1);
+  run_until(sim, 100, sim_holder(sim, 0, 8) == 1);
+  sim_expect(sim, sim_counters(sim, 2).repairs > 0, "n2 was repaired");
+  sim_expect(sim, sim_holder(sim, 0, 4) == -1, "no ghost at n0");
+  sim_settle(sim);
+  sim_heal(sim, 0, 1);
+  sim_check_quiet(sim);
+}
+
 /*--------------------------------------------------------------------
  * Whom they vouch for */
 
@@ -628,6 +656,7 @@ const struct sim_story sim_partial_stories[] = {
   SIM_STORY(sim_voucher_loses_whom_it_vouches_for, 3, NULL),
   SIM_STORY(sim_frozen_voucher_lapses, 3, NULL),
   SIM_STORY(sim_two_vouchers_outlast_one, 4, NULL),
+  SIM_STORY(sim_voucher_jumps, 3, NULL),
   SIM_STORY(sim_vouched_instance_starts_again, 3, NULL),
   SIM_STORY(sim_vouched_pauses, 3, NULL),
   SIM_STORY(sim_returning_actor_behind_a_voucher, 3, many_keys),

@@ -160,6 +160,18 @@ sim_reach_look(struct sim *sim)
 /*--------------------------------------------------------------------
  * Convergence */
 
+/* Somebody who is linked to us has it vouched for, and tells us of its rows. */
+static bool
+is_told_of(const struct sim *sim, unsigned at, unsigned of)
+{
+  bool any = false;
+  for (unsigned i = 0; i < sim->options.nodes; i++) {
+    any = any || (i != at && i != of && sim_reach_linked(sim, at, i) &&
+                  sim_reach(sim, i, of) == 2);
+  }
+  return any;
+}
+
 /* As the owner sees it: nothing is under way, and it is known to be there. */
 static bool
 owner_knows(const struct sim *sim, unsigned at, unsigned of, char *why,
@@ -188,6 +200,13 @@ copy_converged(const struct sim *sim, unsigned at, unsigned of, char *why,
   if (!sim_core_copy_of(sim->nodes[at].replica, owner->log->actor, &copy)) {
     (void)snprintf(why, why_size, "n%u does not know n%u", at, of);
     return reach == 3;
+  }
+  if (reach == 3 && !copy.present && !copy.shown && is_told_of(sim, at, of)) {
+    /* Hidden, and had by repair, as it is told of. */
+    (void)snprintf(why, why_size,
+                   "n%u has n%u, far off, at %" PRIu64 " of %" PRIu64 "%s", at,
+                   of, copy.version, version, copy.dirty ? ", dirty" : "");
+    return !copy.dirty && copy.version == version;
   }
   if (reach == 3) {
     (void)snprintf(why, why_size, "n%u has n%u, which is %s%s", at, of,

@@ -182,6 +182,12 @@ check_steady(struct sim *sim)
       break;
     }
   }
+  /* Who sees others than its peers do is never in sync with them. */
+  while (!sim->failed && sim_reach_is_close(sim) && !sim_in_sync(sim)) {
+    if (!sim_event(sim, until_ms)) {
+      sim_fail(sim, "not all are in sync, who see the same");
+    }
+  }
   sim->steady = false;
 }
 
