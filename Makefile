@@ -284,7 +284,7 @@ soak:
 mutants: $(NATIVE)/verify/test_sim $(NATIVE)/verify/test_unit
 	@tools/mutants
 
-## bench      the benchmarks; ROWS="lookup cnode" some sections
+## bench      the benchmarks; ROWS="lookup presence" some sections
 .PHONY: bench
 bench:
 	@tools/require bench

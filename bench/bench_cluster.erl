@@ -7,7 +7,8 @@
 
 -export([visible/3, start_looking/1, looked/1]).
 -export([use/1, used/2, fill/2]).
--export([watch_down/2, watched/1]).
+-export([watch_down/2, watch_gone/2, watch_told/1, watch_trip/2]).
+-export([watch_cut/4, watched/1, start_echo/0]).
 
 %% The reductions between two looks at the sockets.
 -define(TIMESLICES, 8000).
@@ -135,6 +136,45 @@ fill(Contender, Keys) ->
 %% it takes until the contender has no names left.
 -spec watch_down(bench_names:contender(), node()) -> pid().
 watch_down(Contender, Node) ->
+    watch(Node, fun(Down) ->
+        gone(Contender, fun() -> ok end),
+        bench_names:now_ns() - Down
+    end).
+
+%% @doc When is this node told, and when has the contender no names left?  What others have
+%% to say to that is not kept waiting.
+-spec watch_gone(node(), bench_names:contender()) -> pid().
+watch_gone(Node, Contender) ->
+    watch(Node, fun(Down) ->
+        gone(Contender, fun let_others_run/0),
+        {Down, bench_names:now_ns()}
+    end).
+
+%% @doc When is this node told, and when is a message to Other and back that it sends then?
+-spec watch_trip(node(), Other :: node()) -> pid().
+watch_trip(Node, Other) ->
+    Echo = spawn(Other, ?MODULE, start_echo, []),
+    watch(Node, fun(Down) ->
+        Echo ! self(),
+        receive
+            Echo -> exit(Echo, kill)
+        end,
+        {Down, bench_names:now_ns()}
+    end).
+
+%% @doc When is this node told?
+-spec watch_told(node()) -> pid().
+watch_told(Node) ->
+    watch(Node, fun(Down) -> Down end).
+
+%% @doc The least number of names that the contender has within so many ms from the moment
+%% in which this node is told that Node is gone, and how often that was looked at.
+-spec watch_cut(bench_names:contender(), node(), Names :: pos_integer(), pos_integer()) ->
+    pid().
+watch_cut(Contender, Node, Names, Ms) ->
+    watch(Node, fun(Down) -> least(Contender, Down + Ms * 1000000, Names, 0) end).
+
+watch(Node, Measure) ->
     Parent = self(),
     Watcher = spawn(fun() ->
         ok = net_kernel:monitor_nodes(true),
@@ -142,31 +182,50 @@ watch_down(Contender, Node) ->
         receive
             {nodedown, Node} -> ok
         end,
-        Start = bench_names:now_ns(),
-        gone(Contender),
-        Ns = bench_names:now_ns() - Start,
+        Measured = Measure(bench_names:now_ns()),
         receive
-            {tell, Who} -> Who ! {self(), Ns}
+            {tell, Who} -> Who ! {self(), Measured}
         end
     end),
     receive
         {Watcher, ready} -> Watcher
     end.
 
-gone(Contender) ->
+gone(Contender, Pause) ->
     case bench_names:count(Contender) of
-        0 -> ok;
-        _ -> gone(Contender)
+        0 ->
+            ok;
+        _ ->
+            Pause(),
+            gone(Contender, Pause)
     end.
 
--spec watched(pid()) -> integer().
+least(Contender, Until, Least, Looks) ->
+    case bench_names:now_ns() < Until of
+        true ->
+            Count = bench_names:count(Contender),
+            let_others_run(),
+            least(Contender, Until, min(Count, Least), Looks + 1);
+        false ->
+            {Least, Looks}
+    end.
+
+-spec watched(pid()) -> term().
 watched(Watcher) ->
     Monitor = monitor(process, Watcher),
     Watcher ! {tell, self()},
     receive
-        {Watcher, Ns} ->
+        {Watcher, Measured} ->
             demonitor(Monitor, [flush]),
-            Ns;
+            Measured;
         {'DOWN', Monitor, process, _, Reason} ->
             error(Reason)
     end.
+
+%% @private
+-spec start_echo() -> no_return().
+start_echo() ->
+    receive
+        Who -> Who ! self()
+    end,
+    start_echo().

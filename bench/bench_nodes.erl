@@ -3,7 +3,8 @@
 %% output by a conductor that is no node itself.
 -module(bench_nodes).
 
--export([setup/2, start/2, connect/2, call/4, kill/1, stop/1, name/1, os_pid/1]).
+-export([setup/2, start/2, start/3, connect/2, connect/1, disconnect/2]).
+-export([call/4, kill/1, stop/1, name/1, os_pid/1]).
 
 -export_type([setup/0, bench_node/0]).
 
@@ -30,7 +31,12 @@ setup(Work, Ebin) ->
 
 %% @doc Start a node; the same letter makes the same name.
 -spec start(setup(), string()) -> bench_node().
-start(#{work := Work, ebin := Ebin, unique := Unique, epmd := Epmd}, Letter) ->
+start(Setup, Letter) ->
+    start(Setup, Letter, []).
+
+%% @doc The same, with arguments of its own.
+-spec start(setup(), string(), [string()]) -> bench_node().
+start(#{work := Work, ebin := Ebin, unique := Unique, epmd := Epmd}, Letter, More) ->
     {ok, Peer, Name} = peer:start(#{
         name => list_to_atom(Letter ++ "_" ++ Unique),
         host => "127.0.0.1",
@@ -44,7 +50,7 @@ start(#{work := Work, ebin := Ebin, unique := Unique, epmd := Epmd}, Letter) ->
             ["-pa", Ebin, Work, "-setcookie", Unique, "-start_epmd", "false"] ++
             ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"] ++
             ["-kernel", "prevent_overlapping_partitions", "false"] ++
-            ["-kernel", "logger_level", "error"]
+            ["-kernel", "logger_level", "error" | More]
     }),
     OsPid = peer:call(Peer, os, getpid, []),
     note_pid(Work, OsPid),
@@ -53,10 +59,24 @@ start(#{work := Work, ebin := Ebin, unique := Unique, epmd := Epmd}, Letter) ->
     Node.
 
 -spec connect(bench_node(), bench_node()) -> ok.
-connect(#node{name = From} = Node, #node{name = To} = Other) ->
-    true = call(Node, net_kernel, connect_node, [To]),
-    Members = [bench_names_members, lists:sort([From, To])],
-    [ok = call(Each, bench_names, await, Members) || Each <- [Node, Other]],
+connect(Node, Other) ->
+    connect([Node, Other]).
+
+%% @doc Each with each.
+-spec connect([bench_node()]) -> ok.
+connect(Nodes) ->
+    Names = lists:sort([name(Node) || Node <- Nodes]),
+    [
+        true = call(Node, net_kernel, connect_node, [To])
+     || Node <- Nodes, To <- Names, name(Node) < To
+    ],
+    [ok = call(Node, bench_names, await, [bench_names_members, Names]) || Node <- Nodes],
+    ok.
+
+%% @doc Cut the link between two nodes.
+-spec disconnect(bench_node(), bench_node()) -> ok.
+disconnect(Node, #node{name = Other}) ->
+    true = call(Node, erlang, disconnect_node, [Other]),
     ok.
 
 -spec call(bench_node(), module(), atom(), [term()]) -> term().

@@ -16,6 +16,11 @@
 -define(BULK_NAMES, 100000).
 -define(SAMPLES, 300).
 -define(CNODE_CALLS, 5000).
+-define(FEW_NAMES, 10).
+-define(CUT_MS, 3000).
+
+%% Nodes that are linked as they are told to, and not otherwise.
+-define(APART, ["-connect_all", "false", "-kernel", "dist_auto_connect", "never"]).
 
 %% @doc `main([WorkFolder, EbinFolder, Commit, Rounds | Sections])'.
 -spec main([string()]) -> no_return().
@@ -96,6 +101,9 @@ section(cnode, Setup, Rounds) ->
         true -> cnode(Setup, Rounds);
         false -> io:format("~ncnode: the daemon is not built (make node)~n")
     end;
+section(presence, Setup, Rounds) ->
+    title("presence, three nodes", "from nodedown until its names are gone on the others"),
+    presence(Setup, Rounds);
 section(death, Setup, Rounds) ->
     title("kill -9 of a node", "from nodedown until its names are gone"),
     [deaths(Setup, Names, Rounds) || Names <- [10000, 100000]].
@@ -344,6 +352,71 @@ death(Setup, A, Contender, Keys) ->
     Ns = bench_nodes:call(A, bench_cluster, watched, [Watcher]),
     undefined = bench_nodes:call(A, bench_names, find, [Contender, element(1, Keys)]),
     Ns.
+
+%%--------------------------------------------------------------------
+%% Who is there
+
+%% Whether a node is gone or only cut off is for the others to say.
+presence(Setup, Rounds) ->
+    [A, B] = [bench_nodes:start(Setup, Letter, ?APART) || Letter <- ["a", "b"]],
+    All = rounds(Rounds, [?BULK_NAMES, ?FEW_NAMES, trip], fun
+        (trip) ->
+            Trip = [bench_nodes:name(B)],
+            presence_death(Setup, A, B, ?FEW_NAMES, {watch_trip, Trip});
+        (Names) ->
+            presence_death(Setup, A, B, Names, {watch_gone, [holt]})
+    end),
+    Part = fun(Key) ->
+        [maps:map(fun(_, Use) -> maps:get(Key, Use) end, Round) || Round <- All]
+    end,
+    [
+        begin
+            row([What, ", 100k names"], ?BULK_NAMES, "10 names", ?FEW_NAMES, us, Part(Key)),
+            row([What, ", 10 names"], ?FEW_NAMES, "a message and back", trip, us, Part(Key))
+        end
+     || {What, Key} <- [{"from nodedown here", told}, {"from both nodedowns", both}]
+    ],
+    Cuts = [presence_cut(Setup, A, B, bench_names:keys(tuple, ?BULK_NAMES)) || _ <- [1, 2, 3]],
+    io:format("  cut off from ~b names for ~b s, ~b times: never less than ~b, in ~b looks~n", [
+        ?BULK_NAMES,
+        ?CUT_MS div 1000,
+        length(Cuts),
+        lists:min([Least || {Least, _} <- Cuts]),
+        lists:sum([Looks || {_, Looks} <- Cuts])
+    ]),
+    stop([A, B]).
+
+%% Until A shows no name of the node that has died, or has heard from B: from when A has
+%% been told, and from when B has, too.  B does not look, to leave A the processors.
+presence_death(Setup, A, B, Names, {Watch, Args}) ->
+    C = presence_start(Setup, A, B, bench_names:keys(tuple, Names)),
+    Name = bench_nodes:name(C),
+    Watcher = bench_nodes:call(A, bench_cluster, Watch, [Name | Args]),
+    Other = bench_nodes:call(B, bench_cluster, watch_told, [Name]),
+    ok = bench_nodes:kill(C),
+    {Down, Gone} = bench_nodes:call(A, bench_cluster, watched, [Watcher]),
+    OtherDown = bench_nodes:call(B, bench_cluster, watched, [Other]),
+    ok = bench_nodes:call(B, bench_names, await, [holt, 0]),
+    #{told => Gone - Down, both => Gone - max(Down, OtherDown)}.
+
+%% A and C lose each other; B has both.
+presence_cut(Setup, A, B, Keys) ->
+    C = presence_start(Setup, A, B, Keys),
+    Watch = [holt, bench_nodes:name(C), tuple_size(Keys), ?CUT_MS],
+    Watcher = bench_nodes:call(A, bench_cluster, watch_cut, Watch),
+    ok = bench_nodes:disconnect(A, C),
+    Seen = bench_nodes:call(A, bench_cluster, watched, [Watcher]),
+    ok = bench_nodes:kill(C),
+    [ok = bench_nodes:call(Node, bench_names, await, [holt, 0]) || Node <- [A, B]],
+    Seen.
+
+presence_start(Setup, A, B, Keys) ->
+    C = bench_nodes:start(Setup, "c", ?APART),
+    bench_nodes:connect([A, B, C]),
+    ok = bench_nodes:call(C, bench_names, own, [tuple_size(Keys)]),
+    ok = bench_nodes:call(C, bench_names, fill, [holt, Keys]),
+    [ok = bench_nodes:call(Node, bench_names, await, [holt, tuple_size(Keys)]) || Node <- [A, B]],
+    C.
 
 %%--------------------------------------------------------------------
 %% Rounds and rows

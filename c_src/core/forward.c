@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Streams of others, for those who cannot hear them.
+/* Streams of others, passed on to those who cannot hear them.
  *
- * A cannot hear X, and P vouches for it: then P passes on what X streams to it,
- * byte for byte, so that A is as far as P a moment later.
+ * A cannot hear X, and we vouch for it: then we pass on what X streams to us,
+ * byte for byte, so that A is as far as we are a moment later.
  *
- *     X          P          A
- *     |          |<- request, follow    the repair brings A to where P is,
+ *     X         us          A
+ *     |          |<- request, follow    the repair brings A to where we are,
  *     |          |- last piece, to 40 ->           at no cost if it is there
  *     |          |<-------- ack 40, gap go on from here
  *     |- 40..43 >|- 40..43 ------------>|
  *     |          |<-------------- ack 43|
  *     |<- reached 43                    |
  *
- * As the voucher we keep the newest deltas of X, as they came, until all who
- * follow have acknowledged them, and no more than a window of them:
+ * We keep the newest deltas of X, as they came, until all who follow have
+ * acknowledged them, and no more than a window of them:
  *
  *     relay    40..43   43..44   44..50        end 50
  *              ^ a slow follower is here, and goes on when its window opens
@@ -24,16 +24,14 @@
  * asks for a repair again.  Only what has come from X itself is kept: so
  * nothing goes further than one step, and nothing goes round in circles.
  *
- * As the follower we take deltas of X from P alone, by the same rules as those
- * of P itself.  When others show more of X than P brings, we ask P to go on
- * from where we are, and then look for another. */
+ * follow.c is A's side of it. */
 #include <string.h>
 
 #include "invariant.h"
 #include "state.h"
 
 /*--------------------------------------------------------------------
- * As the voucher: followers */
+ * Followers */
 
 static struct holt_follower *
 follower_find(const struct holt_peer *peer, const struct holt_actor *actor)
@@ -45,11 +43,28 @@ follower_find(const struct holt_peer *peer, const struct holt_actor *actor)
   return follower;
 }
 
+/* The same, if it is in this state. */
+static struct holt_follower *
+follower_in(const struct holt_peer *peer, const struct holt_actor *actor,
+            enum holt_follower_state state)
+{
+  struct holt_follower *const follower = follower_find(peer, actor);
+  return follower != NULL && follower->state == state ? follower : NULL;
+}
+
 /* It needs what is in the list. */
 static bool
 keeps(const struct holt_follower *follower)
 {
   return follower->state == FOLLOWER_WAITED || follower->state == FOLLOWER_LIVE;
+}
+
+/* Its repair is not over. */
+static bool
+is_repaired(const struct holt_follower *follower)
+{
+  return follower->state == FOLLOWER_REPAIRED ||
+         follower->state == FOLLOWER_WAITED;
 }
 
 /* A new state, in which nothing is under way. */
@@ -94,7 +109,7 @@ follower_seek(struct holt_follower *follower, uint64_t cursor)
 }
 
 /*--------------------------------------------------------------------
- * As the voucher: what is kept */
+ * What is kept */
 
 static void
 relay_drop(struct holt_replica *replica, struct holt_relay *relay)
@@ -239,7 +254,7 @@ holt__forward_jump(struct holt_replica *replica, struct holt_actor *actor)
 }
 
 /*--------------------------------------------------------------------
- * As the voucher: begin and end */
+ * Begin and end */
 
 static int
 relay_new(struct holt_replica *replica, struct holt_actor *actor)
@@ -337,8 +352,9 @@ void
 holt__forward_from(struct holt_replica *replica, struct holt_peer *peer,
                    struct holt_actor *actor, uint64_t cursor)
 {
-  struct holt_follower *const follower = follower_find(peer, actor);
-  if (follower == NULL || follower->state != FOLLOWER_REPAIRED) {
+  struct holt_follower *const follower =
+    follower_in(peer, actor, FOLLOWER_REPAIRED);
+  if (follower == NULL) {
     return;
   }
   holt__forward_jump(replica, actor);
@@ -351,8 +367,9 @@ void
 holt__forward_back(struct holt_replica *replica, struct holt_peer *peer,
                    struct holt_actor *actor)
 {
-  struct holt_follower *const follower = follower_find(peer, actor);
-  if (follower != NULL && follower->state == FOLLOWER_WAITED) {
+  struct holt_follower *const follower =
+    follower_in(peer, actor, FOLLOWER_WAITED);
+  if (follower != NULL) {
     follower_set(follower, FOLLOWER_REPAIRED);
     relay_trim(replica, follower->relay);
   }
@@ -362,8 +379,9 @@ void
 holt__forward_silent(struct holt_replica *replica, struct holt_peer *peer,
                      struct holt_actor *actor)
 {
-  struct holt_follower *const follower = follower_find(peer, actor);
-  if (follower != NULL && follower->state == FOLLOWER_WAITED) {
+  struct holt_follower *const follower =
+    follower_in(peer, actor, FOLLOWER_WAITED);
+  if (follower != NULL) {
     follower_lost(replica, follower);
     follower->lost_base = follower->cursor;
     relay_trim(replica, follower->relay);
@@ -375,22 +393,8 @@ holt__forward_over(struct holt_replica *replica, struct holt_peer *peer,
                    struct holt_actor *actor)
 {
   struct holt_follower *const follower = follower_find(peer, actor);
-  if (follower != NULL && (follower->state == FOLLOWER_REPAIRED ||
-                           follower->state == FOLLOWER_WAITED)) {
+  if (follower != NULL && is_repaired(follower)) {
     follower_delete(replica, follower);
-  }
-}
-
-/* Nothing comes from this link any more, nor goes there. */
-static void
-follow_none(struct holt_replica *replica, const struct holt_peer *peer)
-{
-  for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
-       actor = actor->next) {
-    struct holt_presence *const presence = &actor->presence;
-    presence->follow = presence->follow == peer->id ? 0 : presence->follow;
-    presence->follow_stop =
-      presence->follow_stop == peer->id ? 0 : presence->follow_stop;
   }
 }
 
@@ -412,13 +416,10 @@ holt__forwards_end(struct holt_replica *replica, const struct holt_peer *peer,
       follower_delete(replica, follower);
     }
   }
-  if (actor == NULL) {
-    follow_none(replica, peer);
-  }
 }
 
 /*--------------------------------------------------------------------
- * As the voucher: acknowledgements */
+ * Acknowledgements */
 
 /* The actor is told how far it has come with its rows. */
 static void
@@ -482,8 +483,7 @@ holt__forward_ack(struct holt_replica *replica, struct holt_peer *peer,
     return ack->stop ? 0 : HOLT_ERR_STALE;
   }
   if (ack->stop) {
-    if (follower->state == FOLLOWER_REPAIRED ||
-        follower->state == FOLLOWER_WAITED) {
+    if (is_repaired(follower)) {
       holt__serves_end(replica, peer, actor); /* And with it this. */
       holt__forward_over(replica, peer, actor);
     } else {
@@ -512,193 +512,7 @@ holt__forward_ack(struct holt_replica *replica, struct holt_peer *peer,
 }
 
 /*--------------------------------------------------------------------
- * As the follower */
-
-void
-holt__follow(struct holt_replica *replica, struct holt_actor *actor,
-             uint64_t now_ms)
-{
-  struct holt_presence *const presence = &actor->presence;
-  if (presence->sight != HOLT_SIGHT_VOUCHED || presence->follow != 0 ||
-      actor->gone || holt__repair_of(replica, actor) != NULL) {
-    return;
-  }
-  uint64_t version = 0;
-  struct holt_peer *const peer =
-    holt__voucher(replica, actor, now_ms, &version);
-  if (peer == NULL) {
-    return;
-  }
-  if (actor->version > 0 &&
-      (version < actor->version || version < actor->as_of)) {
-    /* All of it would have to be had anew.  Its voucher hears it, and will come
-     * to where we are; unless what we have is somebody's invention. */
-    if (presence->follow_wait_ms == 0) {
-      presence->follow_wait_ms = now_ms;
-    }
-    if (now_ms - presence->follow_wait_ms <
-        HOLT_STALL_INTERVALS * replica->tuning.vector_interval_ms) {
-      return;
-    }
-  }
-  holt__repair_ask(replica, peer, actor->id, version, now_ms);
-  if (holt__repair_of(replica, actor) != NULL) {
-    presence->follow = peer->id;
-    presence->follow_wait_ms = 0;
-    presence->follow_behind_ms = 0;
-    presence->follow_ack_due = false;
-    presence->follow_ack_gap = false;
-    if (presence->follow_stop == peer->id) {
-      presence->follow_stop = 0;
-    }
-  }
-}
-
-void
-holt__follow_refuse(struct holt_actor *actor, struct holt_peer *peer)
-{
-  if (peer->actor != actor->id) {
-    actor->presence.follow_stop = peer->id;
-    peer->follow_due = true;
-  }
-}
-
-void
-holt__follow_stop(struct holt_replica *replica, struct holt_actor *actor)
-{
-  struct holt_presence *const presence = &actor->presence;
-  if (presence->follow == 0) {
-    return;
-  }
-  struct holt_peer *const peer = holt__peer_by_id(replica, presence->follow);
-  presence->follow = 0;
-  presence->follow_ack_due = false;
-  if (peer != NULL) {
-    holt__follow_refuse(actor, peer);
-    holt__repairs_end(replica, peer, actor);
-  }
-}
-
-void
-holt__follow_ack(struct holt_actor *actor, struct holt_peer *peer, bool gap)
-{
-  struct holt_presence *const presence = &actor->presence;
-  presence->follow_ack_due = true;
-  presence->follow_ack_gap = presence->follow_ack_gap || gap;
-  peer->follow_due = true;
-}
-
-void
-holt__follow_fail(struct holt_replica *replica, struct holt_actor *actor,
-                  uint64_t now_ms)
-{
-  actor->avoid_peer = actor->presence.follow;
-  actor->avoid_until_ms =
-    now_ms + HOLT_STALL_INTERVALS * replica->tuning.vector_interval_ms;
-  replica->counters.stalls++;
-  holt__follow_stop(replica, actor);
-  holt__follow(replica, actor, now_ms);
-}
-
-void
-holt__follow_vector(struct holt_replica *replica, struct holt_actor *actor,
-                    uint64_t version, uint64_t now_ms)
-{
-  struct holt_presence *const presence = &actor->presence;
-  const uint64_t interval_ms = replica->tuning.vector_interval_ms;
-  struct holt_peer *const peer = holt__peer_by_id(replica, presence->follow);
-  const bool behind =
-    version > actor->version || (actor->dirty && version == actor->version);
-  if (peer == NULL || !behind || holt__repair_of(replica, actor) != NULL) {
-    return;
-  }
-  if (presence->follow_behind_ms == 0) {
-    presence->follow_behind_ms = now_ms;
-  }
-  const uint64_t behind_ms = now_ms - presence->follow_behind_ms;
-  if (behind_ms >= HOLT_STALL_INTERVALS * interval_ms) {
-    holt__follow_fail(replica, actor, now_ms);
-  } else if (behind_ms >= interval_ms &&
-             now_ms - actor->nacked_at_ms >= interval_ms) {
-    actor->nacked_at_ms = now_ms;
-    holt__follow_ack(actor, peer, true);
-  }
-}
-
-void
-holt__follow_lost(struct holt_replica *replica, struct holt_peer *peer,
-                  struct holt_actor *actor, uint64_t base, uint64_t now_ms)
-{
-  if (!actor->torn && actor->cursor >= base) {
-    holt__follow_ack(actor, peer, true);
-  } else {
-    holt__repair_ask(replica, peer, actor->id, HOLT_SEQ_MAX, now_ms);
-  }
-}
-
-/*--------------------------------------------------------------------
- * As the actor */
-
-int
-holt__reached_apply(struct holt_replica *replica, const struct holt_peer *peer,
-                    const struct holt_reached *reached)
-{
-  struct holt_actor *const actor =
-    holt_rows_actor(&replica->rows, reached->actor);
-  if (actor == NULL || actor->gone || actor == replica->self ||
-      actor->id == peer->actor) {
-    return HOLT_ERR_STALE;
-  }
-  if (reached->cursor > replica->self->version) {
-    return HOLT_ERR_MALFORMED;
-  }
-  if (reached->cursor > actor->presence.reached) {
-    actor->presence.reached = reached->cursor;
-  }
-  return 0;
-}
-
-/*--------------------------------------------------------------------
  * What leaves */
-
-/* As the follower.  A copy that is being repaired says how far it has come when
- * that is over. */
-static bool
-send_word(struct holt_replica *replica, struct holt_peer *peer,
-          struct holt_effect *effect, uint64_t now_ms)
-{
-  struct holt_actor *actor = replica->rows.actor_list;
-  while (actor != NULL && actor->presence.follow_stop != peer->id &&
-         !(actor->presence.follow_ack_due && holt_follows(actor, peer) &&
-           !actor->torn)) {
-    actor = actor->next;
-  }
-  if (actor == NULL) {
-    return false;
-  }
-  struct holt_presence *const presence = &actor->presence;
-  const bool stop = presence->follow_stop == peer->id;
-  const struct holt_ack ack = { .actor = actor->id,
-                                .cursor = actor->cursor,
-                                .gap = !stop && presence->follow_ack_gap,
-                                .dirty = actor->dirty,
-                                .stop = stop };
-  holt_buf_clear(&replica->out);
-  (void)holt_ack_encode(&replica->out, &ack);
-  if (!holt__send(replica, peer, effect, LAST_FORWARD_ACK, now_ms)) {
-    return false;
-  }
-  peer->last_actor = actor->id;
-  peer->last_stop = stop;
-  peer->last_gap = ack.gap;
-  if (stop) {
-    presence->follow_stop = 0;
-  } else {
-    presence->follow_ack_due = false;
-    presence->follow_ack_gap = false;
-  }
-  return true;
-}
 
 /* The peer is an actor that others follow through us. */
 static bool
@@ -849,12 +663,6 @@ bool
 holt__forward_send(struct holt_replica *replica, struct holt_peer *peer,
                    struct holt_effect *effect, uint64_t now_ms)
 {
-  if (peer->follow_due) {
-    if (send_word(replica, peer, effect, now_ms)) {
-      return true;
-    }
-    peer->follow_due = peer->busy;
-  }
   if (!peer->forward_due && now_ms < holt__forward_due_ms(peer)) {
     return false;
   }
@@ -869,7 +677,7 @@ holt__forward_send(struct holt_replica *replica, struct holt_peer *peer,
 bool
 holt__forward_wants(const struct holt_peer *peer)
 {
-  return !peer->busy && (peer->forward_due || peer->follow_due);
+  return !peer->busy && peer->forward_due;
 }
 
 uint64_t
@@ -909,16 +717,6 @@ undo_forward(struct holt_replica *replica, struct holt_follower *follower)
   }
 }
 
-static void
-undo_word(struct holt_actor *actor, struct holt_peer *peer)
-{
-  if (peer->last_stop) {
-    holt__follow_refuse(actor, peer);
-  } else if (actor->presence.follow == peer->id) {
-    holt__follow_ack(actor, peer, peer->last_gap);
-  }
-}
-
 /* The actor that reads what we have reached was not told. */
 static void
 undo_reached(const struct holt_replica *replica, const struct holt_peer *peer)
@@ -946,8 +744,6 @@ holt__forward_busy(struct holt_replica *replica, struct holt_peer *peer)
   peer->forward_due = true;
   if (peer->last == LAST_REACHED) {
     undo_reached(replica, peer);
-  } else if (peer->last == LAST_FORWARD_ACK && actor != NULL) {
-    undo_word(actor, peer);
   } else if (peer->last == LAST_FORWARD && follower != NULL) {
     undo_forward(replica, follower);
   } else if (peer->last == LAST_FORWARD_LOST && follower != NULL) {

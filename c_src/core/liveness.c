@@ -212,13 +212,9 @@ holt__liveness_drop(struct holt_replica *replica, struct holt_peer *peer)
   holt__liveness_session(replica, peer);
   for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
        actor = actor->next) {
-    struct holt_presence *const presence = &actor->presence;
-    holt_links_remove(&presence->ask, peer);
+    holt_links_remove(&actor->presence.ask, peer);
     if (!holt_mutant(VOUCHER_GONE)) {
       holt__vouch_withdraw(replica, actor, peer);
-    }
-    if (presence->follow == peer->id) {
-      presence->follow = 0;
     }
   }
 }

@@ -59,6 +59,7 @@ links_end(struct holt_replica *replica, const struct holt_peer *peer)
   holt__serves_end(replica, peer, NULL);
   holt__repairs_end(replica, peer, NULL);
   holt__forwards_end(replica, peer, NULL);
+  holt__follow_drop(replica, peer);
 }
 
 static int

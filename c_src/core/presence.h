@@ -27,8 +27,8 @@
  * and comes back is shown again when our copy has come to what it had when it
  * came; one that comes and goes waits longer each time.
  *
- * liveness.c decides, ask.c asks, vouch.c answers; forward.c brings the rows of
- * those who are vouched for.
+ * liveness.c decides, ask.c asks, vouch.c answers; follow.c has the rows of
+ * those who are vouched for brought, and forward.c brings them.
  */
 #ifndef HOLT_CORE_PRESENCE_H
 #define HOLT_CORE_PRESENCE_H
@@ -77,8 +77,10 @@ struct holt_presence {
   bool listed;                   /* In the answer that is being taken. */
   struct holt_vouch_kept vouches[HOLT_VOUCHES_MAX];
 
-  /* What it streams to others, and they forward to us: forward.c. */
-  struct holt_relay *relay;  /* As who forwards it; NULL: nobody follows. */
+  /* What it streams to us, and we forward: forward.c. */
+  struct holt_relay *relay; /* NULL: nobody follows. */
+
+  /* What it streams to others, and they forward to us: follow.c. */
   uint32_t follow;           /* The id of the link, or 0. */
   uint32_t follow_stop;      /* That of the link to be told to stop, or 0. */
   uint64_t follow_wait_ms;   /* Since when no voucher is as new as our copy. */

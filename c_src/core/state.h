@@ -12,7 +12,8 @@
  *     vector.c    who holds what: vectors, the digest, in_sync
  *     serve.c     a repair, on the side of who holds the rows
  *     repair.c    a repair, on the side of who asks for them
- *     forward.c   streams of others, for those who cannot hear them
+ *     forward.c   streams of others, passed on to those who cannot hear them
+ *     follow.c    streams of those whom we cannot hear, through another
  *
  * One actor is streamed to each peer: our own.  The stream is a sequence of
  * deltas, each of which takes the receiver from `after` to `to`:
@@ -131,8 +132,8 @@ enum holt_last {
   LAST_VOUCH,
   LAST_PROBE,
   LAST_ECHO,
-  LAST_FORWARD,     /* A delta of another's stream. */
-  LAST_FORWARD_ACK, /* Of what we follow: last_actor. */
+  LAST_FOLLOW,  /* A word about what we follow: last_actor. */
+  LAST_FORWARD, /* A delta of another's stream. */
   LAST_FORWARD_LOST,
   LAST_REACHED
 };
@@ -199,7 +200,7 @@ struct holt_peer {
   struct holt_walk walk; /* The first row beyond the cursor, when active. */
   struct holt_window window;
 
-  /* The streams of others: forward.c. */
+  /* The streams of others: forward.c, follow.c. */
   struct holt_follower *followers; /* Of those that we forward to it. */
   uint32_t followers_lost;         /* So many of them are to be told. */
   bool forward_due;                /* Perhaps there is something for it. */
@@ -523,8 +524,8 @@ bool holt__vouches(const struct holt_replica *replica,
 
 /* forward.c */
 
-/* As a voucher: a peer asks for a repair of this actor, and to be forwarded
- * what comes after it.  HOLT_ERR_STALE (we do not hear it), HOLT_ERR_NOMEM. */
+/* A peer asks for a repair of this actor, and to be forwarded what comes after
+ * it.  HOLT_ERR_STALE (we do not hear it), HOLT_ERR_NOMEM. */
 int holt__forward_begin(struct holt_replica *replica, struct holt_peer *peer,
                         struct holt_actor *actor);
 
@@ -555,13 +556,27 @@ void holt__forwards_end(struct holt_replica *replica,
                         const struct holt_peer *peer,
                         const struct holt_actor *actor);
 
-/* As one who cannot hear the actor: begin to follow it through its best
- * voucher, unless that is done or cannot be done now. */
+/* What is to be sent to this peer; whether something is; when time alone will
+ * bring it; it was not taken. */
+bool holt__forward_send(struct holt_replica *replica, struct holt_peer *peer,
+                        struct holt_effect *effect, uint64_t now_ms);
+bool holt__forward_wants(const struct holt_peer *peer);
+uint64_t holt__forward_due_ms(const struct holt_peer *peer);
+void holt__forward_busy(struct holt_replica *replica, struct holt_peer *peer);
+
+/* follow.c */
+
+/* We cannot hear the actor: begin to follow it through its best voucher, unless
+ * that is done or cannot be done now. */
 void holt__follow(struct holt_replica *replica, struct holt_actor *actor,
                   uint64_t now_ms);
 
 /* Do not, any more; its voucher is told if it is there. */
 void holt__follow_stop(struct holt_replica *replica, struct holt_actor *actor);
+
+/* Nothing comes from this link any more, nor goes there. */
+void holt__follow_drop(struct holt_replica *replica,
+                       const struct holt_peer *peer);
 
 /* This peer is to forward the actor's stream to us. */
 static inline bool
@@ -589,17 +604,17 @@ void holt__follow_vector(struct holt_replica *replica, struct holt_actor *actor,
 void holt__follow_lost(struct holt_replica *replica, struct holt_peer *peer,
                        struct holt_actor *actor, uint64_t base,
                        uint64_t now_ms);
+
+/* Who forwards our own stream says how far another has come with it. */
 int holt__reached_apply(struct holt_replica *replica,
                         const struct holt_peer *peer,
                         const struct holt_reached *reached);
 
-/* Both: what is to be sent to this peer; whether something is; when time alone
- * will bring it. */
-bool holt__forward_send(struct holt_replica *replica, struct holt_peer *peer,
-                        struct holt_effect *effect, uint64_t now_ms);
-bool holt__forward_wants(const struct holt_peer *peer);
-uint64_t holt__forward_due_ms(const struct holt_peer *peer);
-void holt__forward_busy(struct holt_replica *replica, struct holt_peer *peer);
+/* What is to be said to this peer; whether something is; it was not taken. */
+bool holt__follow_send(struct holt_replica *replica, struct holt_peer *peer,
+                       struct holt_effect *effect, uint64_t now_ms);
+bool holt__follow_wants(const struct holt_peer *peer);
+void holt__follow_busy(struct holt_replica *replica, struct holt_peer *peer);
 
 /* vector.c */
 bool holt__vector_send(struct holt_replica *replica, struct holt_peer *peer,

@@ -383,7 +383,8 @@ send_rows(struct holt_replica *replica, struct holt_peer *peer,
   for (int round = 0; round < 2; round++) {
     const bool forward = peer->forward_turn;
     peer->forward_turn = !forward;
-    if (forward ? holt__forward_send(replica, peer, effect, now_ms)
+    if (forward ? holt__follow_send(replica, peer, effect, now_ms) ||
+                    holt__forward_send(replica, peer, effect, now_ms)
                 : (wants_delta(replica, peer) &&
                    send_delta(replica, peer, effect, now_ms)) ||
                     holt__serve_send(replica, peer, effect, now_ms)) {
@@ -500,7 +501,8 @@ wants_now(const struct holt_replica *replica, const struct holt_peer *peer)
 {
   return holt__liveness_wants(peer) || peer->ack_due ||
          wants_delta(replica, peer) || holt__repair_wants(replica, peer) ||
-         holt__serve_wants(replica, peer) || holt__forward_wants(peer);
+         holt__serve_wants(replica, peer) || holt__follow_wants(peer) ||
+         holt__forward_wants(peer);
 }
 
 static uint64_t
@@ -653,8 +655,10 @@ holt_replica_peer_busy(struct holt_replica *replica, uint32_t id,
   case LAST_ECHO:
     holt__liveness_busy(replica, peer);
     break;
+  case LAST_FOLLOW:
+    holt__follow_busy(replica, peer);
+    break;
   case LAST_FORWARD:
-  case LAST_FORWARD_ACK:
   case LAST_FORWARD_LOST:
   case LAST_REACHED:
     holt__forward_busy(replica, peer);

@@ -44,6 +44,7 @@
   XX(liveness)                                                                 \
   XX(repair)                                                                   \
   XX(forward)                                                                  \
+  XX(follow)                                                                   \
   XX(hostile)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
