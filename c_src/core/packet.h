@@ -127,7 +127,7 @@ struct holt_vector_item {
   bool connected;     /* To the sender. */
   bool absent;        /* Nobody that the sender knows of reaches it: */
   uint64_t absent_ms; /* for so long, at least, as far as it has heard. */
-  uint64_t version;   /* The sender's copy of it, a clean one. */
+  uint64_t version;   /* The sender's copy of it; 0: between two. */
   uint64_t fingerprint;
 };
 

@@ -477,7 +477,7 @@ torn_copies_are_kept_quiet(void)
   CU_ASSERT_EQUAL(holt_request_encode(&body, &request), 0);
   CU_ASSERT_EQUAL(pair_apply_from(&f.pair, 2, 1, body.data, body.size), 0);
   CU_ASSERT_EQUAL(pair_serves(&f.pair, 1), 0);
-  CU_ASSERT(pair_peer(&f.pair, 1, 2)->refusal_due);
+  CU_ASSERT_EQUAL(pair_peer(&f.pair, 1, 2)->refusal_count, 1);
   holt_buf_deinit(&body);
   fixture_deinit(&f);
 }
