@@ -131,6 +131,8 @@ in_sync(Instance) ->
 %% <li>`gaps', `duplicates': messages that came before their time, or again.</li>
 %% <li>`repairs', `repairs_served', `stalls': copies asked for anew, copies given to
 %%     others, and repairs given up, and begun again, because they did not get on.</li>
+%% <li>`backwards': members that came back with less of their own names than was known
+%%     here; all of theirs is fetched again.</li>
 %% <li>`diverged': how often a peer told of an equal version with unequal names; a copy
 %%     that differs from what its own member says is fetched again.</li>
 %% <li>`stamps_refused', `stamps_capped': stamps of others beyond `clock_bound_ms', and

@@ -373,7 +373,7 @@ daemon_tells_of_peers(Config) ->
     ?assertEqual(Same(Theirs), Same(All)),
     Info = ask(A, Daemon, {info, Reg}),
     Counters = [
-        asks, conflicts, diverged, duplicates, flaps, forwarded, forwarded_bytes, gaps,
+        asks, backwards, conflicts, diverged, duplicates, flaps, forwarded, forwarded_bytes, gaps,
         mixed_rules, probes, repairs, repairs_served, stalls, stamps_capped, stamps_refused,
         vouches, vouches_lapsed
     ],

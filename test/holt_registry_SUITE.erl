@@ -905,7 +905,7 @@ status_is_readable(Config) ->
     Counters = [
         creation, memory_bytes, gaps, duplicates, repairs, repairs_served, stalls, diverged,
         conflicts, mixed_rules, stamps_refused, stamps_capped, asks, probes, vouches,
-        vouches_lapsed, forwarded, forwarded_bytes, flaps
+        vouches_lapsed, forwarded, forwarded_bytes, flaps, backwards
     ],
     Info = holt_cluster:info(Reg),
     _ = [?assertMatch({_, N} when is_integer(N), {C, maps:get(C, Info)}) || C <- Counters].

@@ -17,6 +17,7 @@
   XX(again)                                                                    \
   XX(already_registered)                                                       \
   XX(asks)                                                                     \
+  XX(backwards)                                                                \
   XX(busy)                                                                     \
   XX(changed)                                                                  \
   XX(clock_bound_ms)                                                           \

@@ -275,6 +275,7 @@ put_counters(ErlNifEnv *env, ERL_NIF_TERM *map,
   put_number(env, map, nif_atoms.repairs_served, counters->repairs_served);
   put_number(env, map, nif_atoms.stalls, counters->stalls);
   put_number(env, map, nif_atoms.diverged, counters->diverged);
+  put_number(env, map, nif_atoms.backwards, counters->backwards);
   put_number(env, map, nif_atoms.asks, counters->asks);
   put_number(env, map, nif_atoms.probes, counters->probes);
   put_number(env, map, nif_atoms.vouches, counters->vouches);

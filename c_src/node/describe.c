@@ -339,6 +339,7 @@ put_counters(struct shelf *map, const struct holt_counters *counters)
   put_number(map, "repairs_served", counters->repairs_served);
   put_number(map, "stalls", counters->stalls);
   put_number(map, "diverged", counters->diverged);
+  put_number(map, "backwards", counters->backwards);
   put_number(map, "asks", counters->asks);
   put_number(map, "probes", counters->probes);
   put_number(map, "vouches", counters->vouches);

@@ -118,6 +118,8 @@ defmodule Holt.Cluster do
     * `:gaps`, `:duplicates` - messages that came before their time, or again
     * `:repairs`, `:repairs_served`, `:stalls` - copies asked for anew, copies given to
       others, and repairs given up, and begun again, because they did not get on
+    * `:backwards` - members that came back with less of their own names than was known
+      here; all of theirs is fetched again
     * `:diverged` - how often a peer told of an equal version with unequal names; a copy
       that differs from what its own member says is fetched again
     * `:stamps_refused`, `:stamps_capped` - stamps of others beyond `:clock_bound_ms`, and
