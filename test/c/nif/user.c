@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "user.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+static atomic_uint failures;
+static atomic_uint users;
+
+void
+check_that(bool condition, const char *text, const char *file, int line)
+{
+  if (!condition &&
+      atomic_fetch_add_explicit(&failures, 1, memory_order_relaxed) < 10) {
+    fprintf(stderr, "%s:%d: not so: %s\n", file, line, text);
+  }
+}
+
+unsigned
+check_failures(void)
+{
+  return atomic_load_explicit(&failures, memory_order_relaxed);
+}
+
+void
+user_init(struct user *user, struct fake_vm *vm, struct fake_library *library,
+          const char *instance)
+{
+  user->vm = vm;
+  user->self = fake_spawn(vm);
+  user->env = fake_env_new(library, &user->self);
+  user->instance = fake_atom(instance, strlen(instance));
+  user->random = atomic_fetch_add_explicit(&users, 1, memory_order_relaxed) + 1;
+}
+
+void
+user_deinit(struct user *user)
+{
+  fake_env_delete(user->env);
+}
+
+uint32_t
+user_random(struct user *user, uint32_t below)
+{
+  user->random = user->random * UINT64_C(6364136223846793005) + 1442695041;
+  return (uint32_t)(user->random >> 33) % below;
+}
+
+/*--------------------------------------------------------------------
+ * Terms */
+
+static ERL_NIF_TERM
+atom(const char *name)
+{
+  return fake_atom(name, strlen(name));
+}
+
+static ERL_NIF_TERM
+term_of_key(ErlNifEnv *env, uint32_t key)
+{
+  const ERL_NIF_TERM number = enif_make_uint(env, key);
+  if (key % 64 == 63) {
+    return enif_make_tuple3(env, atom("k"), number,
+                            enif_make_uint64(env, UINT64_MAX - key));
+  }
+  if (key % 8 != 7) {
+    return enif_make_tuple2(env, atom("k"), number);
+  }
+  ERL_NIF_TERM map = enif_make_new_map(env);
+  const ERL_NIF_TERM list =
+    enif_make_list_cell(env, number, enif_make_double(env, (double)key));
+  (void)enif_make_map_put(env, map, atom("b"), list, &map);
+  (void)enif_make_map_put(env, map, atom("a"), number, &map);
+  return enif_make_tuple3(env, atom("k"), number, map);
+}
+
+static uint32_t
+key_of_term(ErlNifEnv *env, ERL_NIF_TERM term)
+{
+  int arity;
+  const ERL_NIF_TERM *elements;
+  unsigned key = UINT32_MAX;
+  CHECK(enif_get_tuple(env, term, &arity, &elements) != 0 && arity >= 2 &&
+        elements[0] == atom("k") && enif_get_uint(env, elements[1], &key) != 0);
+  return key;
+}
+
+/* What a value begins with: a binary in external format, of a size below 2^16,
+ * then the key's number. */
+struct value_head {
+  unsigned char etf[4];
+  unsigned char size[2];
+  unsigned char key[4];
+};
+
+static void
+value_head_init(struct value_head *head, uint32_t key, size_t size)
+{
+  const size_t all = size + sizeof head->key;
+  *head = (struct value_head){ .etf = { 131, 109, 0, 0 },
+                               .size = { (unsigned char)(all >> 8),
+                                         (unsigned char)all } };
+  memcpy(head->key, &key, sizeof head->key);
+}
+
+static ERL_NIF_TERM
+value_of(ErlNifEnv *env, uint32_t key, size_t size, unsigned char fill)
+{
+  ERL_NIF_TERM term;
+  struct value_head head;
+  unsigned char *const bytes =
+    enif_make_new_binary(env, sizeof head + size, &term);
+  value_head_init(&head, key, size);
+  memcpy(bytes, &head, sizeof head);
+  memset(bytes + sizeof head, fill, size);
+  return term;
+}
+
+static void
+check_value(ErlNifEnv *env, uint32_t key, ERL_NIF_TERM term)
+{
+  ErlNifBinary binary;
+  struct value_head head;
+  if (enif_inspect_binary(env, term, &binary) == 0 ||
+      binary.size < sizeof head) {
+    CHECK(!"a value is one of ours");
+    return;
+  }
+  value_head_init(&head, key, binary.size - sizeof head);
+  bool whole = memcmp(binary.data, &head, sizeof head) == 0;
+  for (size_t i = sizeof head + 1; i < binary.size; i++) {
+    whole = whole && binary.data[i] == binary.data[sizeof head];
+  }
+  CHECK(whole);
+}
+
+/* The parts of a tuple that begins with this atom, or NULL. */
+static const ERL_NIF_TERM *
+tagged(ErlNifEnv *env, ERL_NIF_TERM term, const char *tag)
+{
+  int arity;
+  const ERL_NIF_TERM *elements;
+  return enif_get_tuple(env, term, &arity, &elements) != 0 && arity > 1 &&
+             elements[0] == atom(tag)
+           ? elements
+           : NULL;
+}
+
+/* An answer that every function may give, or USER_OK. */
+static enum user_answer
+refusal(ErlNifEnv *env, ERL_NIF_TERM term)
+{
+  if (term == 0) {
+    return USER_KILLED;
+  }
+  const ERL_NIF_TERM *const invalid = tagged(env, term, "invalid");
+  if (invalid == NULL) {
+    return USER_OK;
+  }
+  CHECK(invalid[1] == atom("no_instance"));
+  return USER_CLOSED;
+}
+
+/* A pid as a word, which is 1 for all of other nodes. */
+static ERL_NIF_TERM
+pid_word(ErlNifEnv *env, ERL_NIF_TERM term)
+{
+  ErlNifPid pid;
+  CHECK(enif_is_pid(env, term) != 0);
+  return enif_get_local_pid(env, term, &pid) != 0 ? term : 1;
+}
+
+/*--------------------------------------------------------------------
+ * The instance */
+
+ERL_NIF_TERM
+user_ask_with(struct user *user, const char *name, ERL_NIF_TERM term)
+{
+  const ERL_NIF_TERM argv[] = { user->instance, term };
+  return fake_call(user->env, name, 2, argv);
+}
+
+ERL_NIF_TERM
+user_ask(struct user *user, const char *name)
+{
+  return fake_call(user->env, name, 1, &user->instance);
+}
+
+/* Large messages, so that some are read on a dirty scheduler, and a vector
+ * interval that does not make a test wait. */
+enum user_answer
+user_open(struct user *user)
+{
+  ErlNifEnv *const env = user->env;
+  ERL_NIF_TERM options = enif_make_new_map(env);
+  (void)enif_make_map_put(env, options, atom("message_bytes_max"),
+                          enif_make_uint(env, 262144), &options);
+  (void)enif_make_map_put(env, options, atom("window_bytes"),
+                          enif_make_uint(env, 1048576), &options);
+  (void)enif_make_map_put(env, options, atom("vector_interval_ms"),
+                          enif_make_uint(env, 50), &options);
+  const ERL_NIF_TERM term = user_ask_with(user, "open", options);
+  const enum user_answer answer =
+    term == atom("ok") || term == atom("adopted") ? USER_OK : USER_TAKEN;
+  fake_env_clear(env);
+  return answer;
+}
+
+enum user_answer
+user_close(struct user *user)
+{
+  const enum user_answer answer = refusal(user->env, user_ask(user, "close"));
+  fake_env_clear(user->env);
+  return answer;
+}
+
+bool
+user_sweep(struct user *user)
+{
+  return fake_call(user->env, "sweep", 0, NULL) == atom("more");
+}
+
+/*--------------------------------------------------------------------
+ * Names */
+
+static enum user_answer
+register_answer(struct user *user, ERL_NIF_TERM term)
+{
+  ErlNifEnv *const env = user->env;
+  const ERL_NIF_TERM *const error = tagged(env, term, "error");
+  if (error == NULL) {
+    const enum user_answer answer = refusal(env, term);
+    CHECK(answer != USER_OK || tagged(env, term, "ok") != NULL);
+    return answer;
+  }
+  if (error[1] == atom("not_alive")) {
+    return USER_DEAD;
+  }
+  CHECK(tagged(env, error[1], "already_registered") != NULL);
+  return USER_TAKEN;
+}
+
+enum user_answer
+user_register(struct user *user, uint32_t key, const ErlNifPid *pid,
+              size_t value_size)
+{
+  ErlNifEnv *const env = user->env;
+  const ERL_NIF_TERM argv[] = { user->instance, term_of_key(env, key),
+                                value_of(env, key, value_size, 'r'), pid->pid };
+  const enum user_answer answer =
+    register_answer(user, fake_call(env, "register", 4, argv));
+  fake_env_clear(env);
+  return answer;
+}
+
+enum user_answer
+user_unregister(struct user *user, uint32_t key)
+{
+  ErlNifEnv *const env = user->env;
+  const ERL_NIF_TERM term =
+    user_ask_with(user, "unregister", term_of_key(env, key));
+  enum user_answer answer = refusal(env, term);
+  if (answer == USER_OK && tagged(env, term, "ok") == NULL) {
+    answer = term == atom("none") ? USER_NONE : USER_TAKEN;
+  }
+  fake_env_clear(env);
+  return answer;
+}
+
+enum user_answer
+user_update(struct user *user, uint32_t key, const ErlNifPid *pid)
+{
+  ErlNifEnv *const env = user->env;
+  const ERL_NIF_TERM fetch[] = { user->instance, term_of_key(env, key),
+                                 pid->pid };
+  const ERL_NIF_TERM old = fake_call(env, "fetch", 3, fetch);
+  enum user_answer answer = refusal(env, old);
+  if (answer == USER_OK && old == atom("none")) {
+    answer = USER_NONE;
+  }
+  int arity;
+  const ERL_NIF_TERM *parts;
+  if (answer == USER_OK && enif_get_tuple(env, old, &arity, &parts) != 0) {
+    check_value(env, key, parts[0]);
+    const uint32_t size = 1 + user_random(user, 200);
+    const ERL_NIF_TERM update[] = {
+      user->instance, fetch[1], pid->pid, parts[1],
+      value_of(env, key, size, (unsigned char)size)
+    };
+    const ERL_NIF_TERM term = fake_call(env, "update", 5, update);
+    answer = refusal(env, term);
+    if (answer == USER_OK && term != atom("ok")) {
+      CHECK(term == atom("none") || term == atom("changed"));
+      answer = USER_NONE;
+    }
+  }
+  fake_env_clear(env);
+  return answer;
+}
+
+enum user_answer
+user_whereis(struct user *user, uint32_t key, ERL_NIF_TERM *pid)
+{
+  ErlNifEnv *const env = user->env;
+  const ERL_NIF_TERM term =
+    user_ask_with(user, "whereis", term_of_key(env, key));
+  enum user_answer answer = refusal(env, term);
+  if (answer == USER_OK && term == atom("undefined")) {
+    answer = USER_NONE;
+  }
+  if (answer == USER_OK) {
+    *pid = pid_word(env, term);
+  }
+  fake_env_clear(env);
+  return answer;
+}
+
+enum user_answer
+user_lookup(struct user *user, uint32_t key, ERL_NIF_TERM *pid)
+{
+  ErlNifEnv *const env = user->env;
+  const ERL_NIF_TERM term =
+    user_ask_with(user, "lookup", term_of_key(env, key));
+  enum user_answer answer = refusal(env, term);
+  ERL_NIF_TERM head;
+  ERL_NIF_TERM tail;
+  int arity;
+  const ERL_NIF_TERM *parts;
+  if (answer == USER_OK && enif_get_list_cell(env, term, &head, &tail) == 0) {
+    answer = USER_NONE;
+  }
+  if (answer == USER_OK && enif_get_tuple(env, head, &arity, &parts) != 0) {
+    *pid = pid_word(env, parts[0]);
+    check_value(env, key, parts[1]);
+  }
+  fake_env_clear(env);
+  return answer;
+}
+
+enum user_answer
+user_count(struct user *user, uint64_t *count)
+{
+  const ERL_NIF_TERM term = user_ask(user, "count");
+  const enum user_answer answer = refusal(user->env, term);
+  ErlNifUInt64 number = 0;
+  CHECK(answer != USER_OK || enif_get_uint64(user->env, term, &number) != 0);
+  *count = number;
+  fake_env_clear(user->env);
+  return answer;
+}
+
+enum user_answer
+user_keys(struct user *user, const ErlNifPid *pid, user_visit_fn visit,
+          void *context, size_t *count)
+{
+  ErlNifEnv *const env = user->env;
+  ERL_NIF_TERM term = user_ask_with(user, "keys", pid->pid);
+  const enum user_answer answer = refusal(env, term);
+  ERL_NIF_TERM head;
+  *count = 0;
+  while (answer == USER_OK &&
+         enif_get_list_cell(env, term, &head, &term) != 0) {
+    const uint32_t key = key_of_term(env, head);
+    if (visit != NULL) {
+      visit(context, key, pid->pid);
+    }
+    ++*count;
+  }
+  fake_env_clear(env);
+  return answer;
+}
+
+enum user_answer
+user_scan(struct user *user, user_visit_fn visit, void *context)
+{
+  ErlNifEnv *const env = user->env;
+  ErlNifUInt64 cursor = 0;
+  for (;;) {
+    const ERL_NIF_TERM term =
+      user_ask_with(user, "next", enif_make_uint64(env, cursor));
+    const enum user_answer answer = refusal(env, term);
+    int arity;
+    const ERL_NIF_TERM *parts;
+    if (answer != USER_OK || enif_get_tuple(env, term, &arity, &parts) == 0) {
+      fake_env_clear(env);
+      return answer;
+    }
+    ERL_NIF_TERM list = parts[0];
+    ERL_NIF_TERM head;
+    const ERL_NIF_TERM *entry;
+    while (enif_get_list_cell(env, list, &head, &list) != 0 &&
+           enif_get_tuple(env, head, &arity, &entry) != 0) {
+      const uint32_t key = key_of_term(env, entry[0]);
+      check_value(env, key, entry[2]);
+      visit(context, key, pid_word(env, entry[1]));
+    }
+    const bool more = enif_get_uint64(env, parts[1], &cursor) != 0;
+    fake_env_clear(env);
+    if (!more) {
+      return USER_OK;
+    }
+  }
+}
