@@ -12,11 +12,12 @@
 
 /* The layout of what an upgraded library finds. A library that does not know it
  * refuses to take over. */
-#define LAYOUT 2u
+#define LAYOUT 3u
 
 struct nif_library {
   uint32_t layout;
-  uint32_t users; /* Loaded versions of the library. */
+  uint32_t users; /* Loaded versions of the library.  Locked, as is type: one
+                   * may come or go while others are in use. */
   ErlNifResourceType *type;
   ErlNifRWLock *lock;
   ErlNifTime start_ms;
@@ -71,18 +72,23 @@ nif_library_take_over(ErlNifEnv *env, struct nif_library *library)
   if (type == NULL) {
     return false;
   }
+  enif_rwlock_rwlock(library->lock);
   library->type = type;
   library->users++;
+  enif_rwlock_rwunlock(library->lock);
   return true;
 }
 
 void
 nif_library_release(struct nif_library *library)
 {
-  if (--library->users > 0) {
-    return;
-  }
   if (library->lock != NULL) {
+    enif_rwlock_rwlock(library->lock);
+    const bool used = --library->users > 0;
+    enif_rwlock_rwunlock(library->lock);
+    if (used) {
+      return;
+    }
     enif_rwlock_destroy(library->lock);
   }
   enif_free(library);
@@ -181,6 +187,20 @@ nif_lock(struct nif_instance *instance)
 {
   nif_lock_anyway(instance);
   if (instance->closed) {
+    nif_unlock(instance);
+    return false;
+  }
+  return true;
+}
+
+bool
+nif_lock_as_process(ErlNifEnv *env, struct nif_instance *instance)
+{
+  ErlNifPid self;
+  if (enif_self(env, &self) == NULL || !nif_lock(instance)) {
+    return false;
+  }
+  if (enif_compare_pids(&self, &instance->process) != 0) {
     nif_unlock(instance);
     return false;
   }
@@ -315,8 +335,12 @@ static struct nif_instance *
 instance_make(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
               const struct options *options)
 {
+  struct nif_library *const library = library_of(env);
+  enif_rwlock_rlock(library->lock);
+  ErlNifResourceType *const type = library->type;
+  enif_rwlock_runlock(library->lock);
   struct nif_instance *const instance =
-    enif_alloc_resource(library_of(env)->type, sizeof *instance);
+    enif_alloc_resource(type, sizeof *instance);
   if (instance == NULL) {
     return NULL;
   }
@@ -327,7 +351,6 @@ instance_make(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
   instance->orphan_ms = options->orphan_ms;
   instance->options_hash = options->hash;
   holt_mem_init(&instance->mem, nif_resize, NULL, 0);
-  holt_mem_init(&instance->message_mem, nif_resize, NULL, 0);
   instance->writers = enif_mutex_create("holt_writers");
   instance->lock = enif_rwlock_create("holt_instance");
   if (instance->writers == NULL || instance->lock == NULL ||
@@ -339,12 +362,21 @@ instance_make(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
 }
 
 void
+nif_message_close(struct nif_message *message)
+{
+  if (message != NULL) {
+    if (message->message != NULL) {
+      holt_message_close(message->message);
+    }
+    enif_free(message);
+  }
+}
+
+void
 nif_message_drop(struct nif_instance *instance)
 {
-  if (instance->message != NULL) {
-    holt_message_close(instance->message);
-    instance->message = NULL;
-  }
+  nif_message_close(instance->message);
+  instance->message = NULL;
 }
 
 static bool

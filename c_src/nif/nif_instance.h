@@ -22,8 +22,10 @@
  *          that allocates one.
  * Threads: lock guards the replica: shared for reading, alone for all else, and
  *          then behind writers (docs/decisions/0007). The library's lock guards
- *          the table; whoever needs both takes it first. Fields marked
- *          "process" belong to the replica process.
+ *          the table; whoever needs both takes it first. A replica process that
+ *          is killed on a dirty scheduler is dead at once but runs on: what it
+ *          does there it does as long as no other process has its place, which
+ *          it sees under the lock.
  */
 #ifndef HOLT_NIF_INSTANCE_H
 #define HOLT_NIF_INSTANCE_H
@@ -51,10 +53,15 @@ struct nif_instance {
   struct holt_replica *replica;
   ErlNifPid process; /* The replica process. */
   bool closed;
-  bool paused; /* Its peers have been told so. */
+  bool paused;                 /* Its peers have been told so. */
+  struct nif_message *message; /* Half applied, between two calls, or NULL. */
+};
 
-  struct holt_mem message_mem;  /* Process. */
-  struct holt_message *message; /* Process: half applied, or NULL. */
+/* A message that is being read, with an account of its own.  It belongs to the
+ * call that reads it, or to the instance until the next one. */
+struct nif_message {
+  struct holt_mem mem;
+  struct holt_message *message;
 };
 
 struct nif_library;
@@ -81,8 +88,13 @@ void nif_lock_anyway(struct nif_instance *instance);
 /* Unlock after a change, and wake the replica process if there is work. */
 void nif_unlock_wake(ErlNifEnv *env, struct nif_instance *instance);
 
-/* Close the half applied message, if there is one.  For the replica process,
- * and for whoever takes its place. */
+/* Lock if the instance is open and the caller is its replica process. */
+bool nif_lock_as_process(ErlNifEnv *env, struct nif_instance *instance);
+
+/* Close a message; NULL is allowed. */
+void nif_message_close(struct nif_message *message);
+
+/* Close the half applied message, if there is one.  Locked. */
 void nif_message_drop(struct nif_instance *instance);
 
 /* Milliseconds since the library was loaded, and since 1970. */

@@ -162,45 +162,83 @@ nif_hello(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 /*--------------------------------------------------------------------
  * Messages */
 
-/* Open a new message, or find the half applied one again. */
 static int
-message_take(struct nif_instance *instance, const ErlNifBinary *header,
-             const ErlNifBinary *body, bool again)
+message_new(const ErlNifBinary *header, const ErlNifBinary *body,
+            struct nif_message **out)
 {
-  if (again) {
-    if (instance->message == NULL) {
-      return HOLT_ERR_STALE; /* Another process began it. */
-    }
-    holt_message_move(instance->message, body->data);
-    return 0;
+  struct nif_message *const message = enif_alloc(sizeof *message);
+  if (message == NULL) {
+    return HOLT_ERR_NOMEM;
   }
-  nif_message_drop(instance);
+  holt_mem_init(&message->mem, nif_resize, NULL, 0);
+  message->message = NULL;
   const int rv =
-    holt_message_open(&instance->message, &instance->message_mem, header->data,
+    holt_message_open(&message->message, &message->mem, header->data,
                       header->size, body->data, body->size);
-  if (rv != 0 && nif_lock(instance)) {
-    holt_replica_refused(instance->replica, header->data, header->size, rv);
+  if (rv != 0) {
+    nif_message_close(message);
+    return rv;
+  }
+  *out = message;
+  return 0;
+}
+
+/* Open a new message, or take the half applied one out of the instance. */
+static int
+message_take(ErlNifEnv *env, struct nif_instance *instance,
+             const ErlNifBinary *header, const ErlNifBinary *body, bool again,
+             struct nif_message **out)
+{
+  if (!again) {
+    const int rv = message_new(header, body, out);
+    if (rv != 0 && nif_lock(instance)) {
+      holt_replica_refused(instance->replica, header->data, header->size, rv);
+      nif_unlock(instance);
+    }
+    return rv;
+  }
+  struct nif_message *message = NULL;
+  if (nif_lock_as_process(env, instance)) {
+    message = instance->message;
+    instance->message = NULL;
     nif_unlock(instance);
   }
-  return rv;
+  if (message == NULL) {
+    return HOLT_ERR_STALE; /* Another process began it. */
+  }
+  holt_message_move(message->message, body->data);
+  *out = message;
+  return 0;
 }
 
 /* Apply slices until the message is used up or the time is; the lock is free
- * between two slices. */
+ * between two slices.  What is left of it, HOLT_MORE, is the instance's; else
+ * the message is closed. */
 static int
-message_apply(ErlNifEnv *env, struct nif_instance *instance)
+message_apply(ErlNifEnv *env, struct nif_instance *instance,
+              struct nif_message *message)
 {
   const ErlNifTime end = enif_monotonic_time(ERL_NIF_USEC) + CALL_US;
-  int rv;
-  do {
-    if (!nif_lock(instance)) {
-      return HOLT_ERR_STALE;
+  int rv = HOLT_MORE;
+  bool time_left = true;
+  while (rv == HOLT_MORE && time_left) {
+    if (!nif_lock_as_process(env, instance)) {
+      rv = HOLT_ERR_STALE;
+      break;
     }
+    nif_message_drop(instance); /* That one has been given up. */
     const struct holt_time now = nif_now(env);
-    rv = holt_replica_apply(instance->replica, instance->message, &now,
-                            SLICE_ROWS);
+    rv =
+      holt_replica_apply(instance->replica, message->message, &now, SLICE_ROWS);
+    time_left = enif_monotonic_time(ERL_NIF_USEC) < end;
+    if (rv == HOLT_MORE && !time_left) {
+      instance->message = message;
+    }
     nif_unlock(instance);
-  } while (rv == HOLT_MORE && enif_monotonic_time(ERL_NIF_USEC) < end);
+  }
+  if (rv != HOLT_MORE) {
+    nif_message_close(message);
+  }
   return rv;
 }
 
@@ -229,12 +267,10 @@ nif_deliver(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (instance == NULL) {
     return nif_invalid(env, nif_atoms.no_instance);
   }
-  int rv = message_take(instance, &header, &body, offset != 0);
+  struct nif_message *message;
+  int rv = message_take(env, instance, &header, &body, offset != 0, &message);
   if (rv == 0) {
-    rv = message_apply(env, instance);
-    if (rv != HOLT_MORE) {
-      nif_message_drop(instance);
-    }
+    rv = message_apply(env, instance, message);
   }
   nif_instance_put(instance);
   if (rv == HOLT_MORE) {
