@@ -13,6 +13,8 @@
 #   release    what ships: libholt.a, priv/holt_nif.so, priv/holtd and priv/holt
 #   verify     optimised, with the structural checks: the simulator
 #   asan       AddressSanitizer, UBSan and the structural checks: the tests
+#   tsan       ThreadSanitizer: what has threads
+#   fault      the NIF with a fault planted, for the sanitizers to find
 #   check/CC   nothing but warnings, as errors, one tree per compiler
 
 .DEFAULT_GOAL := all
@@ -55,6 +57,7 @@ LIB_SRC  := $(sort $(wildcard test/c/lib/*.c))
 UNIT_SRC := $(sort $(wildcard test/c/unit/*.c))
 SIM_SRC  := $(sort $(wildcard test/c/sim/*.c))
 TEST_NODE_SRC := $(sort $(wildcard test/c/node/*.c))
+TEST_NIF_SRC := $(sort $(wildcard test/c/nif/*.c))
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 
 ELIXIR_SRC := $(shell test -d lib && find lib -name '*.ex' | LC_ALL=C sort)
@@ -87,6 +90,8 @@ FOLDER_FLAGS = $(strip \
   $(if $(filter c_src/client/%,$1),-Ic_src/client $(NODE_FLAGS) -pthread \
     -isystem $(ERL_ROOT)/usr/include) \
   $(if $(filter test/c/node/%,$1),-Ic_src/node $(NODE_FLAGS)) \
+  $(if $(filter test/c/nif/%,$1),-D_GNU_SOURCE -pthread -Ic_src/nif \
+    -isystem $(ERL_ROOT)/usr/include) \
   $(if $(filter test/c/%,$1),-Ic_src/core -Itest/c/lib -I$(dir $1)) \
   $(if $(filter bench/%,$1),-D_POSIX_C_SOURCE=200809L -Ibench))
 
@@ -98,6 +103,7 @@ release_FLAGS := -O2
 verify_FLAGS  := -O2 -DHOLT_VERIFY
 asan_FLAGS    := -O1 -DHOLT_VERIFY -fno-omit-frame-pointer \
                  -fsanitize=address,undefined -fno-sanitize-recover=all
+tsan_FLAGS    := -O1 -fno-omit-frame-pointer -fsanitize=thread
 
 ifeq ($(shell uname -s),Darwin)
 NIF_LDFLAGS := -bundle -undefined dynamic_lookup
@@ -152,11 +158,32 @@ $(NATIVE)/$1/holt: $(call objects,$1,$(CORE_SRC) $(CLIENT_SRC))
 	$$(say) LD $$@
 	$$(Q)$$(CC) $$($1_FLAGS) $$(LDFLAGS) -o $$@ $$^ $$(CLIENT_LIBS)
 
+$(NATIVE)/$1/test_nif: $(call objects,$1,$(CORE_SRC) $(NIF_SRC) $(TEST_NIF_SRC))
+	$$(say) LD $$@
+	$$(Q)$$(CC) $$($1_FLAGS) $$(LDFLAGS) -o $$@ $$^ -pthread
+
 $(NATIVE)/$1/test_sim: $(call objects,$1,$(CORE_SRC) $(LIB_SRC) $(SIM_SRC))
 	$$(say) LD $$@
 	$$(Q)$$(CC) $$($1_FLAGS) $$(LDFLAGS) -o $$@ $$^
 endef
-$(foreach kind,release verify asan,$(eval $(call tree,$(kind))))
+$(foreach kind,release verify asan tsan,$(eval $(call tree,$(kind))))
+
+# The NIF with one fault each; all else is that of its sanitizer's tree.
+NIF_FAULTS := $(shell sed -n 's/^  XX.\([0-9]*\), \([a-z]*\), .*/\2:\1/p' c_src/nif/nif_fault.h)
+
+define fault
+$(NATIVE)/fault/$2/$1/%.o: %.c Makefile
+	$$(say) CC "$$< (fault $1)"
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $(BASE_FLAGS) $$($2_FLAGS) $$(call FOLDER_FLAGS,$$<) $$(CFLAGS) \
+	  -DNIF_FAULT=$1 -MMD -MP -c -o $$@ $$<
+
+$(NATIVE)/fault/$2/$1/test_nif: $(call objects,fault/$2/$1,$(NIF_SRC)) \
+  $(call objects,$2,$(CORE_SRC) $(TEST_NIF_SRC))
+	$$(say) LD $$@
+	$$(Q)$$(CC) $$($2_FLAGS) $$(LDFLAGS) -o $$@ $$^ -pthread
+endef
+$(foreach pair,$(NIF_FAULTS),$(eval $(call fault,$(word 2,$(subst :, ,$(pair))),$(word 1,$(subst :, ,$(pair))))))
 
 ## node       the daemon priv/holtd and the command line priv/holt
 .PHONY: node
@@ -194,7 +221,7 @@ bench-native: $(patsubst bench/%.c,$(NATIVE)/bench/%,$(BENCH_SRC))
 	@:
 
 # A missing erl_nif.h is the most common mistake; say it in words, once.
-$(call objects,release,$(NIF_SRC)) $(patsubst %.c,$(CHECK)/%.o,$(NIF_SRC)): \
+$(call objects,release,$(NIF_SRC)) $(patsubst %.c,$(CHECK)/%.o,$(NIF_SRC) $(TEST_NIF_SRC)): \
   | $(NATIVE)/erl-headers
 
 $(NATIVE)/erl-headers:
@@ -261,16 +288,21 @@ test-node-native: $(if $(TEST_NODE_SRC),$(NATIVE)/asan/test_node)
 test-sim-native: $(if $(SIM_SRC),$(NATIVE)/verify/test_sim)
 	@:
 
-## sanitize   C tests, simulator and daemon under AddressSanitizer and UBSan
+## sanitize   C tests, NIF and daemon under sanitizers and valgrind; ONLY="..." some
 .PHONY: sanitize
-sanitize: all $(if $(UNIT_SRC),$(NATIVE)/asan/test_unit) $(if $(SIM_SRC),$(NATIVE)/asan/test_sim) \
-  $(if $(NODE_MISSING),,$(if $(TEST_NODE_SRC),$(NATIVE)/asan/test_node) $(NATIVE)/asan/holtd)
-	$(if $(UNIT_SRC),$(Q)$(NATIVE)/asan/test_unit)
-	$(if $(SIM_SRC),$(Q)$(NATIVE)/asan/test_sim)
-	$(if $(NODE_MISSING),,$(if $(TEST_NODE_SRC),$(Q)$(NATIVE)/asan/test_node))
-	$(if $(NODE_MISSING),,$(Q)HOLTD=$(CURDIR)/$(NATIVE)/asan/holtd $(CLEAN_ENV) \
-	  $(REBAR3) ct --suite \
-	    test/holt_cnode_SUITE,test/holt_cnode_life_SUITE,test/holt_cnode_hostile_SUITE,test/holt_presence_SUITE)
+sanitize:
+	@tools/require sanitize
+	@$(CLEAN_ENV) tools/sanitize
+
+# What it runs, without running it.
+.PHONY: sanitize-native
+sanitize-native: $(addprefix $(NATIVE)/,asan/test_unit asan/test_sim asan/test_nif tsan/test_nif \
+  $(foreach fault,$(NIF_FAULTS),fault/$(subst :,/,$(fault))/test_nif) \
+  $(if $(NODE_MISSING),,asan/test_node tsan/test_node asan/holtd release/holtd))
+	@:
+.PHONY: sanitize-has-node
+sanitize-has-node:
+	@echo $(if $(NODE_MISSING),,yes)
 
 ## soak       new random seeds for MINUTES (10) minutes
 .PHONY: soak
@@ -308,8 +340,8 @@ check:
 
 
 .PHONY: check-c
-check-c: $(patsubst %.c,$(CHECK)/%.o,$(CORE_SRC) $(NIF_SRC) $(LIB_SRC) $(UNIT_SRC) $(SIM_SRC) $(BENCH_SRC) \
-  $(if $(NODE_MISSING),,$(NODE_SRC) $(CLIENT_SRC) $(TEST_NODE_SRC)))
+check-c: $(patsubst %.c,$(CHECK)/%.o,$(CORE_SRC) $(NIF_SRC) $(LIB_SRC) $(UNIT_SRC) $(SIM_SRC) \
+  $(TEST_NIF_SRC) $(BENCH_SRC) $(if $(NODE_MISSING),,$(NODE_SRC) $(CLIENT_SRC) $(TEST_NODE_SRC)))
 
 # With optimisation, because half of the warnings come from it.
 $(CHECK)/%.o: %.c Makefile

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "nif_atoms.h"
+#include "nif_fault.h"
 #include "nif_term.h"
 
 #define TABLE_SIZE 256u
@@ -136,7 +137,7 @@ nif_instance_get(ErlNifEnv *env, ERL_NIF_TERM name)
   struct nif_library *const library = library_of(env);
   enif_rwlock_rlock(library->lock);
   struct nif_instance *const instance = *slot_of(library, name);
-  if (instance != NULL) {
+  if (instance != NULL && !nif_fault(NOT_KEPT)) {
     enif_keep_resource(instance);
   }
   enif_rwlock_runlock(library->lock);
@@ -146,7 +147,9 @@ nif_instance_get(ErlNifEnv *env, ERL_NIF_TERM name)
 void
 nif_instance_put(struct nif_instance *instance)
 {
-  enif_release_resource(instance);
+  if (!nif_fault(NOT_KEPT)) {
+    enif_release_resource(instance);
+  }
 }
 
 /* Writers wait for each other at the mutex, which is cheap to wait for, and one
@@ -168,9 +171,11 @@ nif_unlock(struct nif_instance *instance)
 bool
 nif_read_lock(struct nif_instance *instance)
 {
-  enif_rwlock_rlock(instance->lock);
+  if (!nif_fault(UNLOCKED_READ)) {
+    enif_rwlock_rlock(instance->lock);
+  }
   if (instance->closed) {
-    enif_rwlock_runlock(instance->lock);
+    nif_read_unlock(instance);
     return false;
   }
   return true;
@@ -179,7 +184,9 @@ nif_read_lock(struct nif_instance *instance)
 void
 nif_read_unlock(struct nif_instance *instance)
 {
-  enif_rwlock_runlock(instance->lock);
+  if (!nif_fault(UNLOCKED_READ)) {
+    enif_rwlock_runlock(instance->lock);
+  }
 }
 
 bool
@@ -211,8 +218,11 @@ void
 nif_unlock_wake(ErlNifEnv *env, struct nif_instance *instance)
 {
   const bool wake = holt_replica_wake(instance->replica);
-  const ErlNifPid process = instance->process;
+  ErlNifPid process = instance->process;
   nif_unlock(instance);
+  if (nif_fault(LATE_WAKE)) {
+    process = instance->process;
+  }
   if (wake) {
     /* To nobody while the process is being started again; its successor polls
      * as soon as it has opened the instance. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "nif_atoms.h"
+#include "nif_fault.h"
 #include "nif_instance.h"
 #include "nif_term.h"
 
@@ -95,7 +96,7 @@ call_find(struct call *call, struct holt_view *view)
 static bool
 is_alive(ErlNifEnv *env, const struct holt_view *view)
 {
-  if (!view->local) {
+  if (!view->local || nif_fault(DEAD_SHOWN)) {
     return true;
   }
   ErlNifPid pid = nif_pid_of_host(view->host);
@@ -471,10 +472,14 @@ nif_keys(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   bool more = rv == 0;
   while (more && !(normal && gathered.count >= CALL_NAMES)) {
     /* Closing or not: the tour ends by itself when its rows are freed. */
-    nif_lock_anyway(instance);
+    if (!nif_fault(UNLOCKED_WALK)) {
+      nif_lock_anyway(instance);
+    }
     more = holt_tour_next(instance->replica, tour, SLICE_NAMES, gather_key,
                           &gathered);
-    nif_unlock(instance);
+    if (!nif_fault(UNLOCKED_WALK)) {
+      nif_unlock(instance);
+    }
   }
   if (rv == 0) {
     nif_lock_anyway(instance);

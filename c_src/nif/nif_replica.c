@@ -361,7 +361,7 @@ nif_poll(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     }
     const struct holt_time now = nif_now(env);
     holt_replica_poll(instance->replica, &now, &effect);
-    ERL_NIF_TERM term;
+    ERL_NIF_TERM term = 0;
     if (term_of_effect(env, &effect, &term)) {
       effects = enif_make_list_cell(env, term, effects);
     }

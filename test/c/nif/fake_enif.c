@@ -445,6 +445,10 @@ fake_exit(struct fake_vm *vm, const ErlNifPid *pid)
   process->watches = NULL;
   pthread_mutex_unlock(&process->lock);
   pthread_mutex_unlock(&process->running);
+  /* It takes a while until somebody hears of it. */
+  for (ERL_NIF_TERM turns = pid->pid >> 4 & 15; turns > 0; turns--) {
+    sched_yield();
+  }
   while (watch != NULL) {
     struct watch *const next = watch->next;
     fire(watch, pid);

@@ -213,6 +213,7 @@ struct deaths {
   uint32_t mortals_count;
   ErlNifPid mortals[MORTALS_MAX];
   ErlNifPid heir;
+  atomic_uint next; /* To end. */
 };
 
 static uint32_t
@@ -230,6 +231,7 @@ kill_mortals(void *argument)
   struct user user;
   user_init(&user, stage->vm, stage->library, "reg");
   for (uint32_t i = 0; i < deaths->mortals_count; i++) {
+    atomic_store_explicit(&deaths->next, i, memory_order_relaxed);
     fake_exit(stage->vm, &deaths->mortals[i]);
     CHECK(user_register(&user, mortal_key(i, 0), &deaths->heir, 10) == USER_OK);
     CHECK(user_register(&user, mortal_key(i, 1), &deaths->mortals[i], 10) ==
@@ -287,7 +289,10 @@ watch_mortals(void *argument)
   struct user user;
   user_init(&user, deaths->names.stage.vm, deaths->names.stage.library, "reg");
   while (!stage_is_done(&deaths->names.stage)) {
-    const uint32_t mortal = user_random(&user, deaths->mortals_count);
+    uint32_t mortal = user_random(&user, deaths->mortals_count);
+    if (user_random(&user, 2) == 0) {
+      mortal = atomic_load_explicit(&deaths->next, memory_order_relaxed);
+    }
     see_mortal(deaths, &user, mortal);
     if (user_random(&user, 50) == 0) {
       struct corpses corpses = { .deaths = deaths };

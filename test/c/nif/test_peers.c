@@ -263,6 +263,21 @@ see_it_die(struct host *host, struct user *user)
   }
 }
 
+/* Names come and go meanwhile, and wake whoever is the process then. */
+static void *
+nag(void *argument)
+{
+  struct pair *const pair = argument;
+  struct user user;
+  user_of(&user, pair, 1);
+  for (uint32_t i = 0; i < 200; i++) {
+    CHECK(user_register(&user, CHURN, &pair->owners[1], 10) == USER_OK);
+    CHECK(user_unregister(&user, CHURN) == USER_OK);
+  }
+  user_deinit(&user);
+  return NULL;
+}
+
 void
 scenario_takeover(void)
 {
@@ -291,7 +306,9 @@ scenario_takeover(void)
     host_start(&first);
     see_it_die(&first, &user);
     pair.hosts[0].other = second;
+    stage_thread(stage, nag, &pair);
     host_start(second); /* Adopts what the first one is still in. */
+    stage_join(stage);
     CHECK(pair_agrees(&pair, count));
     host_stop(&first);
     host_stop(second);
