@@ -3,8 +3,8 @@
  *
  * Each is planted by -DNIF_FAULT=n in a build of its own under the sanitizer
  * that is to notice it; `make sanitize` runs the scenario that is named, and
- * fails when neither the sanitizer nor the scenario says a word.  In every other build the condition is the
- * constant false.
+ * fails when neither the sanitizer nor the scenario says a word.  In every
+ * other build the condition is the constant false.
  *
  * Number, sanitizer, name, scenario, description: */
 #ifndef HOLT_NIF_FAULT_H

@@ -122,9 +122,10 @@ check_value(ErlNifEnv *env, uint32_t key, ERL_NIF_TERM term)
 {
   ErlNifBinary binary;
   struct value_head head;
-  if (enif_inspect_binary(env, term, &binary) == 0 ||
-      binary.size < sizeof head) {
-    CHECK(!"a value is one of ours");
+  const bool ours =
+    enif_inspect_binary(env, term, &binary) != 0 && binary.size >= sizeof head;
+  CHECK(ours);
+  if (!ours) {
     return;
   }
   value_head_init(&head, key, binary.size - sizeof head);
