@@ -56,7 +56,7 @@
 #define DEATHS 1 /* That the log of X remembers: HOLT_DEATHS_MAX. */
 #endif
 #ifndef INTERVALS
-#define INTERVALS 6 /* In which all is well again. */
+#define INTERVALS 2 /* In which all is well again. */
 #endif
 #ifndef CAP
 #define CAP 2
@@ -109,7 +109,7 @@ typedef message {
   byte as_of;
 };
 
-/* Four more than CAP: ends and beginnings of links are always heard. */
+/* Two more than CAP: ends and beginnings of links are always heard. */
 chan x2r = [CAP + 2] of { message };
 chan r2x = [CAP + 2] of { message };
 message late; /* Of the old process of X. */
@@ -224,10 +224,13 @@ byte h_cursor;
 byte h_version;
 byte h_as_of;
 bit h_dirty;
-bit h_vector;
 byte h_life = NOBODY;
-#define H_QUIET (!h_vector && len(h2r) == 0 && len(r2h) == 0)
-#define H_IDLE (H_QUIET && !h_over_due && !s[1].refusal && \
+#define H_VECTOR \
+  (!p_on && !h_over_due && r_actor == NOBODY && c_life == h_life && \
+   !h_dirty && H_QUIET && \
+   (h_version > c_version || (c_dirty && h_version == c_version)))
+#define H_QUIET (len(h2r) == 0 && len(r2h) == 0)
+#define H_IDLE (H_QUIET && !H_VECTOR && !h_over_due && !s[1].refusal && \
                 !H_SERVES && \
                 !(h_life == life && r_actor == NOBODY && \
                   (h_cursor < version || h_dirty)))
@@ -779,6 +782,7 @@ inline x_apply()
     :: else
     fi
   fi;
+  intervals = (IN_SYNC -> 0 : intervals);
   clear(m)
 }
 
@@ -1415,16 +1419,7 @@ end:
        d_step { request(); out.kind = REQUEST; r2h ! out; clear(out) }
      }
   /* vector.c: apply_item(), of a vector of H. */
-  :: d_step {
-       h_vector ->
-       h_vector = 0;
-       if
-       :: !h_over_due && r_actor == NOBODY && c_life == h_life && !h_dirty &&
-          (h_version > c_version || (c_dirty && h_version == c_version)) ->
-         repair_ask(1, h_version)
-       :: else
-       fi
-     }
+  :: d_step { H_VECTOR -> repair_ask(1, h_version) }
 #endif
   od
 }
@@ -1702,10 +1697,7 @@ end:
        x_vector = x_up;
        r_vector = r_up;
        p_due = p_on;
-       p_gap = p_on;
-#ifdef HOLDER
-       h_vector = r_actor == NOBODY && h_life == c_life && !h_dirty
-#endif
+       p_gap = p_on
      }
   /* Nothing is left to do: then all is well. */
   :: atomic {
