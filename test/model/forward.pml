@@ -39,10 +39,7 @@
 #define FOLLOW_KEPT (FAULT == 3)
 #define GAP_TAKEN (FAULT == 4)
 #define TWICE_TAKEN (FAULT == 5)
-#define LOST_UNSAID (FAULT == 6)
-#define STOP_UNSAID (FAULT == 7)
-#define BOUND_UNTOLD (FAULT == 8)
-#define GO_UNSAID (FAULT == 9)
+#define BOUND_UNTOLD (FAULT == 6)
 
 mtype = { NOT, REPAIRED, WAITED, LIVE, IS_LOST,
           DELTA, PIECE, LOST, REFUSED, ACK, REQUEST, OVER };
@@ -135,7 +132,8 @@ inline look()
    state == IS_LOST && lost_due)
 #define STREAMS (xp && p_version < version || xa && a_cursor < version)
 #define CAN_FOLLOW (!xa && !follow && !repair && pa && xp)
-#define QUIET (len(p2a) == 0 && len(a2p) == 0 && !DUE && !STREAMS && !CAN_FOLLOW)
+#define QUIET \
+  (len(p2a) == 0 && len(a2p) == 0 && !DUE && !STREAMS && !CAN_FOLLOW)
 /* All that A can have. */
 #define IN_SYNC (a_cursor == version || !xa && (!pa || !xp))
 
@@ -391,10 +389,7 @@ end:
   :: d_step {
        state == IS_LOST && lost_due && len(p2a) < CAP ->
        lost_due = 0;
-       if
-       :: LOST_UNSAID -> skip
-       :: else -> p2a ! LOST, lost_base, 0
-       fi
+       p2a ! LOST, lost_base, 0
      }
   :: d_step {
        state == LIVE && at < count && len(p2a) < CAP ->
@@ -409,7 +404,7 @@ end:
 /*---------------------------------------------------------------------
  * A: follow.c */
 
-inline refuse() { stop_due = !STOP_UNSAID }
+inline refuse() { stop_due = 1 }
 
 inline follow_ack(gap)
 {
@@ -487,8 +482,7 @@ inline take_piece()
     a_cursor = (x2 > a_cursor -> x2 : a_cursor);
     a_have = UPTO(a_cursor);
     if
-    :: follow && !GO_UNSAID -> follow_ack(1)
-    :: follow && GO_UNSAID -> skip
+    :: follow -> follow_ack(1)
     :: else ->
       over_due = 1;
       over_token = x1
@@ -525,7 +519,9 @@ end:
   :: atomic {
        xa && a_cursor < version ->
        select(to : a_cursor + 1 .. version);
-       d_step { x1 = a_cursor; x2 = to; take(0); x1 = 0; x2 = 0; to = 0; look() }
+       d_step {
+         x1 = a_cursor; x2 = to; take(0); x1 = 0; x2 = 0; to = 0; look()
+       }
      }
   /* holt__follow() */
   :: d_step {

@@ -55,9 +55,8 @@
 #define ECHO_OLD (FAULT == 6)
 #define HEARSAY (FAULT == 7)
 #define AGE_IGNORED (FAULT == 8)
-#define LOSS_UNTOLD (FAULT == 9)
-#define UNRENEWED (FAULT == 10)
-#define VECTOR_DEAF (FAULT == 11)
+#define UNRENEWED (FAULT == 9)
+#define VECTOR_DEAF (FAULT == 10)
 
 mtype = { ABSENT, SUSPECT, VOUCHED, CONNECTED, NO, YES, WAIT };
 
@@ -140,6 +139,7 @@ hidden byte a;
 hidden byte vouches_are_first_hand;
 hidden byte no_vouch_outlives_its_echo;
 hidden byte lost_vouchers_do_not_vouch;
+hidden byte suspicion_ends;
 hidden byte partial_cuts_hide_nothing;
 hidden byte at_rest_all_is_seen_as_it_is;
 #define CHECK(name, condition) assert((condition) || name)
@@ -165,6 +165,7 @@ inline look()
       fi;
       j++
     od;
+    CHECK(suspicion_ends, n[i].sight != SUSPECT || n[i].left > 0);
     CHECK(no_vouch_outlives_its_echo, n[i].sight != VOUCHED || other);
     CHECK(partial_cuts_hide_nothing, !IN(kept, i) || n[i].sight != ABSENT);
     i++
@@ -432,10 +433,7 @@ inline way_void(p)
 inline sight_lost(p)
 {
   way_void(p);
-  if
-  :: LOSS_UNTOLD -> n[p].askers = 0
-  :: else -> n[p].vouch_due = n[p].vouch_due | n[p].askers
-  fi;
+  n[p].vouch_due = n[p].vouch_due | n[p].askers;
   suspect(p);
   if
   :: n[p].ask == 0 -> hide(p)

@@ -71,16 +71,15 @@
 #define LIVE_OFF (FAULT == 5)
 #define UPDATE_LOST (FAULT == 6)
 #define NOTES_BY_SEQ (FAULT == 7)
-#define AS_OF_IGNORED (FAULT == 8)
-#define BASE_FORGOTTEN (FAULT == 9)
-#define UNCLEAN (FAULT == 10)
-#define PAST_KEPT (FAULT == 11)
-#define BASE_KEPT (FAULT == 12)
-#define NOT_SWEPT (FAULT == 13)
-#define LOST_UNSAID (FAULT == 14)
-#define GAP_UNSAID (FAULT == 15)
+#define BASE_FORGOTTEN (FAULT == 8)
+#define UNCLEAN (FAULT == 9)
+#define PAST_KEPT (FAULT == 10)
+#define NOT_SWEPT (FAULT == 11)
+#define LOST_UNSAID (FAULT == 12)
+#define GAP_UNSAID (FAULT == 13)
 
-mtype = { NONE, HELLO, DELTA, ACK, VECTOR, REQUEST, REPAIR, LOST, DOWN, GONE, UP };
+mtype = { NONE, HELLO, DELTA, ACK, VECTOR, REQUEST, REPAIR, LOST,
+          DOWN, GONE, UP };
 
 #define START 1
 #define GAP 2
@@ -246,7 +245,6 @@ hidden byte i;
 hidden byte j;
 hidden byte n;
 hidden byte items;
-hidden byte item_count;
 hidden byte last_row;
 hidden byte w_birth;
 hidden byte found;
@@ -303,6 +301,10 @@ inline look()
     od
   :: else
   fi;
+  /* What X believes to have been acknowledged has been. */
+  CHECK(acknowledged_is_there,
+        !x_up || !r_up || x_remote != r_session || r_remote != x_session ||
+        c_life != life || c_torn || x_acked <= c_cursor);
   i = 0; j = 0; n = 0
 }
 
@@ -321,9 +323,12 @@ inline look()
 #define CUT_SYNC true
 #endif
 #define QUIET \
-  (len(x2r) == 0 && len(r2x) == 0 && late.kind == NONE && !x_hello && !r_hello && \
-   !(r_up && r_ack) && !(p_on && p_due) && !over_due && !(x_up && x_lost_due && !s[0].on) && \
-   !x_vector && !r_vector && !X_STREAMS && !X_SERVES && !s[0].refusal && H_IDLE)
+  (len(x2r) == 0 && len(r2x) == 0 && late.kind == NONE && \
+   !x_hello && !r_hello && \
+   !(r_up && r_ack) && !(p_on && p_due) && !over_due && \
+   !(x_up && x_lost_due && !s[0].on) && \
+   !x_vector && !r_vector && !X_STREAMS && !X_SERVES && !s[0].refusal && \
+   H_IDLE)
 #define X_STREAMS \
   (x_up && !x_lost && (x_cursor < version || x_unclean) && x_window == 0)
 #define X_SERVES (x_up && s[0].on && !s[0].last)
@@ -524,7 +529,6 @@ inline x_take_ack()
   if
   :: m.life != life || m.after > version -> skip /* refused */
   :: m.life == life && m.after <= version ->
-    CHECK(acknowledged_is_there, (m.flags & DIRTY) || m.rows == 0);
     if
     :: x_lost && !(m.flags & GAP) -> skip
     :: else ->
@@ -892,7 +896,7 @@ inline repair_ask(holder, v)
     p_on = 1;
     p_holder = holder;
     p_token = tokens;
-    p_base = ((((v) >= c_as_of || BASE_KEPT) && (v) >= c_version) -> c_version : 0);
+    p_base = (((v) >= c_as_of && (v) >= c_version) -> c_version : 0);
     p_due = 1
   fi
 }
@@ -929,7 +933,8 @@ inline r_begin()
 inline r_drop()
 {
   r_peer = 0; r_session = 0; r_remote = 0; r_up = 0; r_confirmed = 0;
-  r_hello = 0; r_ack = 0; r_gap = 0; r_vector = 0; r_actor = NOBODY; over_due = 0;
+  r_hello = 0; r_ack = 0; r_gap = 0; r_vector = 0; r_actor = NOBODY;
+  over_due = 0;
   over_token = 0;
   if
   :: p_on && p_holder == 0 -> repair_free()
@@ -1033,13 +1038,13 @@ inline r_take_delta()
   :: m.life == c_life && m.life == r_actor && c_torn && !STREAM_TORN ->
     repair_ask(0, m.as_of)
   :: m.life == c_life && m.life == r_actor && (!c_torn || STREAM_TORN) &&
-     ((m.as_of < c_as_of && !AS_OF_IGNORED) || m.after < c_cursor) ->
+     (m.as_of < c_as_of || m.after < c_cursor) ->
     if
     :: m.upto > c_cursor -> report_gap()
     :: else -> r_ack = 1
     fi
   :: m.life == c_life && m.life == r_actor && (!c_torn || STREAM_TORN) &&
-     (m.as_of >= c_as_of || AS_OF_IGNORED) && m.after > c_cursor ->
+     m.as_of >= c_as_of && m.after > c_cursor ->
     report_gap()
   :: else ->
     CHECK(no_old_session, m.to == r_session && m.from == r_remote);
@@ -1317,7 +1322,8 @@ inline tokens_again()
 {
   /* Nothing is under way that could be told apart by them. */
   if
-  :: !p_on && !s[0].on && !s[1].on && len(x2r) == 0 && len(r2x) == 0 && H_QUIET &&
+  :: !p_on && !s[0].on && !s[1].on && len(x2r) == 0 && len(r2x) == 0 &&
+     H_QUIET &&
      !over_due && !h_over_due && !s[0].refusal && !s[1].refusal &&
      late.kind == NONE ->
     tokens = 0;
@@ -1347,7 +1353,8 @@ end:
        faults > 0 && (x2r ? [DELTA] || x2r ? [REPAIR]) ->
        select(cut : 0 .. N);
        d_step {
-         faults--; intervals = 0; x2r ? m; r_apply(); cut = 0; look(); tokens_again()
+         faults--; intervals = 0;
+         x2r ? m; r_apply(); cut = 0; look(); tokens_again()
        }
      }
   :: atomic {
