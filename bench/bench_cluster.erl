@@ -151,15 +151,16 @@ watch_gone(Node, Contender) ->
     end).
 
 %% @doc When is this node told, and when is a message to Other and back that it sends then?
+%% It looks for it as it does for the last name.
 -spec watch_trip(node(), Other :: node()) -> pid().
 watch_trip(Node, Other) ->
     Echo = spawn(Other, ?MODULE, start_echo, []),
     watch(Node, fun(Down) ->
         Echo ! self(),
-        receive
-            Echo -> exit(Echo, kill)
-        end,
-        {Down, bench_names:now_ns()}
+        _ = look(message, Echo),
+        Measured = {Down, bench_names:now_ns()},
+        exit(Echo, kill),
+        Measured
     end).
 
 %% @doc When is this node told?

@@ -66,6 +66,7 @@ holt__vouch_withdraw(struct holt_replica *replica, struct holt_actor *actor,
   if (vouch != NULL) {
     vouch->peer = 0;
     replica->counters.vouches_lapsed++;
+    replica->undecided = true;
   }
 }
 
@@ -173,11 +174,11 @@ askable_ms(const struct holt_replica *replica,
            : 0;
 }
 
-/* Who is there, and is not the actor itself. */
+/* Who is there, or may be back in a moment, and is not the actor itself. */
 static bool
 can_tell(const struct holt_peer *peer, const struct holt_actor *actor)
 {
-  return peer->up && !peer->missing && peer->actor != actor->id;
+  return (peer->up || peer->missing) && peer->actor != actor->id;
 }
 
 void
@@ -298,17 +299,21 @@ take_word(struct holt_replica *replica, struct holt_peer *peer,
   holt_links_remove(&actor->presence.asked, peer);
 }
 
-/* The answer is whole: no to all that it has been asked and does not name. */
+/* An answer that is whole says no to all that the peer has been asked for and
+ * does not name. */
 static void
-take_rest(struct holt_replica *replica, struct holt_peer *peer)
+take_rest(struct holt_replica *replica, struct holt_peer *peer, bool whole,
+          const struct holt_time *now)
 {
   for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
        actor = actor->next) {
-    if (holt_links_has(&actor->presence.asked, peer) &&
-        !actor->presence.listed) {
+    struct holt_presence *const presence = &actor->presence;
+    if (whole && !presence->listed && holt_links_has(&presence->asked, peer)) {
       holt__vouch_withdraw(replica, actor, peer);
-      holt_links_remove(&actor->presence.asked, peer);
+      holt_links_remove(&presence->asked, peer);
+      holt__decide(replica, actor, now);
     }
+    presence->listed = false;
   }
 }
 
@@ -336,15 +341,10 @@ holt__vouch_take(struct holt_replica *replica,
     }
     actor->presence.listed = true;
     take_word(replica, peer, actor, &item, holt_token_ms(vouch->token));
-  }
-  if (vouch->whole && vouch->token == peer->ask_token) {
-    take_rest(replica, peer);
-  }
-  for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
-       actor = actor->next) {
-    actor->presence.listed = false;
     holt__decide(replica, actor, now);
   }
+  take_rest(replica, peer, vouch->whole && vouch->token == peer->ask_token,
+            now);
   return rv;
 }
 

@@ -18,6 +18,7 @@ static void
 suspect(struct holt_replica *replica, struct holt_actor *actor, uint64_t now_ms)
 {
   struct holt_presence *const presence = &actor->presence;
+  replica->undecided = true;
   presence->sight = HOLT_SIGHT_SUSPECT;
   presence->link = NULL;
   presence->decide_ms = now_ms + replica->tuning.probe_ms;
@@ -171,15 +172,6 @@ holt__decide(struct holt_replica *replica, struct holt_actor *actor,
   }
 }
 
-void
-holt__decide_all(struct holt_replica *replica, const struct holt_time *now)
-{
-  for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
-       actor = actor->next) {
-    holt__decide(replica, actor, now);
-  }
-}
-
 /*--------------------------------------------------------------------
  * Links */
 
@@ -195,6 +187,7 @@ holt__liveness_session(struct holt_replica *replica, struct holt_peer *peer)
       holt__liveness_ask(actor, peer);
     }
   }
+  replica->undecided = true;
   peer->vouch_due = false;
   peer->vouch_whole = false;
   peer->echo_due = false;
@@ -292,6 +285,11 @@ void
 holt__liveness_expire(struct holt_replica *replica, const struct holt_time *now)
 {
   const uint64_t now_ms = now->mono_ms;
+  if (now_ms == replica->decided_ms && !replica->undecided) {
+    return; /* Polls come in dozens. */
+  }
+  replica->decided_ms = now_ms;
+  replica->undecided = false;
   for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
        actor = actor->next) {
     if (actor == replica->self || actor->gone) {

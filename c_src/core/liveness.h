@@ -73,8 +73,6 @@ holt_links_clear(struct holt_peer_set *set)
 /* What has been said so far decides; or there is nobody left to say more. */
 void holt__decide(struct holt_replica *replica, struct holt_actor *actor,
                   const struct holt_time *now);
-void holt__decide_all(struct holt_replica *replica,
-                      const struct holt_time *now);
 
 /*--------------------------------------------------------------------
  * ask.c */

@@ -237,7 +237,7 @@ session_begin(struct holt_replica *replica, struct holt_peer *peer,
   peer->hello_at_ms = now_ms;
   peer->ack_due = false;
   peer->goodbye_due = false;
-  peer->refusal_due = false;
+  peer->refusal_count = 0;
   peer->over_due = false;
   peer->busy_until_ms = now_ms;
   peer->last = LAST_NOTHING;

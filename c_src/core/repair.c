@@ -91,8 +91,8 @@ tell_over(struct holt_peer *peer, uint64_t actor_id, uint64_t token)
 
 /* Nothing comes from there: try elsewhere, or later. */
 static void
-give_up(struct holt_replica *replica, struct holt_repair *repair,
-        uint64_t now_ms)
+leave(struct holt_replica *replica, struct holt_repair *repair,
+      uint64_t intervals, uint64_t now_ms)
 {
   struct holt_actor *const actor =
     holt_rows_actor(&replica->rows, repair->actor_id);
@@ -100,8 +100,8 @@ give_up(struct holt_replica *replica, struct holt_repair *repair,
     actor->avoid_peer = repair->peer->id;
     /* Nobody else is asked while it is there itself. */
     const bool itself = repair->peer->actor == actor->id;
-    actor->avoid_until_ms = now_ms + (itself ? 1u : HOLT_STALL_INTERVALS) *
-                                       replica->tuning.vector_interval_ms;
+    actor->avoid_until_ms =
+      now_ms + (itself ? 1u : intervals) * replica->tuning.vector_interval_ms;
     if (actor->presence.follow == repair->peer->id) {
       actor->presence.follow = 0;
     }
@@ -110,6 +110,13 @@ give_up(struct holt_replica *replica, struct holt_repair *repair,
   if (actor != NULL) {
     holt__follow(replica, actor, now_ms);
   }
+}
+
+static void
+give_up(struct holt_replica *replica, struct holt_repair *repair,
+        uint64_t now_ms)
+{
+  leave(replica, repair, HOLT_STALL_INTERVALS, now_ms);
 }
 
 /* As many from others must not keep one from an actor itself waiting. */
@@ -440,7 +447,7 @@ begins_whole(const struct holt_replica *replica,
              const struct holt_repair *repair,
              const struct holt_message *message)
 {
-  return message->after == repair->base &&
+  return message->whole && message->after == repair->base &&
          has_base(repair, holt_rows_actor(&replica->rows, repair->actor_id));
 }
 
@@ -617,7 +624,7 @@ holt__repair_apply(struct holt_replica *replica, struct holt_message *message,
     return HOLT_ERR_STALE;
   }
   if (message->refused) {
-    give_up(replica, repair, now->mono_ms);
+    leave(replica, repair, 1, now->mono_ms); /* It is busy: try soon. */
     return 0;
   }
   const uint64_t place = repair->after + repair->notes;

@@ -132,24 +132,41 @@ holt__serves_due_ms(const struct holt_replica *replica)
 /*--------------------------------------------------------------------
  * Requests */
 
+/* Who asks for more at a time than it is to has to wait for the answer until it
+ * asks again. */
 static void
 refuse(struct holt_peer *peer, uint64_t actor, uint64_t token)
 {
-  peer->refusal_due = true;
-  peer->refused_actor = actor;
-  peer->refused_token = token;
+  if (peer->refusal_count < HOLT_REFUSALS_MAX) {
+    peer->refusals[peer->refusal_count++] =
+      (struct holt_refusal){ .actor = actor, .token = token };
+  }
 }
 
-/* As many of copies must not keep one of our own rows waiting. */
-static size_t
-serves_count(const struct holt_replica *replica, bool own)
+/* The asker is where we are: there is nothing to be told but that. */
+static bool
+is_there(const struct holt_request *request, const struct holt_actor *actor)
 {
+  return request->after == request->base && request->base == actor->version;
+}
+
+/* There is room for this one.  As many of copies must not keep one of our own
+ * rows waiting; and who only wants to follow from where it is costs little. */
+static bool
+has_room(const struct holt_replica *replica, const struct holt_request *request,
+         const struct holt_actor *actor)
+{
+  const bool there = request->follow && is_there(request, actor);
+  const bool own = actor == replica->self;
   size_t count = 0;
   for (const struct holt_serve *serve = replica->serves; serve != NULL;
        serve = serve->next) {
-    count += (serve->actor == replica->self) == own ? 1 : 0;
+    count +=
+      serve->there == there && (there || (serve->actor == replica->self) == own)
+        ? 1
+        : 0;
   }
-  return count;
+  return count < (there ? HOLT_PEERS_MAX : HOLT_SERVES_MAX);
 }
 
 static int
@@ -160,8 +177,7 @@ serve_begin(struct holt_replica *replica, struct holt_peer *peer,
     holt_rows_actor(&replica->rows, request->actor);
   if (!request->start || actor == NULL || actor->gone ||
       (actor->dirty && !holt_mutant(SERVE_DIRTY)) ||
-      request->base > actor->version ||
-      serves_count(replica, actor == replica->self) >= HOLT_SERVES_MAX) {
+      request->base > actor->version || !has_room(replica, request, actor)) {
     refuse(peer, request->actor, request->token);
     return 0;
   }
@@ -180,9 +196,8 @@ serve_begin(struct holt_replica *replica, struct holt_peer *peer,
   serve->token = request->token;
   serve->session = ++replica->serve_session;
   serve->base = request->base;
-  if (request->after == request->base && request->base == actor->version) {
-    serve->begin = request->base;
-  }
+  serve->there = request->follow && is_there(request, actor);
+  serve->begin = is_there(request, actor) ? request->base : 0;
   serve->cursor = serve->begin;
   serve->reach = serve->begin;
   serve->epoch = actor->epoch;
@@ -352,6 +367,7 @@ encode_piece(struct holt_replica *replica, struct holt_serve *serve)
     .after = serve->cursor,
     .notes = serve->notes_to,
     .live = live,
+    .whole = serve->begin > 0,
     .identity = serve->cursor == 0 && serve->notes_to == 0 ? &identity : NULL
   };
   struct holt_delta_writer writer;
@@ -465,22 +481,35 @@ static bool
 send_refusal(struct holt_replica *replica, struct holt_peer *peer,
              struct holt_effect *effect, uint64_t now_ms)
 {
-  const struct holt_piece piece = { .actor = peer->refused_actor,
-                                    .token = peer->refused_token,
+  const struct holt_refusal *const refusal =
+    &peer->refusals[peer->refusal_count - 1];
+  const struct holt_piece piece = { .actor = refusal->actor,
+                                    .token = refusal->token,
                                     .refused = true };
   struct holt_delta_writer writer;
   holt_buf_clear(&replica->out);
   holt_repair_begin(&writer, &replica->out, &piece);
   (void)holt_repair_end(&writer, 0, 0, false);
-  peer->refusal_due = !holt__send(replica, peer, effect, LAST_REFUSAL, now_ms);
-  return !peer->refusal_due;
+  if (!holt__send(replica, peer, effect, LAST_REFUSAL, now_ms)) {
+    return false;
+  }
+  peer->refusal_count--;
+  peer->last_actor = refusal->actor;
+  peer->last_token = refusal->token;
+  return true;
+}
+
+void
+holt__serve_refusal_busy(struct holt_peer *peer)
+{
+  refuse(peer, peer->last_actor, peer->last_token);
 }
 
 bool
 holt__serve_wants(const struct holt_replica *replica,
                   const struct holt_peer *peer)
 {
-  bool wants = peer->refusal_due;
+  bool wants = peer->refusal_count > 0;
   for (const struct holt_serve *serve = replica->serves;
        serve != NULL && !wants; serve = serve->next) {
     wants =
@@ -508,5 +537,5 @@ holt__serve_send(struct holt_replica *replica, struct holt_peer *peer,
       return true;
     }
   }
-  return peer->refusal_due && send_refusal(replica, peer, effect, now_ms);
+  return peer->refusal_count > 0 && send_refusal(replica, peer, effect, now_ms);
 }

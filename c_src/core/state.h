@@ -89,6 +89,10 @@
 #define HOLT_REPAIRS_MAX 16u
 #define HOLT_SERVES_MAX 16u
 
+/* Refusals that wait for one peer: as many as it asks for at a time, one of our
+ * own rows among them. */
+#define HOLT_REFUSALS_MAX (HOLT_REPAIRS_MAX + 1u)
+
 /* While a delta is under way to a peer, fewer changes than this wait for its
  * acknowledgement and leave together: at once when idle, in batches under
  * load. */
@@ -138,6 +142,12 @@ enum holt_last {
   LAST_REACHED
 };
 
+/* A repair that is not to be had here. */
+struct holt_refusal {
+  uint64_t actor;
+  uint64_t token;
+};
+
 struct holt_peer {
   struct holt_peer *next;
   uint32_t id;
@@ -163,9 +173,8 @@ struct holt_peer {
   bool ack_due;
   bool ack_gap;
   bool goodbye_due;
-  bool refusal_due; /* Of a repair: refused_actor and refused_token. */
-  uint64_t refused_actor;
-  uint64_t refused_token;
+  uint32_t refusal_count; /* Repairs that are to be refused: */
+  struct holt_refusal refusals[HOLT_REFUSALS_MAX];
   bool over_due; /* Of a repair that we are not in: over_actor, over_token. */
   uint64_t over_actor;
   uint64_t over_token;
@@ -229,7 +238,8 @@ struct holt_serve {
   uint64_t reach;    /* The most that ever have been, before going back. */
   uint64_t notes_to; /* And so many deaths told. */
   uint64_t moved_at_ms;
-  uint64_t begin; /* The walk begins there: 0, or base if that is ours, too. */
+  uint64_t begin; /* The walk begins there: 0, or base if that is ours, too: */
+  bool there;     /* then the asker may only want to follow. */
   uint8_t epoch;  /* Of the actor; another one ends this. */
   bool last;      /* Its last piece has been sent. */
   struct holt_walk walk;
@@ -326,8 +336,10 @@ struct holt_replica {
   struct holt_clock clock;
   uint64_t policy;
   uint64_t entropy;
-  uint64_t mono_ms; /* At the last call that said so. */
-  bool met;         /* It has caught up with a first peer. */
+  uint64_t mono_ms;    /* At the last call that said so. */
+  bool met;            /* It has caught up with a first peer. */
+  bool undecided;      /* Something was said about somebody's presence. */
+  uint64_t decided_ms; /* Else that of all stands as of then. */
 
   struct holt_peer *peers;
   struct holt_peer_set peer_slots; /* Those in use. */
@@ -635,6 +647,7 @@ bool holt__serve_wants(const struct holt_replica *replica,
                        const struct holt_peer *peer);
 void holt__serve_busy(struct holt_replica *replica,
                       const struct holt_peer *peer);
+void holt__serve_refusal_busy(struct holt_peer *peer);
 
 /* A repair of this actor is being served to this peer. */
 bool holt__serves(const struct holt_replica *replica,

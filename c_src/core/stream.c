@@ -571,6 +571,7 @@ holt_replica_poll(struct holt_replica *replica, const struct holt_time *now,
   }
   effect->timeout_ms = more ? 0 : timeout_ms(replica, now_ms);
   replica->quiet = effect->timeout_ms > 0;
+  replica->undecided = replica->undecided || !replica->quiet;
 }
 
 bool
@@ -641,7 +642,7 @@ holt_replica_peer_busy(struct holt_replica *replica, uint32_t id,
     peer->over_due = true;
     break;
   case LAST_REFUSAL:
-    peer->refusal_due = true;
+    holt__serve_refusal_busy(peer);
     break;
   case LAST_PIECE:
     holt__serve_busy(replica, peer);

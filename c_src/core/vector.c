@@ -62,12 +62,15 @@ holt_replica_in_sync(const struct holt_replica *replica)
 static bool
 told(const struct holt_replica *replica, const struct holt_actor *actor)
 {
-  return actor != replica->self && !actor->gone && !actor->dirty;
+  return actor != replica->self && !actor->gone;
 }
 
 static int
 put_item(struct holt_replica *replica, const struct holt_actor *actor)
 {
+  /* Between two versions there is nothing to be had of it, but it is told who
+   * reaches it, and for how long nobody has. */
+  const bool none = actor->dirty;
   const bool absent = !holt_present(actor);
   const struct holt_vector_item item = {
     .actor = actor->id,
@@ -75,8 +78,8 @@ put_item(struct holt_replica *replica, const struct holt_actor *actor)
     .absent = absent,
     .absent_ms =
       absent ? replica->mono_ms - actor->presence.absent_since_ms : 0,
-    .version = actor->version,
-    .fingerprint = actor->fingerprint
+    .version = none ? 0 : actor->version,
+    .fingerprint = none ? 0 : actor->fingerprint
   };
   return holt_vector_item_encode(&replica->out, &item);
 }
@@ -192,9 +195,9 @@ apply_item(struct holt_replica *replica, struct holt_peer *peer,
     own_item(replica, peer, vector, item, actor, now_ms);
   } else if (actor->presence.follow != 0) {
     holt__follow_vector(replica, actor, item->version, now_ms);
-  } else if (!holt_connected(actor) &&
-             (item->version > actor->version ||
-              (actor->dirty && item->version == actor->version))) {
+  } else if (!holt_connected(actor) && (item->version > actor->version ||
+                                        (actor->dirty && item->version > 0 &&
+                                         item->version == actor->version))) {
     holt__repair_ask(replica, peer, item->actor, item->version, now_ms);
   }
 }

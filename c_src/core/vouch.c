@@ -80,7 +80,6 @@ holt__ask_take(struct holt_replica *replica, const struct holt_message *message,
   peer->vouch_token = ask->token;
   peer->vouch_due = true;
   peer->vouch_whole = true;
-  holt__decide_all(replica, now);
   return 0;
 }
 

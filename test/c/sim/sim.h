@@ -397,17 +397,6 @@ struct sim_total {
 /*--------------------------------------------------------------------
  * The simulator */
 
-/* Packets of this kind on this way are counted. */
-struct sim_watch {
-  uint8_t kind;
-  unsigned from; /* SIM_NODES_MAX: anybody. */
-  unsigned to;
-  bool foreign; /* About a third one. */
-  uint64_t hits;
-  unsigned hit_from; /* The last one. */
-  unsigned hit_to;
-};
-
 struct sim {
   uint64_t seed;
   struct prng net;    /* The network and the hosts. */

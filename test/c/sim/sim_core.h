@@ -25,10 +25,11 @@ struct sim_copy {
   bool paused;
   bool gone; /* For ever. */
   bool shown;
-  bool dirty;      /* Not to be compared with a version. */
-  bool torn;       /* Its cursor says nothing. */
-  bool oldest;     /* Its rule. */
-  uint32_t follow; /* The peer that forwards its stream, or 0. */
+  bool dirty;       /* Not to be compared with a version. */
+  bool torn;        /* Its cursor says nothing. */
+  bool oldest;      /* Its rule. */
+  uint32_t follow;  /* The peer that forwards its stream, or 0. */
+  uint64_t reached; /* With the replica's own rows, as vouchers say. */
 };
 
 /* A vouch that is kept for a copy. */

@@ -233,6 +233,19 @@ check_acked(struct sim *sim, unsigned of, unsigned at)
   }
 }
 
+/* The same, as vouchers say. */
+static void
+check_reached(struct sim *sim, unsigned at, const struct sim_copy *copy,
+              unsigned of)
+{
+  const struct sim_log *const log = sim->nodes[at].log;
+  if (sim->nodes[of].log->actor == copy->id && copy->reached > 0 &&
+      (log->reached_by[of] != copy->id || log->reached[of] < copy->reached)) {
+    sim_fail(sim, "n%u is told that n%u has reached %" PRIu64, at, of,
+             copy->reached);
+  }
+}
+
 void
 sim_check(struct sim *sim, unsigned at)
 {
@@ -243,6 +256,7 @@ sim_check(struct sim *sim, unsigned at)
     struct sim_log *const log = check_copy(sim, at, &copy);
     if (log != NULL) {
       note_reached(sim, at, &copy, log);
+      check_reached(sim, at, &copy, log->node);
       check_ghosts(sim, at, &copy, log);
     }
   }

@@ -71,6 +71,17 @@ struct sim_presence {
   uint8_t heard[SIM_HEARD_BITS / 8];
 };
 
+/* Packets of this kind on this way are counted. */
+struct sim_watch {
+  uint8_t kind;
+  unsigned from; /* SIM_NODES_MAX: anybody. */
+  unsigned to;
+  bool foreign; /* About a third one. */
+  uint64_t hits;
+  unsigned hit_from; /* The last one. */
+  unsigned hit_to;
+};
+
 /* Before every event: who can reach whom. */
 void sim_reach_look(struct sim *sim);
 

@@ -191,12 +191,55 @@ check_steady(struct sim *sim)
   sim->steady = false;
 }
 
+/* Streams go the long way, while those who pass them on have troubles, too. */
+#define REST_STEPS 40u
+
+static void
+rest_work(struct sim *sim)
+{
+  struct prng *const prng = &sim->choice;
+  for (unsigned i = 0; i < REST_STEPS && !sim->failed; i++) {
+    const unsigned at = (unsigned)prng_below(prng, sim->options.nodes);
+    const unsigned key = (unsigned)prng_below(prng, sim->options.keys);
+    const unsigned who = (unsigned)prng_below(prng, SIM_PROCESSES);
+    const uint64_t what = prng_below(prng, 40);
+    if (sim->nodes[at].replica == NULL || sim_is_frozen(sim, at)) {
+      continue;
+    }
+    if (what == 0) {
+      sim_freeze(sim, at, prng_below(prng, 300));
+    } else if (what == 1) {
+      (void)sim_process_crash(sim, at);
+    } else if (what == 2) {
+      sim_core_trim_deaths(sim->nodes[at].replica,
+                           sim_core_deaths(sim->nodes[at].replica));
+    } else if (what < 8) {
+      (void)sim_unregister(sim, at, key);
+    } else if (what < 16) {
+      (void)sim_update(sim, at, key);
+    } else if (what < 18) {
+      (void)sim_process_exit(sim, at, who);
+    } else {
+      (void)sim_register(sim, at, who, key);
+    }
+    sim_run(sim, prng_below(prng, 30));
+  }
+  sim_run(sim, 300);
+  if (!sim->failed) {
+    sim_settle(sim);
+  }
+}
+
 static void
 rest_cut(struct sim *sim, uint32_t cuts)
 {
   sim_trace(sim, "rest with links cut");
   sim_hold(sim, cuts);
   heal(sim);
+  if (!sim->failed) {
+    prng_init(&sim->choice, cuts);
+    rest_work(sim);
+  }
   if (!sim->failed) {
     check_steady(sim);
   }

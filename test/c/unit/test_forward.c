@@ -350,7 +350,7 @@ nothing_is_forwarded_twice(void)
                                         .start = true,
                                         .follow = true };
   CU_ASSERT_EQUAL(relay_say_request(&f, D, A, &request), 0);
-  CU_ASSERT(pair_peer(&f.pair, A, D)->refusal_due);
+  CU_ASSERT_EQUAL(pair_peer(&f.pair, A, D)->refusal_count, 1);
   CU_ASSERT_PTR_NULL(relay_of(&f, A));
   for (unsigned i = 0; i < 5; i++) {
     CU_ASSERT_EQUAL(relay_write(&f, i), 0);
@@ -460,9 +460,9 @@ requests_in_storms_are_bounded(void)
   };
   for (unsigned i = 0; i < 2; i++) {
     CU_ASSERT_EQUAL(relay_say_request(&f, C, B, &wrong[i]), 0);
-    CU_ASSERT(pair_peer(&f.pair, B, C)->refusal_due);
+    CU_ASSERT_EQUAL(pair_peer(&f.pair, B, C)->refusal_count, 1);
     CU_ASSERT_EQUAL(pair_serves(&f.pair, B), 1);
-    pair_peer(&f.pair, B, C)->refusal_due = false;
+    pair_peer(&f.pair, B, C)->refusal_count = 0;
   }
   relay_wait(&f, HOLT_SERVE_INTERVALS);
   CU_ASSERT(pair_equal(&f.pair));

@@ -377,7 +377,7 @@ serves_are_bounded(void)
                                           .start = true };
     CU_ASSERT_EQUAL(holt__serve_request(r, peer, &request, f.pair.now.mono_ms),
                     0);
-    CU_ASSERT_EQUAL(peer->refusal_due, i == HOLT_SERVES_MAX);
+    CU_ASSERT_EQUAL(peer->refusal_count, i == HOLT_SERVES_MAX);
   }
   CU_ASSERT_EQUAL(pair_serves(&f.pair, 0), HOLT_SERVES_MAX);
   holt_buf_deinit(&body);
