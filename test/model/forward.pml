@@ -86,6 +86,7 @@ bit ack_due;
 bit ack_gap;
 bit over_due;
 bit over_token;
+bit avoid;           /* P has refused: not before an interval is over. */
 bit b_follows;       /* B follows X through A. */
 
 hidden byte i;
@@ -131,7 +132,7 @@ inline look()
    pa && (request_due || stop_due || ack_due || over_due) || \
    state == IS_LOST && lost_due)
 #define STREAMS (xp && p_version < version || xa && a_cursor < version)
-#define CAN_FOLLOW (!xa && !follow && !repair && pa && xp)
+#define CAN_FOLLOW (!xa && !follow && !repair && pa && xp && !avoid)
 #define QUIET \
   (len(p2a) == 0 && len(a2p) == 0 && !DUE && !STREAMS && !CAN_FOLLOW)
 /* All that A can have. */
@@ -501,7 +502,7 @@ end:
        :: kind == PIECE -> take_piece()
        :: kind == REFUSED ->
          if
-         :: repair && token == x1 -> repair = 0; follow = 0
+         :: repair && token == x1 -> repair = 0; follow = 0; avoid = 1
          :: else
          fi
        :: kind == LOST ->
@@ -580,7 +581,7 @@ inline link_void()
   follower_delete();
   refusal = 0; refused = 0;
   follow = 0; repair = 0; request_due = 0; stop_due = 0; ack_due = 0;
-  ack_gap = 0; over_due = 0; over_token = 0
+  ack_gap = 0; over_due = 0; over_token = 0; avoid = 0
 }
 
 #define TROUBLE troubles--; intervals = 0
@@ -614,6 +615,7 @@ end:
        intervals++;
        CHECK(in_sync_before_long, intervals <= INTERVALS);
        lost_due = state == IS_LOST;
+       avoid = 0;
        if
        :: repair -> request_due = 1
        :: !repair && follow && intervals == 1 -> follow_ack(1)

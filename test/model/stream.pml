@@ -55,6 +55,9 @@
 #ifndef DEATHS
 #define DEATHS 1 /* That the log of X remembers: HOLT_DEATHS_MAX. */
 #endif
+#ifndef DROPS
+#define DROPS 0 /* Messages of H that are lost though the link stands. */
+#endif
 #ifndef INTERVALS
 #define INTERVALS 2 /* In which all is well again. */
 #endif
@@ -77,6 +80,7 @@
 #define NOT_SWEPT (FAULT == 11)
 #define LOST_UNSAID (FAULT == 12)
 #define GAP_UNSAID (FAULT == 13)
+#define WHOLE_UNSAID (FAULT == 14)
 
 mtype = { NONE, HELLO, DELTA, ACK, VECTOR, REQUEST, REPAIR, LOST,
           DOWN, GONE, UP };
@@ -88,6 +92,7 @@ mtype = { NONE, HELLO, DELTA, ACK, VECTOR, REQUEST, REPAIR, LOST,
 #define LAST 16
 #define DIRTY 32
 #define TORN 64
+#define WHOLE 128
 #define NOBODY 15 /* No life of X. */
 
 typedef message {
@@ -114,6 +119,9 @@ chan r2x = [CAP + 2] of { message };
 message late; /* Of the old process of X. */
 bit link;     /* There is one; both ends will know. */
 byte faults = FAULTS;
+#if DROPS
+byte drops = DROPS;
+#endif
 byte sessions; /* Drawn so far. */
 byte tokens;
 byte serves;
@@ -623,6 +631,7 @@ inline encode_piece(h, held, whose, h_ver, h_cur, h_asof, h_dirt)
   out.base = s[h].base;
   out.after = s[h].cursor;
   out.notes = s[h].notes_to;
+  out.flags = (s[h].begin > 0 -> WHOLE : 0);
   items = 0;
   /* encode_live(): all of it, or up to the row behind the first. */
   if
@@ -700,7 +709,7 @@ inline encode_piece(h, held, whose, h_ver, h_cur, h_asof, h_dirt)
   :: s[h].last ->
     s[h].cursor = ((h_dirt) -> out.as_of : (h_ver));
     out.as_of = s[h].cursor;
-    out.flags = LAST
+    out.flags = out.flags | LAST
   :: else
   fi;
   out.upto = s[h].cursor;
@@ -1153,7 +1162,8 @@ inline piece_begin()
   fi;
   if
   :: ok && !p_begun ->
-    p_whole = (m.after == p_base && p_base > 0 && !c_dirty &&
+    p_whole = (((m.flags & WHOLE) || WHOLE_UNSAID) && m.after == p_base &&
+               p_base > 0 && !c_dirty &&
                c_version == p_base)
   :: else
   fi;
@@ -1691,6 +1701,15 @@ end:
        faults--; intervals = 0;
        log_base = version;
        log_count = 0
+     }
+#endif
+#if DROPS
+  :: d_step {
+       drops > 0 && len(h2r) > 0 ->
+       drops--;
+       intervals = 0;
+       h2r ? m;
+       clear(m)
      }
 #endif
   /* An interval is over.  Whatever has been lost is seen in so many. */
