@@ -316,6 +316,12 @@ soak:
 mutants: $(NATIVE)/verify/test_sim $(NATIVE)/verify/test_unit
 	@tools/mutants
 
+## model      the protocol as models: spin looks at all their states.  MODELS="stream" some
+.PHONY: model
+model:
+	@tools/require model
+	@tools/model
+
 ## bench      the benchmarks; ROWS="lookup presence" some sections
 .PHONY: bench
 bench:
