@@ -59,7 +59,7 @@ load_rest(const uint8_t *end, size_t left, size_t size)
   }
   uint64_t word = 0;
   for (size_t i = 0; i < left; i++) {
-    word |= (uint64_t)end[i - left] << (8 * i);
+    word |= (uint64_t)(end - left)[i] << (8 * i);
   }
   return word;
 }
