@@ -88,6 +88,7 @@ fuzz_seeds(fuzz_seed seed)
     "--config \1 --cookie-file=\2 --sname --name h@x --listen 127.0.0.1:91",
     "--config=\1 --log-level debug --net-ticktime-s 8 --instance Elixir.A",
     "--config=\1 --listen [::1]:9",
+    "--config=~ --cookie-file \2 --sname --instance x",
     "--help",
     "--version",
     "--cookie-file \2 --sname --name a --instance x --option window_bytes=1",
