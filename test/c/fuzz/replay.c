@@ -115,8 +115,8 @@ replay(const struct files *files)
     }
     int status = 0;
     (void)waitpid(pid, &status, 0);
-    const bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
-                      *at >= files->count;
+    const bool good =
+      WIFEXITED(status) && WEXITSTATUS(status) == 0 && *at >= files->count;
     if (!good) {
       failed++;
       fprintf(stderr, "failed: %s\n",
