@@ -8,7 +8,8 @@
  *
  * A message that is taken says the same when it is written again, and writing
  * is the same each time.  Whatever is taken, the stores of all three are whole
- * after each step, and nobody talks for ever. */
+ * after each step, and nobody talks for ever.  What one of them says costs
+ * nobody the copy of another, with whom all went well. */
 #include "packet.h"
 
 #include <stdlib.h>
@@ -20,7 +21,9 @@
 
 enum {
   ENDS = 3,
-  STEPS_MAX = 24
+  STEPS_MAX = 24,
+  PATIENT = 0x40, /* In the head: wait, and look whether it is as it was. */
+  PATIENCE_MS = 6000
 };
 
 /*--------------------------------------------------------------------
@@ -269,7 +272,7 @@ check_hello(struct holt_mem *mem, const struct hex *bytes)
 struct talk {
   struct pair pair;
   struct heap heap;
-  unsigned names;
+  bool disturbed; /* The link between 0 and 2, or what is said on it. */
 };
 
 static void
@@ -365,6 +368,7 @@ act(struct talk *talk, const struct hex *piece)
     break;
   case 3:
     pair_disconnect(pair, 0, 1 + at % 2);
+    talk->disturbed = true;
     break;
   case 4:
     FUZZ_CHECK(pair_connect(pair, 0, 1 + at % 2) == 0);
@@ -392,12 +396,14 @@ step(struct talk *talk, struct fuzz_input *input)
     say(talk, 1, 0, &piece);
     break;
   case 2:
+    talk->disturbed = true;
     say(talk, 2, 0, &piece);
     break;
   case 3:
     hello(talk, &piece);
     break;
   case 4:
+    talk->disturbed = true;
     say_with_header(talk, &piece);
     break;
   case 5:
@@ -408,6 +414,7 @@ step(struct talk *talk, struct fuzz_input *input)
     break;
   default:
     talk->pair.cut = !talk->pair.cut;
+    talk->disturbed = true;
     break;
   }
   hex_delete(&piece);
@@ -423,9 +430,10 @@ talk_init(struct talk *talk, uint8_t head)
                                        HOLT_POLICY_UNIQUE_KEEP_OLDEST,
                                        HOLT_POLICY_DUPLICATE };
   struct pair *const pair = &talk->pair;
+  talk->disturbed = false;
   heap_init(&talk->heap);
-  FUZZ_CHECK(pair_init_ends(pair, &talk->heap.mem, policies[head % 3], ENDS) ==
-             0);
+  FUZZ_CHECK(
+    pair_init_ends(pair, &talk->heap.mem, policies[head % 4 % 3], ENDS) == 0);
   FUZZ_CHECK(pair_connect(pair, 0, 1) == 0);
   FUZZ_CHECK(pair_connect(pair, 0, 2) == 0);
   pair_run(pair);
@@ -441,10 +449,16 @@ fuzz_one(const uint8_t *bytes, size_t size)
   struct fuzz_input input = fuzz_input(bytes, size);
   struct talk *const talk = malloc(sizeof *talk);
   FUZZ_CHECK(talk != NULL);
-  talk_init(talk, fuzz_u8(&input));
+  const uint8_t head = fuzz_u8(&input);
+  talk_init(talk, head);
   for (unsigned i = 0; i < STEPS_MAX && !fuzz_is_used_up(&input); i++) {
     step(talk, &input);
     check_stores(talk);
+  }
+  if ((head & PATIENT) != 0 && !talk->disturbed) {
+    pair_wait(&talk->pair, PATIENCE_MS);
+    FUZZ_CHECK(pair_has(&talk->pair, 0, 2) && pair_has(&talk->pair, 2, 0));
+    FUZZ_CHECK(pair_copy(&talk->pair, 0, 2)->shown);
   }
   pair_wait(&talk->pair, 100);
   check_stores(talk);
