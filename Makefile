@@ -64,7 +64,7 @@ BENCH_SRC := $(sort $(wildcard bench/*.c))
 FUZZ_CORE := key liveset packet rows
 FUZZ_NODE := commands config frames handshake options terms
 FUZZ_CORE_SRC := $(patsubst %,test/c/fuzz/%.c,fuzz replay store $(addprefix fuzz_,$(FUZZ_CORE)))
-FUZZ_NODE_SRC := $(patsubst %,test/c/fuzz/%.c,deaf given $(addprefix fuzz_,$(FUZZ_NODE)))
+FUZZ_NODE_SRC := $(patsubst %,test/c/fuzz/%.c,controls deaf given $(addprefix fuzz_,$(FUZZ_NODE)))
 
 ELIXIR_SRC := $(shell test -d lib && find lib -name '*.ex' | LC_ALL=C sort)
 ELIXIRC := $(shell command -v elixirc 2>/dev/null)
@@ -178,10 +178,11 @@ $(foreach kind,release verify asan fuzz cover,$(eval $(call tree,$(kind))))
 NODE_PARTS := $(filter-out c_src/node/main.c,$(NODE_SRC))
 fuzz_packet_SRC   := test/c/unit/pair.c
 fuzz_packet_LIBS  := -lcunit
-fuzz_commands_SRC := test/c/fuzz/deaf.c \
+fuzz_commands_SRC := test/c/fuzz/deaf.c test/c/fuzz/controls.c \
   $(filter-out %/connection.c %/listen.c %/epmd.c,$(NODE_PARTS))
 $(foreach name,config options,$(eval fuzz_$(name)_SRC := $(NODE_PARTS) test/c/fuzz/given.c))
-$(foreach name,frames handshake terms,$(eval fuzz_$(name)_SRC := $(NODE_PARTS)))
+$(foreach name,handshake terms,$(eval fuzz_$(name)_SRC := $(NODE_PARTS)))
+fuzz_frames_SRC   := $(NODE_PARTS) test/c/fuzz/controls.c
 $(foreach name,$(FUZZ_NODE),$(eval fuzz_$(name)_LIBS := $(NODE_LIBS)))
 
 define fuzz_target

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "control.h"
+#include "controls.h"
 #include "deaf.h"
 #include "dist_state.h"
 #include "fuzz.h"
@@ -28,6 +29,7 @@
 enum {
   INSTANCES = 2,
   STEPS_MAX = 24,
+  HASTY = 0xc0, /* Steps from there on do not wait. */
   TURNS_MAX = 5000,
   COMMANDS_PROCESS = 1,
   INSTANCE_PROCESS = 2, /* And the next. */
@@ -454,7 +456,10 @@ step(void)
     deaf_pass(code * 20u);
     break;
   }
-  run();
+  /* What comes next may find the one before half done. */
+  if (code < HASTY) {
+    run();
+  }
   hex_delete(&hex);
 }
 
@@ -617,21 +622,26 @@ put_hello(struct term_writer *writer, unsigned at)
 }
 
 static void
-put_delta(struct term_writer *writer)
+put_delta(struct term_writer *writer, uint64_t after, uint64_t count)
 {
   struct holt_buf out;
   holt_buf_init(&out, writer->mem, 0);
   struct holt_delta_writer delta;
-  static const uint8_t key[] = { 109, 0, 0, 0, 2, 'k', '1' };
-  const struct holt_row_spec row = { .seq = 2,
-                                     .birth = 2,
-                                     .stamp = UINT64_C(1000000000) << 16,
-                                     .key = key,
-                                     .key_size = sizeof key,
-                                     .owner_id = 5 };
-  holt_delta_begin(&delta, &out, 77, 0);
-  holt_delta_row(&delta, &row);
-  FUZZ_CHECK(holt_delta_end(&delta, 3, 3) == 0);
+  uint8_t keys[2][7] = { { 109, 0, 0, 0, 2 }, { 109, 0, 0, 0, 2 } };
+  holt_delta_begin(&delta, &out, 77, after);
+  for (uint64_t i = 1; i <= count; i++) {
+    uint8_t *const key = keys[i % 2];
+    key[5] = (uint8_t)('k' + i / 10);
+    key[6] = (uint8_t)('0' + i % 10);
+    const struct holt_row_spec row = { .seq = after + i,
+                                       .birth = after + i,
+                                       .stamp = UINT64_C(1000000000) << 16,
+                                       .key = key,
+                                       .key_size = sizeof keys[0],
+                                       .owner_id = 5 };
+    holt_delta_row(&delta, &row);
+  }
+  FUZZ_CHECK(holt_delta_end(&delta, after + count, after + count) == 0);
   term_put_raw(writer, out.data, out.size);
   holt_buf_deinit(&out);
 }
@@ -671,9 +681,13 @@ seed_member(fuzz_seed seed, struct holt_mem *mem)
     term_writer_clear(&piece);
     put_hello(&piece, i);
     put_step(&out, (uint8_t)(4 + 8 * i), &piece);
+    /* More rows than are applied at a time, and what waits behind them. */
     term_writer_clear(&piece);
-    put_delta(&piece);
-    put_step(&out, (uint8_t)(5 + 8 * i), &piece);
+    put_delta(&piece, 0, 2u + 140u * i);
+    put_step(&out, (uint8_t)(5 + 8 * i + HASTY * i), &piece);
+    term_writer_clear(&piece);
+    put_delta(&piece, 2u + 140u * i, 1);
+    put_step(&out, (uint8_t)(5 + 8 * i + HASTY), &piece);
     term_writer_clear(&piece);
     put_step(&out, 7 + 8 * 6, &piece);
     put_command(&piece, 7, i);
@@ -698,7 +712,22 @@ seed_signals(fuzz_seed seed, struct holt_mem *mem)
     "00000000 00000012 6104 6802 7707 69735f61757468 7701 78",
     "06 0016 0014 4e 0000000d07df7fbd 00000012 0005 7840792e7a",
   };
-  (void)mem;
+  const struct term_pid from = { term_slice(PEER, strlen(PEER)), 5, 0,
+                                 peer_self.creation };
+  const struct term_pid to = { term_slice(US, strlen(US)), COMMANDS_PROCESS, 0,
+                               CREATION };
+  for (unsigned i = 0; i < 2 * CONTROLS_COUNT; i++) {
+    struct term_writer out;
+    struct term_writer piece;
+    term_writer_init(&out, mem, 0);
+    term_writer_init(&piece, mem, 0);
+    controls_put(&piece, i / 2, &from, i % 2 == 0 ? &to : &from);
+    put_step(&out, 0, &piece);
+    const char name[] = { 'o', 'p', '-', (char)('0' + i), 0 };
+    seed(name, out.data, out.size);
+    term_writer_deinit(&piece);
+    term_writer_deinit(&out);
+  }
   for (unsigned i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     struct hex hex = hex_new(texts[i]);
     const char name[] = { 's', 'i', 'g', '-', (char)('a' + i), 0 };

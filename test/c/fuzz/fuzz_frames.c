@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "control.h"
+#include "controls.h"
 #include "frame.h"
 #include "fuzz.h"
 
@@ -180,82 +181,28 @@ fuzz_one(const uint8_t *bytes, size_t size)
 }
 
 /*--------------------------------------------------------------------
- * Seeds: one message of each form */
-
-static void
-put_elements(struct term_writer *writer, uint8_t number, const char *letters)
-{
-  const struct term_pid pid = { term_slice("a@x", 3), 5, 0, 3 };
-  const uint32_t words[3] = { 7, 8, 9 };
-  term_put_u8(writer, 112);
-  term_put_u8(writer, TERM_VERSION);
-  term_put_tuple(writer, (uint32_t)strlen(letters) + 1);
-  term_put_uint(writer, number);
-  for (const char *letter = letters; *letter != 0; letter++) {
-    switch (*letter) {
-    case 'n':
-      term_put_atom(writer, "holtd");
-      break;
-    case 'r':
-      term_put_reference(writer, pid.node, 3, words, 3);
-      break;
-    case '-':
-      term_put_atom(writer, "");
-      break;
-    case 'i':
-      term_put_uint(writer, UINT64_MAX);
-      break;
-    case 'x':
-      term_put_atom(writer, "normal");
-      break;
-    default:
-      term_put_pid(writer, &pid);
-      break;
-    }
-  }
-}
-
-struct form {
-  uint8_t number;
-  const char *letters;
-  bool payload;
-};
+ * Seeds: one message of each form, and all of them */
 
 void
 fuzz_seeds(fuzz_seed seed)
 {
-  static const struct form forms[] = {
-    { 1, "pp", false },    { 2, "-p", true },     { 3, "ppx", false },
-    { 4, "pp", false },    { 6, "p-n", true },    { 8, "ppx", false },
-    { 13, "pp-x", false }, { 16, "p-n-", true },  { 19, "pnr", false },
-    { 20, "ppr", false },  { 21, "pprx", false }, { 22, "pp", true },
-    { 24, "pp", true },    { 28, "npr", true },   { 33, "pr", true },
-    { 35, "ipp", false },  { 36, "ipp", false },
-  };
+  const struct term_pid from = { term_slice("a@x", 3), 5, 0, 3 };
+  const struct term_pid to = { term_slice("b@y", 3), 6, 1, 4 };
   struct heap heap;
   heap_init(&heap);
   struct term_writer all;
   term_writer_init(&all, &heap.mem, 0);
   term_put_u16(&all, 3);
-  for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+  for (unsigned i = 0; i < CONTROLS_COUNT; i++) {
     struct term_writer one;
-    term_writer_init(&one, &heap.mem, 0);
-    put_elements(&one, forms[i].number, forms[i].letters);
-    if (forms[i].payload) {
-      term_put_u8(&one, TERM_VERSION);
-      term_put_list(&one, 1);
-      term_put_atom(&one, "alias");
-      const uint32_t words[2] = { 1, 2 };
-      term_put_reference(&one, term_slice("a@x", 3), 3, words, 2);
-    }
     struct term_writer whole;
+    term_writer_init(&one, &heap.mem, 0);
     term_writer_init(&whole, &heap.mem, 0);
+    controls_put(&one, i, &from, &to);
     term_put_u16(&whole, (uint16_t)i);
     term_put_u32(&whole, (uint32_t)one.size);
     term_put_slice(&whole, term_writer_slice(&one));
-    whole.data[0] = 0;
-    term_put_u32(&all, (uint32_t)one.size);
-    term_put_slice(&all, term_writer_slice(&one));
+    term_put_raw(&all, whole.data + 2, whole.size - 2);
     const char name[] = { 'o', 'p', '-', (char)('a' + i), 0 };
     seed(name, whole.data, whole.size);
     term_writer_deinit(&whole);
