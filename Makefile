@@ -15,6 +15,8 @@
 #   asan       AddressSanitizer, UBSan and the structural checks: the tests
 #   tsan       ThreadSanitizer: what has threads
 #   fault      the NIF with a fault planted, for the sanitizers to find
+#   fuzz       the same, by clang, and watched by libFuzzer
+#   cover      by clang, and counting which lines are run
 #   check/CC   nothing but warnings, as errors, one tree per compiler
 
 .DEFAULT_GOAL := all
@@ -60,6 +62,13 @@ TEST_NODE_SRC := $(sort $(wildcard test/c/node/*.c))
 TEST_NIF_SRC := $(sort $(wildcard test/c/nif/*.c))
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 
+# What there is to fuzz: test/c/fuzz/fuzz_NAME.c.  The second line is of the
+# daemon's.
+FUZZ_CORE := key liveset packet rows
+FUZZ_NODE := commands config frames handshake options terms
+FUZZ_CORE_SRC := $(patsubst %,test/c/fuzz/%.c,fuzz replay store $(addprefix fuzz_,$(FUZZ_CORE)))
+FUZZ_NODE_SRC := $(patsubst %,test/c/fuzz/%.c,controls deaf given $(addprefix fuzz_,$(FUZZ_NODE)))
+
 ELIXIR_SRC := $(shell test -d lib && find lib -name '*.ex' | LC_ALL=C sort)
 ELIXIRC := $(shell command -v elixirc 2>/dev/null)
 
@@ -89,7 +98,8 @@ FOLDER_FLAGS = $(strip \
   $(if $(filter c_src/node/%,$1),-Ic_src/node $(NODE_FLAGS)) \
   $(if $(filter c_src/client/%,$1),-Ic_src/client $(NODE_FLAGS) -pthread \
     -isystem $(ERL_ROOT)/usr/include) \
-  $(if $(filter test/c/node/%,$1),-Ic_src/node $(NODE_FLAGS)) \
+  $(if $(filter test/c/node/% test/c/fuzz/%,$1),-Ic_src/node $(NODE_FLAGS)) \
+  $(if $(filter test/c/fuzz/%,$1),-Itest/c/unit) \
   $(if $(filter test/c/nif/%,$1),-D_GNU_SOURCE -pthread -Ic_src/nif \
     -isystem $(ERL_ROOT)/usr/include) \
   $(if $(filter test/c/%,$1),-Ic_src/core -Itest/c/lib -I$(dir $1)) \
@@ -104,6 +114,12 @@ verify_FLAGS  := -O2 -DHOLT_VERIFY
 asan_FLAGS    := -O1 -DHOLT_VERIFY -fno-omit-frame-pointer \
                  -fsanitize=address,undefined -fno-sanitize-recover=all
 tsan_FLAGS    := -O1 -fno-omit-frame-pointer -fsanitize=thread
+fuzz_FLAGS    := $(asan_FLAGS) -fsanitize=fuzzer-no-link
+cover_FLAGS   := -O0 -DHOLT_VERIFY -fprofile-instr-generate -fcoverage-mapping
+
+# Whatever CC is.
+FUZZ_CC ?= clang
+$(NATIVE)/fuzz/% $(NATIVE)/cover/%: override CC := $(FUZZ_CC)
 
 ifeq ($(shell uname -s),Darwin)
 NIF_LDFLAGS := -bundle -undefined dynamic_lookup
@@ -166,7 +182,7 @@ $(NATIVE)/$1/test_sim: $(call objects,$1,$(CORE_SRC) $(LIB_SRC) $(SIM_SRC))
 	$$(say) LD $$@
 	$$(Q)$$(CC) $$($1_FLAGS) $$(LDFLAGS) -o $$@ $$^
 endef
-$(foreach kind,release verify asan tsan,$(eval $(call tree,$(kind))))
+$(foreach kind,release verify asan tsan fuzz cover,$(eval $(call tree,$(kind))))
 
 # The NIF with one fault each; all else is that of its sanitizer's tree.
 NIF_FAULTS := $(shell sed -n 's/^  XX.\([0-9]*\), \([a-z]*\), .*/\2:\1/p' c_src/nif/nif_fault.h)
@@ -184,6 +200,28 @@ $(NATIVE)/fault/$2/$1/test_nif: $(call objects,fault/$2/$1,$(NIF_SRC)) \
 	$$(Q)$$(CC) $$($2_FLAGS) $$(LDFLAGS) -o $$@ $$^ -pthread
 endef
 $(foreach pair,$(NIF_FAULTS),$(eval $(call fault,$(word 2,$(subst :, ,$(pair))),$(word 1,$(subst :, ,$(pair))))))
+
+# A target of fuzzing: with libFuzzer, or with replay.c.
+NODE_PARTS := $(filter-out c_src/node/main.c,$(NODE_SRC))
+fuzz_packet_SRC   := test/c/unit/pair.c
+fuzz_packet_LIBS  := -lcunit
+fuzz_commands_SRC := test/c/fuzz/deaf.c test/c/fuzz/controls.c \
+  $(filter-out %/connection.c %/listen.c %/epmd.c,$(NODE_PARTS))
+$(foreach name,config options,$(eval fuzz_$(name)_SRC := $(NODE_PARTS) test/c/fuzz/given.c))
+$(foreach name,handshake terms,$(eval fuzz_$(name)_SRC := $(NODE_PARTS)))
+fuzz_frames_SRC   := $(NODE_PARTS) test/c/fuzz/controls.c
+$(foreach name,$(FUZZ_NODE),$(eval fuzz_$(name)_LIBS := $(NODE_LIBS)))
+
+define fuzz_target
+$(NATIVE)/$1/fuzz_$2: $(call objects,$1,$(CORE_SRC) $(LIB_SRC) $(fuzz_$2_SRC) \
+  $(patsubst %,test/c/fuzz/%.c,fuzz store fuzz_$2 $(if $(filter fuzz,$1),,replay)))
+	$$(say) LD $$@
+	$$(Q)$$(CC) $$($1_FLAGS) $(if $(filter fuzz,$1),-fsanitize=fuzzer) $$(LDFLAGS) -o $$@ $$^ \
+	  $$(fuzz_$2_LIBS)
+endef
+FUZZ_TARGETS := $(FUZZ_CORE) $(if $(NODE_MISSING),,$(FUZZ_NODE))
+$(foreach kind,asan fuzz cover,$(foreach name,$(FUZZ_CORE) $(FUZZ_NODE),\
+  $(eval $(call fuzz_target,$(kind),$(name)))))
 
 ## node       the daemon priv/holtd and the command line priv/holt
 .PHONY: node
@@ -280,7 +318,9 @@ test:
 	@$(CLEAN_ENV) tools/run-tests
 
 # What the driver runs, without running it.
-.PHONY: test-unit-native test-node-native test-sim-native
+.PHONY: test-unit-native test-node-native test-sim-native test-corpus-native
+test-corpus-native: $(addprefix $(NATIVE)/asan/fuzz_,$(FUZZ_TARGETS))
+	@:
 test-unit-native: $(if $(UNIT_SRC),$(NATIVE)/asan/test_unit)
 	@:
 test-node-native: $(if $(TEST_NODE_SRC),$(NATIVE)/asan/test_node)
@@ -310,6 +350,24 @@ soak:
 	@tools/require test
 	@$(MAKE) --no-print-directory all test-sim-native
 	@SIM_SECONDS=$$(( $${MINUTES:-10} * 60 )) $(NATIVE)/verify/test_sim
+
+## fuzz       libFuzzer for MINUTES (2) on each target; TARGETS="rows key" some
+TARGETS ?= $(FUZZ_TARGETS)
+.PHONY: fuzz
+fuzz:
+	@tools/require fuzz
+	@$(MAKE) --no-print-directory $(addprefix $(NATIVE)/fuzz/fuzz_,$(TARGETS))
+	@tools/fuzz run $(TARGETS)
+
+# Seeds, what is kept and what was found, minimized: what is kept from now on.
+.PHONY: fuzz-keep
+fuzz-keep: $(addprefix $(NATIVE)/fuzz/fuzz_,$(TARGETS)) $(addprefix $(NATIVE)/asan/fuzz_,$(TARGETS))
+	@tools/fuzz keep $(TARGETS)
+
+# Which lines the corpora reach.
+.PHONY: fuzz-cover
+fuzz-cover: $(addprefix $(NATIVE)/cover/fuzz_,$(TARGETS))
+	@tools/fuzz cover $(TARGETS)
 
 ## mutants    faults planted one at a time: do the tests notice?  MUTANTS="3 17" some
 .PHONY: mutants
@@ -347,7 +405,8 @@ check:
 
 .PHONY: check-c
 check-c: $(patsubst %.c,$(CHECK)/%.o,$(CORE_SRC) $(NIF_SRC) $(LIB_SRC) $(UNIT_SRC) $(SIM_SRC) \
-  $(TEST_NIF_SRC) $(BENCH_SRC) $(if $(NODE_MISSING),,$(NODE_SRC) $(CLIENT_SRC) $(TEST_NODE_SRC)))
+  $(TEST_NIF_SRC) $(BENCH_SRC) $(FUZZ_CORE_SRC) \
+  $(if $(NODE_MISSING),,$(NODE_SRC) $(CLIENT_SRC) $(TEST_NODE_SRC) $(FUZZ_NODE_SRC)))
 
 # With optimisation, because half of the warnings come from it.
 $(CHECK)/%.o: %.c Makefile

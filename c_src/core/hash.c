@@ -49,17 +49,17 @@ load_word(const uint8_t *bytes)
          (uint64_t)bytes[6] << 48 | (uint64_t)bytes[7] << 56;
 }
 
-/* The last left (0..7) of size bytes, which end at end. */
+/* The last left (0..7) of size bytes, which are at. */
 static inline uint64_t
-load_rest(const uint8_t *end, size_t left, size_t size)
+load_rest(const uint8_t *at, size_t left, size_t size)
 {
   if (left > 0 && size >= 8) {
     /* One load that begins among bytes that have been hashed. */
-    return load_word(end - 8) >> (8 * (8 - left));
+    return load_word(at - (8 - left)) >> (8 * (8 - left));
   }
   uint64_t word = 0;
   for (size_t i = 0; i < left; i++) {
-    word |= (uint64_t)end[i - left] << (8 * i);
+    word |= (uint64_t)at[i] << (8 * i);
   }
   return word;
 }
@@ -81,7 +81,7 @@ holt_hash_bytes(const struct holt_hash_seed *seed, const void *bytes,
     at += 8;
     left -= 8;
   }
-  sip_word(&sip, (uint64_t)size << 56 | load_rest(at + left, left, size));
+  sip_word(&sip, (uint64_t)size << 56 | load_rest(at, left, size));
 
   sip.v2 ^= 0xff;
   sip_round(&sip);

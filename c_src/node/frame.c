@@ -123,6 +123,9 @@ frame_reader_next(struct frame_reader *reader, struct term_slice *input,
     reader->prefix_got = 0;
     return 1;
   }
+  if (input->size == 0) {
+    return 0; /* There may be no block yet. */
+  }
   const size_t missing = size - reader->got;
   const size_t more = input->size < missing ? input->size : missing;
   const int rv = reserve(reader, reader->got + more, size);

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "option_value.h"
 
@@ -191,9 +193,25 @@ take(struct options *options, cfg_t *cfg)
   return wrong;
 }
 
+/* The library opens one, cannot read it, and ends the program. */
+static bool
+is_folder(const char *path)
+{
+  char *const expanded = cfg_tilde_expand(path);
+  struct stat status;
+  const bool folder =
+    expanded != NULL && stat(expanded, &status) == 0 && S_ISDIR(status.st_mode);
+  free(expanded);
+  return folder;
+}
+
 bool
 options_file_read(struct options *options, const char *path)
 {
+  if (is_folder(path)) {
+    fprintf(stderr, "holtd: %s: %s\n", path, strerror(EISDIR));
+    return false;
+  }
   cfg_t *const cfg = file_new();
   if (cfg == NULL) {
     fputs("holtd: out of memory\n", stderr);
