@@ -272,12 +272,13 @@ sanitize: all $(if $(UNIT_SRC),$(NATIVE)/asan/test_unit) $(if $(SIM_SRC),$(NATIV
 	  $(REBAR3) ct --suite \
 	    test/holt_cnode_SUITE,test/holt_cnode_life_SUITE,test/holt_cnode_hostile_SUITE,test/holt_presence_SUITE)
 
-## soak       new random seeds for MINUTES (10) minutes
+## soak       new random seeds for MINUTES (10) minutes, then real nodes for as long at most
 .PHONY: soak
 soak:
 	@tools/require test
 	@$(MAKE) --no-print-directory all test-sim-native
 	@SIM_SECONDS=$$(( $${MINUTES:-10} * 60 )) $(NATIVE)/verify/test_sim
+	@HOLT_SOAK=$$(( $${MINUTES:-10} * 60 )) $(CLEAN_ENV) $(REBAR3) ct --suite test/holt_real_SUITE
 
 ## mutants    faults planted one at a time: do the tests notice?  MUTANTS="3 17" some
 .PHONY: mutants

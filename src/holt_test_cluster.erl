@@ -510,9 +510,8 @@ boot(Names, Tries, Data) ->
     boot(lists:reverse(Failed), Tries - 1, Started).
 
 -spec boot_one(node(), #data{}) -> pid().
-boot_one(Name, #data{options = Options, cookie = Cookie} = Data) ->
+boot_one(Name, #data{options = Options, cookie = Cookie}) ->
     [Short, Host] = string:split(atom_to_list(Name), "@"),
-    #member{clock_offset_ms = ClockMs} = member(Name, Data),
     Started = peer:start_link(#{
         name => Short,
         host => Host,
@@ -521,7 +520,6 @@ boot_one(Name, #data{options = Options, cookie = Cookie} = Data) ->
         wait_boot => {self(), Name},
         args =>
             ["-setcookie", atom_to_list(Cookie)] ++
-                ["-holt", "clock_offset_ms", integer_to_list(ClockMs)] ++
                 ["-kernel", "prevent_overlapping_partitions", "false"] ++
                 ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"] ++
                 ["-kernel", "logger_level", "error"] ++
@@ -544,7 +542,9 @@ booted(Name, Control, Data) ->
 -spec begin_work(node(), #data{}) -> #data{}.
 begin_work(Name, #data{options = Options, instances = Instances, members = Members} = Data) ->
     %% The native code reads the environment when it is loaded.
+    #member{clock_offset_ms = ClockMs} = member(Name, Data),
     ok = call_node(Name, application, load, [holt], Data),
+    ok = call_node(Name, application, set_env, [holt, clock_offset_ms, ClockMs], Data),
     _ = [refuse(Name, Other, Data) || Other <- maps:keys(Members), is_cut(Name, Other, Data)],
     ok = push_loss(Name, Data),
     Apps = elixir() ++ [holt | maps:get(applications, Options, [])],

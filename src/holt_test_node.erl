@@ -36,13 +36,13 @@ init([]) ->
 %% That refused nodes were refused is what the test wants.
 %% @private
 -spec is_wanted(logger:log_event(), term()) -> stop | ignore.
-is_wanted(#{msg := {Format, _}}, _) when is_list(Format) ->
-    case lists:prefix("** Connection attempt", Format) of
-        true -> stop;
-        false -> ignore
-    end;
-is_wanted(_Event, _) ->
-    ignore.
+is_wanted(#{msg := {report, #{format := Format}}}, _) -> is_wanted_text(Format);
+is_wanted(#{msg := {Format, _}}, _) -> is_wanted_text(Format);
+is_wanted(_Event, _) -> ignore.
+
+-spec is_wanted_text(term()) -> stop | ignore.
+is_wanted_text("** Connection attempt" ++ _) -> stop;
+is_wanted_text(_) -> ignore.
 
 %%--------------------------------------------------------------------
 %% Instances

@@ -23,7 +23,10 @@
 %% the same one on all nodes.
 -module(holt_record).
 
--export([check/1, now_ns/0, creation/1]).
+-export([check/1, without_end/1, now_ns/0, creation/1]).
+
+%% What a node that is killed takes with it is not older than that.
+-define(UNWRITTEN_NS, 500000000).
 
 -export_type([event/0, violation/0]).
 
@@ -65,6 +68,19 @@ now_ns() ->
 creation(Pid) ->
     Bytes = term_to_binary(Pid),
     binary:decode_unsigned(binary:part(Bytes, byte_size(Bytes), -4)).
+
+%% @doc The record of a node that was killed, of which the last is missing: what was looked up
+%% shortly before may have had a reason that was never written.
+-spec without_end([event()]) -> [event()].
+without_end([]) ->
+    [];
+without_end(Events) ->
+    Last = lists:max([element(2, Event) || Event <- Events]),
+    [
+        Event
+     || Event <- Events,
+        element(1, Event) =/= looked orelse element(2, Event) < Last - ?UNWRITTEN_NS
+    ].
 
 %% @doc Everything that is wrong, in the order of the record; nothing if that is good.
 -spec check([event()]) -> [violation()].
