@@ -72,16 +72,17 @@
 -define(CALL_MS, 60000).
 -define(STEP_MS, 5).
 
-%% What a wrong use raises, and what did not work.
+%% What a wrong use raises; the arguments are those of the function it stands in.
+-define(WRONG(Cause, Arguments),
+    erlang:error(badarg, Arguments, [{error_info, #{module => ?MODULE, cause => Cause}}])
+).
+
+%% Likewise, and what did not work, and what did.
 -define(RESULT(Answer, Arguments),
     case Answer of
-        {badarg, Cause} ->
-            Info = #{module => ?MODULE, cause => Cause},
-            erlang:error(badarg, Arguments, [{error_info, Info}]);
-        {failed, Reason} ->
-            erlang:error(Reason);
-        Result ->
-            Result
+        {badarg, Cause} -> ?WRONG(Cause, Arguments);
+        {failed, Reason} -> erlang:error(Reason);
+        Result -> Result
     end
 ).
 
@@ -139,7 +140,7 @@ cut_one_way(From, To) ->
 drop(From, To, Share) when is_number(Share), Share >= 0, Share =< 1 ->
     ?RESULT(pair({drop, From, To, float(Share)}, From, To), [From, To, Share]);
 drop(From, To, Share) ->
-    ?RESULT({badarg, #{3 => "not a number from 0 to 1"}}, [From, To, Share]).
+    ?WRONG(#{3 => "not a number from 0 to 1"}, [From, To, Share]).
 
 %% @doc End all cuts and losses, and thaw who is frozen. Each node that runs is connected with
 %% each when this returns.
@@ -190,14 +191,20 @@ os_pid(Node) ->
 %% this node's code paths, but no module that exists in memory only.
 -spec call(node(), fun(() -> Result)) -> Result.
 call(Node, Fun) when is_function(Fun, 0) ->
-    ?RESULT(run(Node, erlang, apply, [Fun, []]), [Node, Fun]);
+    case run(Node, erlang, apply, [Fun, []]) of
+        {result, Result} -> Result;
+        {badarg, Cause} -> ?WRONG(Cause, [Node, Fun])
+    end;
 call(Node, Fun) ->
-    ?RESULT({badarg, #{2 => "not a fun without arguments"}}, [Node, Fun]).
+    ?WRONG(#{2 => "not a fun without arguments"}, [Node, Fun]).
 
 %% @doc Call a function there. It runs in a process that ends with it.
 -spec call(node(), module(), atom(), [term()]) -> term().
 call(Node, Module, Function, Arguments) ->
-    ?RESULT(run(Node, Module, Function, Arguments), [Node, Module, Function, Arguments]).
+    case run(Node, Module, Function, Arguments) of
+        {result, Result} -> Result;
+        {badarg, Cause} -> ?WRONG(Cause, [Node, Module, Function, Arguments])
+    end.
 
 %%--------------------------------------------------------------------
 %% Instances
@@ -206,13 +213,13 @@ call(Node, Module, Function, Arguments) ->
 %% each with each from which it is not cut. Which it had said last is in the error.
 -spec await_in_sync(Instance :: atom(), TimeoutMs :: non_neg_integer()) -> ok.
 await_in_sync(Instance, TimeoutMs) ->
-    Await = fun(Pid) -> holt_test_cluster:await_in_sync(Pid, Instance, TimeoutMs) end,
-    ?RESULT(each(Await), [Instance, TimeoutMs]).
+    ?RESULT(await(mine(), Instance, TimeoutMs, 1), [Instance, TimeoutMs]).
 
 -spec await_in_sync(cluster(), Instance :: atom(), TimeoutMs :: non_neg_integer()) -> ok.
+await_in_sync(#{cluster := Pid} = Cluster, Instance, TimeoutMs) when is_pid(Pid) ->
+    ?RESULT(await({ok, [Pid]}, Instance, TimeoutMs, 2), [Cluster, Instance, TimeoutMs]);
 await_in_sync(Cluster, Instance, TimeoutMs) ->
-    Await = fun(Pid) -> holt_test_cluster:await_in_sync(Pid, Instance, TimeoutMs) end,
-    ?RESULT(each(Cluster, Await), [Cluster, Instance, TimeoutMs]).
+    ?WRONG(#{1 => "not what start_cluster returned"}, [Cluster, Instance, TimeoutMs]).
 
 %% @doc A registry that only the calling process knows: its name begins with this one and is
 %% new. It ends with the calling process.
@@ -226,10 +233,10 @@ isolated(NameOrOptions) ->
 
 %% @doc Likewise, on all nodes of this cluster.
 -spec isolated(cluster(), atom() | holt_options:options()) -> Instance :: atom().
-isolated(#{cluster := Pid} = Cluster, NameOrOptions) ->
+isolated(#{cluster := Pid} = Cluster, NameOrOptions) when is_pid(Pid) ->
     ?RESULT(isolate(NameOrOptions, 2, fun() -> {ok, [Pid]} end), [Cluster, NameOrOptions]);
 isolated(Cluster, NameOrOptions) ->
-    ?RESULT({badarg, #{1 => "not what start_cluster returned"}}, [Cluster, NameOrOptions]).
+    ?WRONG(#{1 => "not what start_cluster returned"}, [Cluster, NameOrOptions]).
 
 %%--------------------------------------------------------------------
 %% Errors
@@ -262,7 +269,8 @@ wait_until(Fun, DeadlineMs) ->
 %%--------------------------------------------------------------------
 %% Internal
 
--type answer(Result) :: Result | {badarg, #{pos_integer() | general => string()}} | {failed, term()}.
+-type answer(Result) ::
+    Result | {badarg, #{pos_integer() | general => string()}} | {failed, term()}.
 
 -spec pair(term(), node(), node()) -> answer(ok).
 pair(Request, Left, Right) ->
@@ -285,7 +293,8 @@ one(Request, Node) ->
 unknown() ->
     "no node of a cluster that holt_test has started, and that has not been stopped".
 
--spec run(node(), module(), atom(), [term()]) -> answer(term()).
+-spec run(node(), module(), atom(), [term()]) ->
+    {result, term()} | {badarg, #{pos_integer() => string()}}.
 run(Node, Module, Function, Arguments) ->
     case holt_test_server:find(Node) of
         undefined ->
@@ -294,7 +303,7 @@ run(Node, Module, Function, Arguments) ->
             {badarg, #{1 => "a daemon; it runs no Erlang"}};
         {_, Control} ->
             try
-                peer:call(Control, Module, Function, Arguments, ?CALL_MS)
+                {result, peer:call(Control, Module, Function, Arguments, ?CALL_MS)}
             catch
                 exit:{noproc, _} -> {badarg, #{1 => "the node does not run"}}
             end
@@ -320,14 +329,26 @@ each_of([Pid | Rest], Fun) ->
         Wrong -> Wrong
     end.
 
+-spec await(answer({ok, [pid()]}), term(), term(), pos_integer()) -> answer(ok).
+await(_, Instance, _, Position) when not is_atom(Instance) ->
+    {badarg, #{Position => "not the name of a registry"}};
+await(_, _, TimeoutMs, Position) when not is_integer(TimeoutMs); TimeoutMs < 0 ->
+    {badarg, #{Position + 1 => "not a time in milliseconds"}};
+await({ok, []}, _, _, _) ->
+    {badarg, #{general => "there is no cluster"}};
+await({ok, Pids}, Instance, TimeoutMs, _) ->
+    each_of(Pids, fun(Pid) -> holt_test_cluster:await_in_sync(Pid, Instance, TimeoutMs) end);
+await(Wrong, _, _, _) ->
+    Wrong.
+
 %% The clusters that a process means when it does not say which.
 -spec mine() -> answer({ok, [pid()]}).
 mine() ->
     Clusters = holt_test_server:clusters(),
-    Family = family(),
-    case [Pid || {Pid, Owner} <- Clusters, lists:member(Owner, Family)] of
+    case own(family(), Clusters) of
         [] when length(Clusters) > 1 ->
-            {badarg, #{general => "this process has started no cluster; there are several: say which"}};
+            Text = "this process has started no cluster, and there are several: say which",
+            {badarg, #{general => Text}};
         [] ->
             {ok, [Pid || {Pid, _} <- Clusters]};
         Own ->
@@ -335,20 +356,29 @@ mine() ->
     end.
 
 %% Those where it may start an instance without being told.
--spec nearest() -> answer({ok, [pid()]}).
+-spec nearest() -> {ok, [pid()]}.
 nearest() ->
     Clusters = holt_test_server:clusters(),
-    Family = family(),
-    case [Pid || {Pid, Owner} <- Clusters, lists:member(Owner, Family)] of
+    case own(family(), Clusters) of
         [] -> {ok, [Pid || {Pid, none} <- Clusters]};
         Own -> {ok, Own}
     end.
 
-%% This process, and those by which it was started, as far as they are known.
+%% Of the first of these processes that has any.
+-spec own([pid()], [{pid(), pid() | none}]) -> [pid()].
+own([], _Clusters) ->
+    [];
+own([Process | Others], Clusters) ->
+    case [Pid || {Pid, Owner} <- Clusters, Owner =:= Process] of
+        [] -> own(Others, Clusters);
+        Own -> Own
+    end.
+
+%% This process, and those by which it was started, as far as they are known, in turn.
 -spec family() -> [pid()].
 family() ->
     Told = get_list('$ancestors') ++ get_list('$callers'),
-    parents(self(), []) ++ [Pid || Pid <- Told, is_pid(Pid)].
+    lists:reverse(parents(self(), [])) ++ [Pid || Pid <- Told, is_pid(Pid)].
 
 -spec get_list(atom()) -> [term()].
 get_list(Key) ->
@@ -365,7 +395,7 @@ parents(Pid, Younger) ->
         _ -> Known
     end.
 
--spec isolate(term(), pos_integer(), fun(() -> answer({ok, [pid()]}))) -> answer(atom()).
+-spec isolate(term(), pos_integer(), fun(() -> {ok, [pid()]})) -> answer(atom()).
 isolate(Name, Position, Where) when is_atom(Name) ->
     isolate(#{name => Name}, Position, Where);
 isolate(Options, Position, Where) ->
@@ -377,15 +407,13 @@ isolate(Options, Position, Where) ->
             {badarg, #{Position => "neither the name of a registry nor options of one"}}
     end.
 
--spec start_isolated(atom(), holt_options:options(), answer({ok, [pid()]})) -> answer(atom()).
+-spec start_isolated(atom(), holt_options:options(), {ok, [pid()]}) -> answer(atom()).
 start_isolated(Unique, Options, {ok, []}) ->
     {ok, _} = application:ensure_all_started(holt),
     named(Unique, holt_test_server:add_instance(Unique, Options));
 start_isolated(Unique, Options, {ok, Pids}) ->
     Add = fun(Pid) -> holt_test_cluster:call(Pid, {add_instance, Unique, Options, self()}) end,
-    named(Unique, each_of(Pids, Add));
-start_isolated(_Unique, _Options, Wrong) ->
-    Wrong.
+    named(Unique, each_of(Pids, Add)).
 
 -spec named(atom(), ok | {error, term()} | answer(none())) -> answer(atom()).
 named(Unique, ok) -> Unique;

@@ -30,8 +30,6 @@
 %% A name may be taken for as long as epmd needs to see that its holder is gone.
 -define(BOOTS_MAX, 5).
 
--define(IS_COUNT(N), is_integer(N), N >= 0).
-
 %% What a daemon takes of the options of an instance: docs/cnode.md.
 -define(DAEMON_OPTIONS, [
     keys, vector_interval_ms, replica_restart_ms, probe_ms, vouch_ms, flap_ms_max,
@@ -65,7 +63,8 @@
     cookie_file = undefined :: undefined | file:filename()
 }).
 
--type answer(Result) :: Result | {badarg, #{pos_integer() | general => string()}} | {failed, term()}.
+-type answer(Result) ::
+    Result | {badarg, #{pos_integer() | general => string()}} | {failed, term()}.
 
 %%--------------------------------------------------------------------
 %% API
@@ -105,16 +104,14 @@ call(Pid, Request) ->
 
 %% @doc Wait for its members to be in sync.
 -spec await_in_sync(pid(), atom(), non_neg_integer()) -> answer(ok).
-await_in_sync(Pid, Instance, TimeoutMs) when is_atom(Instance), ?IS_COUNT(TimeoutMs) ->
+await_in_sync(Pid, Instance, TimeoutMs) ->
     case call(Pid, links) of
         {links, Links} ->
             Deadline = erlang:monotonic_time(millisecond) + TimeoutMs,
             await_in_sync_loop(Instance, Links, Deadline, undefined);
         Wrong ->
             Wrong
-    end;
-await_in_sync(_Pid, Instance, _TimeoutMs) ->
-    {badarg, #{general => lists:concat(["not a name and a time in ms: ", Instance])}}.
+    end.
 
 -spec await_in_sync_loop(atom(), [{node(), pid() | daemon, [node()]}], integer(), term()) ->
     answer(ok).
@@ -258,8 +255,8 @@ init({N, #{owner := Owner, instances := Instances} = Options}) ->
     Daemons = [Node("_d", I) || I <- lists:seq(1, maps:get(holtd, Options, 0))],
     Clocks = maps:get(clock_offset_ms, Options, [0 || _ <- Nodes]),
     Members =
-        [{Node_, #member{name = Node_, clock_offset_ms = C}} || {Node_, C} <- lists:zip(Nodes, Clocks)]
-            ++ [{Daemon, #member{name = Daemon}} || Daemon <- Daemons],
+        [{A, #member{name = A, clock_offset_ms = Ms}} || {A, Ms} <- lists:zip(Nodes, Clocks)] ++
+            [{Daemon, #member{name = Daemon}} || Daemon <- Daemons],
     Data = #data{
         options = Options,
         cookie = maps:get(cookie, Options, list_to_atom(Name)),

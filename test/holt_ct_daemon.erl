@@ -104,7 +104,8 @@ peer_name(Node) ->
 %% @doc Ask a daemon from a node.
 -spec ask(holt_ct:test_node(), holt_test_daemon:daemon(), Request :: term()) -> term().
 ask(Node, Daemon, Request) ->
-    holt_ct:call(Node, gen_server, call, [{holtd, holt_test_daemon:node_of(Daemon)}, Request, 10000]).
+    Holtd = {holtd, holt_test_daemon:node_of(Daemon)},
+    holt_ct:call(Node, gen_server, call, [Holtd, Request, 10000]).
 
 %% @doc Wait until it answers so.
 -spec await_answer(holt_ct:test_node(), holt_test_daemon:daemon(), Request :: term(), term()) -> ok.
@@ -190,7 +191,8 @@ holt(Config, Daemon, Args) ->
     ]).
 
 %% @doc Wait until each node has these members, and return them.
--spec members([holt_ct:test_node()], atom(), [holt_test_daemon:daemon()]) -> [holt_cluster:member()].
+-spec members([holt_ct:test_node()], atom(), [holt_test_daemon:daemon()]) ->
+    [holt_cluster:member()].
 members(Nodes, Reg, Daemons) ->
     Members = lists:sort(
         [{Reg, Node} || Node <- Nodes] ++

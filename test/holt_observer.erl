@@ -6,7 +6,8 @@
 %% {@link holt_record:event/0}. It asks nothing else of holt.
 -module(holt_observer).
 
--export([start/1, stop_clients/1, go_on/1, stop/1, flush/1, count/1, read/1, register_one/3, kill_registered/1]).
+-export([start/1, stop_clients/1, go_on/1, stop/1, flush/1, count/1, read/1]).
+-export([register_one/3, kill_registered/1]).
 
 %% How many names the nodes fight for, and each has for itself.
 -define(SHARED, 40).

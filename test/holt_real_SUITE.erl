@@ -454,8 +454,10 @@ table(Node, #{nodes := Nodes} = World) ->
 
 daemon_table(At, Daemon, {list, Reg, Options} = Request, Acc) ->
     case holt_test:call(At, gen_server, call, [{holtd, Daemon}, Request, 10000]) of
-        {Entries, done} -> Entries ++ Acc;
-        {Entries, Next} -> daemon_table(At, Daemon, {list, Reg, Options#{from => Next}}, Entries ++ Acc)
+        {Entries, done} ->
+            Entries ++ Acc;
+        {Entries, Next} ->
+            daemon_table(At, Daemon, {list, Reg, Options#{from => Next}}, Entries ++ Acc)
     end.
 
 %%--------------------------------------------------------------------

@@ -63,7 +63,8 @@ planted(What) ->
         Violations = holt_record:check(plant(What, good(P, Q, R), {P, Q, R})),
         ?assertMatch([_ | _], Violations),
         {Kind, Key} = expected(What),
-        ?assertEqual([{Kind, Key}], lists:usort([{element(1, V), element(2, V)} || V <- Violations]))
+        Found = [{element(1, V), element(2, V)} || V <- Violations],
+        ?assertEqual([{Kind, Key}], lists:usort(Found))
     end).
 
 expected(lost_on_its_node) -> {lost, a};
@@ -83,7 +84,8 @@ plant(lost_on_its_node, Good, _) ->
 plant(lost_before_its_end_begins, Good, _) ->
     [{looked, 25, 26, node(), b, undefined} | Good];
 plant(replaced_untold, Good, _) ->
-    [Event || Event <- Good, element(1, Event) =/= conflict, Event =/= {died, 51, node(), r(Good)}];
+    Died = {died, 51, node(), r(Good)},
+    [Event || Event <- Good, element(1, Event) =/= conflict, Event =/= Died];
 plant(lost_at_rest, Good, {P, _, _}) ->
     %% From all of them: agreement alone is not enough.
     [without(Event, {a, P}) || Event <- Good];

@@ -109,8 +109,7 @@ struct holt_time
 nif_now(ErlNifEnv *env)
 {
   const ErlNifTime now = enif_monotonic_time(ERL_NIF_MSEC);
-  const ErlNifTime wall =
-    now + enif_time_offset(ERL_NIF_MSEC) + wall_offset_ms;
+  const ErlNifTime wall = now + enif_time_offset(ERL_NIF_MSEC) + wall_offset_ms;
   return (struct holt_time){ .mono_ms =
                                (uint64_t)(now - library_of(env)->start_ms),
                              .wall_ms = wall > 0 ? (uint64_t)wall : 0 };
