@@ -174,11 +174,11 @@ askable_ms(const struct holt_replica *replica,
            : 0;
 }
 
-/* Who is there, and is not the actor itself. */
+/* Who is there, or may be back in a moment, and is not the actor itself. */
 static bool
 can_tell(const struct holt_peer *peer, const struct holt_actor *actor)
 {
-  return peer->up && !peer->missing && peer->actor != actor->id;
+  return (peer->up || peer->missing) && peer->actor != actor->id;
 }
 
 void

@@ -136,7 +136,8 @@ holt__follow_vector(struct holt_replica *replica, struct holt_actor *actor,
   const uint64_t interval_ms = replica->tuning.vector_interval_ms;
   struct holt_peer *const peer = holt__peer_by_id(replica, presence->follow);
   const bool behind =
-    version > actor->version || (actor->dirty && version == actor->version);
+    version > actor->version ||
+    (actor->dirty && version > 0 && version == actor->version);
   if (peer == NULL || !behind || holt__repair_of(replica, actor) != NULL) {
     return;
   }

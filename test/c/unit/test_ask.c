@@ -29,6 +29,31 @@ silence_is_a_no(void)
   cut_deinit(&f);
 }
 
+/* Our own process was started again, and greets everybody, when a link is lost:
+ * who has not answered yet is asked all the same. */
+static void
+those_who_greet_are_asked(void)
+{
+  struct cut f;
+  cut_init(&f, 3);
+  const struct holt_time now = pair_time(&f.pair, 0);
+  for (unsigned to = 1; to < 3; to++) {
+    struct holt_member member;
+    pair_member(to, &member);
+    CU_ASSERT_EQUAL(holt_replica_peer_up(f.pair.replica[0], &member, &now,
+                                         &f.pair.peer[0][to]),
+                    0);
+  }
+  pair_disconnect(&f.pair, 0, 2);
+  CU_ASSERT_EQUAL(cut_sight(&f, 0, 2), HOLT_SIGHT_SUSPECT);
+  CU_ASSERT(cut_found(&f, 0));
+  pair_run(&f.pair);
+  CU_ASSERT_EQUAL(cut_sight(&f, 0, 2), HOLT_SIGHT_VOUCHED);
+  CU_ASSERT(cut_found(&f, 0));
+  CU_ASSERT_EQUAL(pair_counters(&f.pair, 0).flaps, 0);
+  cut_deinit(&f);
+}
+
 /* What nobody renews is over: vouch_ms after the actor was alive, and probe_ms
  * for the others to be asked. */
 static void
@@ -171,6 +196,7 @@ test_ask_suite(void)
 {
   CU_pSuite suite = CU_add_suite("ask", NULL, NULL);
   CU_ADD_TEST(suite, silence_is_a_no);
+  CU_ADD_TEST(suite, those_who_greet_are_asked);
   CU_ADD_TEST(suite, vouches_lapse);
   CU_ADD_TEST(suite, vouches_are_withdrawn);
   CU_ADD_TEST(suite, ages_of_absence_are_shared);
