@@ -287,10 +287,21 @@ handle_call(Request, _From, Data) ->
         {Answer, #data{} = Next} -> {reply, Answer, Next}
     catch
         throw:{badarg, _} = Wrong -> {reply, Wrong, Data};
-        throw:{failed, _} = Failed -> {reply, Failed, Data};
-        error:Reason -> {reply, {failed, Reason}, Data};
-        exit:Reason -> {reply, {failed, Reason}, Data}
+        throw:{failed, _} = Failed -> {reply, Failed, recount(Data)};
+        error:Reason -> {reply, {failed, Reason}, recount(Data)};
+        exit:Reason -> {reply, {failed, Reason}, recount(Data)}
     end.
+
+%% What has failed may have killed a node before.
+-spec recount(#data{}) -> #data{}.
+recount(#data{members = Members} = Data) ->
+    Dead = [
+        Member
+     || #member{control = Control} = Member <- maps:values(Members),
+        is_pid(Control),
+        not is_process_alive(Control)
+    ],
+    lists:foldl(fun gone/2, Data, Dead).
 
 %% @private
 -spec handle_cast(term(), #data{}) -> {noreply, #data{}}.

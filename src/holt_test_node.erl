@@ -26,7 +26,7 @@ begin_work(Apps, Instances) ->
     lists:foreach(fun(App) -> {ok, _} = application:ensure_all_started(App) end, Apps),
     {ok, Supervisor} = supervisor:start_link({local, ?MODULE}, ?MODULE, []),
     true = unlink(Supervisor),
-    lists:foreach(fun start_instance/1, Instances).
+    lists:foreach(fun(Options) -> ok = start_instance(Options) end, Instances).
 
 %% @private
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.

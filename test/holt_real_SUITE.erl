@@ -270,7 +270,7 @@ with_world(Config, Count, Options, Fun) ->
         seed => Seed,
         unregister_shared => maps:get(unregister_shared, Options, true)
     }),
-    true = ets:insert(Table, [{number, 0}, {deadline, deadline()}]),
+    true = ets:insert(Table, {number, 0}),
     try
         ok = sync(World),
         _ = [ok = observe(Node, World) || Node <- maps:get(nodes, World)],
