@@ -34,6 +34,7 @@
 #define PIECE_REFUSED 0x01u
 #define PIECE_LIVE 0x02u
 #define PIECE_IDENTITY 0x04u
+#define PIECE_WHOLE 0x08u
 #define PIECE_LAST 0x01u
 
 /* A batch ends when its keys take as much. */
@@ -211,6 +212,7 @@ holt_repair_begin(struct holt_delta_writer *writer, struct holt_buf *out,
   holt_buf_put_u8(out,
                   (uint8_t)((piece->refused ? PIECE_REFUSED : 0) |
                             (piece->live ? PIECE_LIVE : 0) |
+                            (piece->whole ? PIECE_WHOLE : 0) |
                             (piece->identity != NULL ? PIECE_IDENTITY : 0)));
   if (piece->identity != NULL) {
     const struct holt_member *const member = &piece->identity->member;
@@ -629,7 +631,9 @@ repair_head(struct holt_message *message, struct holt_reader *reader)
   message->live_to = message->after;
   const uint8_t flags = holt_read_u8(reader);
   message->refused = (flags & PIECE_REFUSED) != 0;
-  if ((flags & ~(PIECE_REFUSED | PIECE_LIVE | PIECE_IDENTITY)) != 0 ||
+  message->whole = (flags & PIECE_WHOLE) != 0;
+  if ((flags & ~(PIECE_REFUSED | PIECE_LIVE | PIECE_IDENTITY | PIECE_WHOLE)) !=
+        0 ||
       message->base > HOLT_SEQ_MAX || message->after > HOLT_SEQ_MAX) {
     holt_read_fail(reader, HOLT_ERR_MALFORMED);
   }

@@ -285,6 +285,7 @@ struct holt_piece {
   uint64_t notes;   /* And so many deaths told. */
   bool refused;     /* Nothing follows: not held, not clean, or too many. */
   bool live;        /* A live set follows, to live_to. */
+  bool whole;       /* The first began at base: what the asker had stands. */
   const struct holt_identity *identity; /* Or NULL. */
 };
 
@@ -363,6 +364,7 @@ struct holt_message {
   uint64_t base;
   uint64_t notes;
   bool refused;
+  bool whole;
   bool last;
   bool has_identity;
   struct holt_identity identity;

@@ -447,7 +447,7 @@ begins_whole(const struct holt_replica *replica,
              const struct holt_repair *repair,
              const struct holt_message *message)
 {
-  return message->after == repair->base &&
+  return message->whole && message->after == repair->base &&
          has_base(repair, holt_rows_actor(&replica->rows, repair->actor_id));
 }
 

@@ -367,6 +367,7 @@ encode_piece(struct holt_replica *replica, struct holt_serve *serve)
     .after = serve->cursor,
     .notes = serve->notes_to,
     .live = live,
+    .whole = serve->begin > 0,
     .identity = serve->cursor == 0 && serve->notes_to == 0 ? &identity : NULL
   };
   struct holt_delta_writer writer;

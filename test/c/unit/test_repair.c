@@ -855,6 +855,40 @@ base_needs_a_holder_as_new(void)
   fixture_deinit(&f);
 }
 
+/* A piece that begins at base brings the copy forward only if it says that
+ * nothing came before it: else the live set has been lost on the way. */
+static void
+lost_live_set_is_missed(void)
+{
+  for (unsigned whole = 0; whole < 2; whole++) {
+    struct fixture f;
+    fixture_init(&f, 3, 3);
+    CU_ASSERT_EQUAL(pair_register_many(&f.pair, 0, 0, 10), 0);
+    pair_run(&f.pair);
+    pair_disconnect(&f.pair, 0, 2);
+    struct holt_replica *const r = f.pair.replica[2];
+    holt__repair_ask(r, pair_peer(&f.pair, 2, 1), 10, 12, f.pair.now.mono_ms);
+    CU_ASSERT_EQUAL_FATAL(pair_repairs(&f.pair, 2), 1);
+    const struct holt_piece piece = { .actor = 10,
+                                      .token = r->repairs->token,
+                                      .session = 1,
+                                      .base = 10,
+                                      .after = 10,
+                                      .whole = whole == 1 };
+    struct holt_buf body;
+    struct holt_delta_writer writer;
+    holt_buf_init(&body, &f.heap.mem, 0);
+    holt_repair_begin(&writer, &body, &piece);
+    CU_ASSERT_EQUAL(holt_repair_end(&writer, 12, 12, true), 0);
+    CU_ASSERT_EQUAL(pair_apply_from(&f.pair, 1, 2, body.data, body.size), 0);
+    const struct holt_actor *const copy = pair_copy(&f.pair, 2, 0);
+    CU_ASSERT_EQUAL(copy->version, whole == 1 ? 12 : 10);
+    CU_ASSERT_EQUAL(pair_repairs(&f.pair, 2), whole == 1 ? 0 : 1);
+    holt_buf_deinit(&body);
+    fixture_deinit(&f);
+  }
+}
+
 void test_repair_suite(void);
 
 void
@@ -866,6 +900,7 @@ test_repair_suite(void)
   CU_ADD_TEST(suite, prop_changes_during_a_repair);
   CU_ADD_TEST(suite, changed_names_stay_in_sight);
   CU_ADD_TEST(suite, absent_actor_is_repaired_by_others);
+  CU_ADD_TEST(suite, lost_live_set_is_missed);
   CU_ADD_TEST(suite, unknown_actor_comes_with_its_identity);
   CU_ADD_TEST(suite, stalled_repair_starts_elsewhere);
   CU_ADD_TEST(suite, interrupted_repair_goes_on_elsewhere);
