@@ -344,12 +344,13 @@ sanitize-native: $(addprefix $(NATIVE)/,asan/test_unit asan/test_sim asan/test_n
 sanitize-has-node:
 	@echo $(if $(NODE_MISSING),,yes)
 
-## soak       new random seeds for MINUTES (10) minutes
+## soak       new random seeds for MINUTES (10) minutes, then real nodes for as long at most
 .PHONY: soak
 soak:
 	@tools/require test
 	@$(MAKE) --no-print-directory all test-sim-native
 	@SIM_SECONDS=$$(( $${MINUTES:-10} * 60 )) $(NATIVE)/verify/test_sim
+	@HOLT_SOAK=$$(( $${MINUTES:-10} * 60 )) $(CLEAN_ENV) $(REBAR3) ct --suite test/holt_real_SUITE
 
 ## fuzz       libFuzzer for MINUTES (2) on each target; TARGETS="rows key" some
 TARGETS ?= $(FUZZ_TARGETS)

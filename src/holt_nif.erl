@@ -67,7 +67,9 @@
 
 -spec load() -> ok | {error, term()}.
 load() ->
-    erlang:load_nif(filename:join(priv_dir(), "holt_nif"), 0).
+    %% A test may have a node of which holt takes the wall clock to be wrong, in milliseconds.
+    ClockMs = application:get_env(holt, clock_offset_ms, 0),
+    erlang:load_nif(filename:join(priv_dir(), "holt_nif"), ClockMs).
 
 %% Beside the ebin folder that this module was loaded from, when the code path
 %% does not know the application by its name.

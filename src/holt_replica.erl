@@ -24,6 +24,8 @@
 
 %% API
 -export([start_link/1, process_name/1, pause/1, resume/1, close/1, await/5, unregister_at/4]).
+%% For sys:replace_state/2
+-export([reload_loss/1]).
 %% gen_server callbacks
 -export([
     init/1,
@@ -82,7 +84,9 @@
     %% Why which node was refused, the last time that was said.
     noticed = #{} :: #{node() => atom()},
     %% Messages nobody of this version sends.
-    dropped = 0 :: non_neg_integer()
+    dropped = 0 :: non_neg_integer(),
+    %% What tests have get lost; in production nothing.
+    loss = none :: none | holt_loss:rules()
 }).
 
 %%--------------------------------------------------------------------
@@ -120,6 +124,11 @@ resume(Name) ->
         _ ->
             ok
     end.
+
+%% @doc The state of a replica process that has looked anew what is to get lost.
+-spec reload_loss(#data{}) -> #data{}.
+reload_loss(#data{} = Data) ->
+    Data#data{loss = holt_loss:load()}.
 
 %% @doc End an instance of this node; its rows are freed soon.
 -spec close(Name :: atom()) -> ok.
@@ -166,7 +175,12 @@ init(#{name := Name, conflict_grace_ms := GraceMs} = Config) ->
     case holt_nif:open(Name, holt_options:native(Config)) of
         Opened when Opened =:= ok; Opened =:= adopted ->
             ok = net_kernel:monitor_nodes(true, [{node_type, all}]),
-            Data = #data{name = Name, identity = identity(), conflict_grace_ms = GraceMs},
+            Data = #data{
+                name = Name,
+                identity = identity(),
+                conflict_grace_ms = GraceMs,
+                loss = holt_loss:load()
+            },
             {ok, work(begin_with(Opened, Data))};
         {_, Reason} ->
             {stop, Reason}
@@ -194,7 +208,16 @@ handle_cast(Message, Data) ->
 
 %% @private
 -spec handle_info(term(), #data{}) -> {noreply, #data{}}.
-handle_info(Message, #data{identity = Identity} = Data) ->
+handle_info(Message, #data{loss = none} = Data) ->
+    take(Message, Data);
+handle_info(Message, #data{loss = Loss} = Data) ->
+    case holt_loss:received(Message, Loss) of
+        {true, Next} -> {noreply, Data#data{loss = Next}};
+        {false, Next} -> take(Message, Data#data{loss = Next})
+    end.
+
+-spec take(term(), #data{}) -> {noreply, #data{}}.
+take(Message, #data{identity = Identity} = Data) ->
     case identity() of
         Identity -> handle_message(Message, Data);
         _ -> handle_message(Message, renode(Data))
@@ -549,10 +572,15 @@ pid_of(Id, #data{peers = Peers}) ->
 send(Id, undefined, _Message, #data{name = Name}) ->
     _ = holt_nif:peer_busy(Name, Id),
     ok;
-send(Id, To, Message, Data) ->
-    case erlang:send(To, Message, [noconnect, nosuspend]) of
-        ok -> ok;
-        _ -> send(Id, undefined, Message, Data)
+send(Id, To, Message, #data{loss = Loss} = Data) ->
+    case Loss =/= none andalso holt_loss:is_sent_lost(To, Loss) of
+        true ->
+            ok;
+        false ->
+            case erlang:send(To, Message, [noconnect, nosuspend]) of
+                ok -> ok;
+                _ -> send(Id, undefined, Message, Data)
+            end
     end.
 
 -spec answer_waiters(#data{}) -> #data{}.

@@ -66,14 +66,13 @@ three_nodes_find_each_others_names(Config) ->
         end)
      || Node <- Nodes
     ],
-    Names = [holt_ct:node_of(Node) || Node <- Nodes],
     Expected = lists:sort(
         lists:append([
             [{{key, Name}, Pid, Name}, {{more, Name}, Pid, 1}]
-         || {Name, Pid} <- lists:zip(Names, Pids)
+         || {Name, Pid} <- lists:zip(Nodes, Pids)
         ])
     ),
-    Members = lists:sort([{Reg, Name} || Name <- Names]),
+    Members = lists:sort([{Reg, Node} || Node <- Nodes]),
     everywhere(Nodes, fun() ->
         holt_ct:wait_until(fun() -> lists:sort(holt_registry:to_list(Reg)) =:= Expected end),
         6 = holt_registry:count(Reg),
@@ -86,7 +85,7 @@ three_nodes_find_each_others_names(Config) ->
                 {error, {already_registered, Pid}} = holt_registry:register(Reg, {key, Name}, 2),
                 no = holt_registry:register_name({Reg, {key, Name}}, self())
             end
-         || {Name, Pid} <- lists:zip(Names, Pids)
+         || {Name, Pid} <- lists:zip(Nodes, Pids)
         ],
         ok
     end).
@@ -100,8 +99,7 @@ three_nodes_call_by_via(Config) ->
         Pid
     end),
     await_name(Nodes, Reg, server, Server),
-    BName = holt_ct:node_of(B),
-    _ = [?assertEqual(BName, holt_ct:call(N, fun() -> holt_ct:on(Via) end)) || N <- Nodes],
+    _ = [?assertEqual(B, holt_ct:call(N, fun() -> holt_ct:on(Via) end)) || N <- Nodes],
     ?assertEqual(
         {error, {already_started, Server}},
         holt_ct:call(A, fun() -> holt_ct:start_link(Via) end)
@@ -242,7 +240,7 @@ three_nodes_frozen_replica_is_unreachable(Config) ->
     await_name(Nodes, Reg, key, Pid),
     holt_ct:call(A, fun() -> sys:suspend(Replica) end),
     ?assertEqual(
-        {error, {unreachable, holt_ct:node_of(A)}},
+        {error, {unreachable, A}},
         holt_ct:call(B, fun() -> holt_registry:unregister(Reg, key) end)
     ),
     holt_ct:call(A, fun() -> sys:resume(Replica) end),
@@ -357,10 +355,9 @@ three_nodes_orphan_is_given_up(Config) ->
         [{1, "no registry named" ++ _}],
         holt_ct:call(A, fun() -> holt_ct:badarg(fun() -> holt_registry:count(Reg) end) end)
     ),
-    AName = holt_ct:node_of(A),
     everywhere([B, C], fun() ->
-        [] = [K || {{N, _} = K, _, _} <- holt_registry:to_list(Reg), N =:= AName],
-        false = lists:member({Reg, AName}, holt_cluster:members(Reg)),
+        [] = [K || {{N, _} = K, _, _} <- holt_registry:to_list(Reg), N =:= A],
+        false = lists:member({Reg, A}, holt_cluster:members(Reg)),
         ok
     end),
     %% What is started there is another one.
@@ -389,10 +386,9 @@ three_nodes_tree_is_shut_down(Config) ->
     end),
     ?assertEqual({invalid, no_instance}, holt_ct:call(A, holt_nif, count, [Reg])),
     %% It has said so itself: nothing of it is kept for its return.
-    AName = holt_ct:node_of(A),
     everywhere(Others, fun() ->
         holt_ct:wait_until(fun() ->
-            [] =:= [M || #{member := {_, N} = M} <- holt_cluster:members(Reg, all), N =:= AName]
+            [] =:= [M || #{member := {_, N} = M} <- holt_cluster:members(Reg, all), N =:= A]
         end)
     end).
 
@@ -405,14 +401,13 @@ three_nodes_application_is_stopped(Config) ->
     _ = [register_many(Node, Reg, 100) || Node <- Nodes],
     Pid = holt_ct:call(B, fun() -> holt_ct:register(Reg, mortal, 0, []) end),
     await_count(Nodes, Reg, 301),
-    BName = holt_ct:node_of(B),
     #{actor := Actor} = holt_ct:call(B, holt_cluster, info, [Reg]),
     State = fun() ->
-        [S] = [S || #{member := {_, N}, state := S} <- holt_cluster:members(Reg, all), N =:= BName],
+        [S] = [S || #{member := {_, N}, state := S} <- holt_cluster:members(Reg, all), N =:= B],
         S
     end,
     %% On its own node nobody misses a name.
-    Own = [Name || {_, P} = Name <- names(B, Reg), node(P) =:= BName],
+    Own = [Name || {_, P} = Name <- names(B, Reg), node(P) =:= B],
     Watcher = holt_ct:watch(B, {Reg, Own}),
     Round = fun(N) ->
         ok = holt_ct:call(B, application, stop, [holt]),
@@ -462,9 +457,8 @@ three_nodes_know_how_far_they_are(Config) ->
     end,
     InSync(),
     await_count(Nodes, Reg, 300),
-    [AName, BName, CName] = [holt_ct:node_of(Node) || Node <- Nodes],
     Peers = holt_ct:call(A, holt_cluster, peers, [Reg]),
-    ?assertEqual(lists:sort([{Reg, BName}, {Reg, CName}]), [M || #{member := M} <- Peers]),
+    ?assertEqual(lists:sort([{Reg, B}, {Reg, C}]), [M || #{member := M} <- Peers]),
     _ = [
         begin
             ?assertMatch(
@@ -496,28 +490,28 @@ three_nodes_know_how_far_they_are(Config) ->
     holt_ct:call(C, fun() -> ok = sys:suspend(Replica) end),
     _ = register_many(A, Reg, 110),
     holt_ct:call(A, fun() ->
-        holt_ct:wait_until(fun() -> maps:get(lag, PeerOfA(BName)) =:= 0 end),
-        #{lag := 10, acked := 100, version := 110} = PeerOfA(CName),
+        holt_ct:wait_until(fun() -> maps:get(lag, PeerOfA(B)) =:= 0 end),
+        #{lag := 10, acked := 100, version := 110} = PeerOfA(C),
         false = holt_cluster:in_sync(Reg)
     end),
     holt_ct:call(C, fun() -> ok = sys:resume(Replica) end),
     InSync(),
     %% What it sends in a wrong form is counted as its own.
-    Process = {Replica, AName},
+    Process = {Replica, A},
     holt_ct:call(B, fun() ->
         Hello = {holt_hello, whereis(Replica), Reg, <<1, 2, 3>>, []},
         _ = [Process ! Hello || _ <- [1, 2, 3]],
         ok
     end),
     holt_ct:call(A, fun() ->
-        holt_ct:wait_until(fun() -> maps:get(refused, PeerOfA(BName)) =:= #{malformed => 3} end),
-        0 = map_size(maps:get(refused, PeerOfA(CName))),
+        holt_ct:wait_until(fun() -> maps:get(refused, PeerOfA(B)) =:= #{malformed => 3} end),
+        0 = map_size(maps:get(refused, PeerOfA(C))),
         ok
     end),
     %% One that is missing may come back with anything.
     holt_ct:call(C, fun() -> holt_ct:kill(whereis(Reg)) end),
     holt_ct:call(A, fun() ->
-        holt_ct:wait_until(fun() -> maps:get(state, PeerOfA(CName)) =:= connecting end),
+        holt_ct:wait_until(fun() -> maps:get(state, PeerOfA(C)) =:= connecting end),
         false = holt_cluster:in_sync(Reg)
     end),
     _ = holt_ct:start_registry(C, Options),
@@ -604,7 +598,7 @@ three_nodes_peer_sends_garbage(Config) ->
     {Reg, [A, B | _] = Nodes} = start_everywhere(Config),
     _ = register_many(A, Reg, 200),
     await_count(Nodes, Reg, 200),
-    Target = {holt_replica:process_name(Reg), holt_ct:node_of(A)},
+    Target = {holt_replica:process_name(Reg), A},
     Replica = holt_ct:call(A, fun() -> whereis(holt_replica:process_name(Reg)) end),
     BReplica = holt_ct:call(B, fun() -> whereis(holt_replica:process_name(Reg)) end),
     Seed = rand:uniform(1 bsl 32),

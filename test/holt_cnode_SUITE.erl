@@ -74,9 +74,9 @@ daemon_is_a_member(Config) ->
     {Reg, [A, B]} = start_everywhere(Config),
     Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
     Members = members([A, B], Reg, [Daemon]),
-    await_members(A, Daemon, Reg, Members),
-    holt_ct:await(B, fun() -> lists:member(holt_daemon:node_of(Daemon), nodes(hidden)) end),
-    ?assertNot(lists:member(holt_daemon:node_of(Daemon), holt_ct:call(B, erlang, nodes, []))),
+    ok = holt_ct_daemon:await_members(A, Daemon, Reg, Members),
+    holt_ct:await(B, fun() -> lists:member(holt_test_daemon:node_of(Daemon), nodes(hidden)) end),
+    ?assertNot(lists:member(holt_test_daemon:node_of(Daemon), holt_ct:call(B, erlang, nodes, []))),
     ok = holt_daemon:stop(Daemon),
     _ = members([A, B], Reg, []),
     ok.
@@ -122,7 +122,7 @@ daemon_is_pinged_and_monitored(Config) ->
     {_Reg, [A, B]} = start_everywhere(Config),
     Daemon = start_daemon(Config, []),
     _ = holt_daemon:port_of(Daemon),
-    Node = holt_daemon:node_of(Daemon),
+    Node = holt_test_daemon:node_of(Daemon),
     holt_ct:call(A, fun() ->
         pong = net_adm:ping(Node),
         Nowhere = monitor(process, {nowhere, Node}),
@@ -188,7 +188,7 @@ daemon_answers_what_it_does_not_know(Config) ->
         end
      || {Reason, Request} <- Answers
     ],
-    Node = holt_daemon:node_of(Daemon),
+    Node = holt_test_daemon:node_of(Daemon),
     holt_ct:call(A, fun() ->
         ok = gen_server:cast({holtd, Node}, hello),
         _ = {holtd, Node} ! hello,
@@ -264,7 +264,7 @@ daemon_and_daemon(Config) ->
     Members = members([A, B], Reg, [One, Two]),
     _ = [await_members(A, D, Reg, Members) || D <- [One, Two]],
     _ = [await_count(A, D, Reg, 50) || D <- [One, Two]],
-    ok = holt_daemon:kill(One),
+    ok = holt_test_daemon:kill(One),
     await_members(A, Two, Reg, members([A, B], Reg, [Two])),
     holt_daemon:stop(Two).
 
@@ -272,7 +272,7 @@ daemon_and_daemon(Config) ->
 daemon_says_goodbye(Config) ->
     {Reg, [A, B] = Nodes} = start_everywhere(Config),
     Known = fun(Node, Daemon) ->
-        Name = holt_daemon:node_of(Daemon),
+        Name = holt_test_daemon:node_of(Daemon),
         holt_ct:call(Node, fun() ->
             [
                 State
@@ -294,7 +294,7 @@ daemon_says_goodbye(Config) ->
     Killed = start_daemon(Config, ["--peer", peer_name(A)]),
     _ = members(Nodes, Reg, [Killed]),
     await_sync(A, Killed, Reg),
-    ok = holt_daemon:kill(Killed),
+    ok = holt_test_daemon:kill(Killed),
     _ = members(Nodes, Reg, []),
     [?assertEqual([absent], Known(Node, Killed)) || Node <- [A, B]].
 
@@ -303,16 +303,15 @@ daemon_hears_goodbyes(Config) ->
     Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
     _ = register_many(B, Reg, 10),
     await_count(A, Daemon, Reg, 10),
-    Name = holt_ct:node_of(B),
     State = fun() ->
         All = ask(A, Daemon, {members, Reg, all}),
-        [{S, Names} || #{member := {_, N}, state := S, names := Names} <- All, N =:= Name]
+        [{S, Names} || #{member := {_, N}, state := S, names := Names} <- All, N =:= B]
     end,
     ?assertEqual([{present, 10}], State()),
     ok = holt_ct:call(B, application, stop, [holt]),
     await_count(A, Daemon, Reg, 0),
     ?assertEqual([{paused, 10}], State()),
-    Two = lists:sort([{Reg, holt_ct:node_of(A)}, {Reg, holt_daemon:node_of(Daemon)}]),
+    Two = lists:sort([{Reg, A}, {Reg, holt_test_daemon:node_of(Daemon)}]),
     ?assertEqual(Two, lists:sort(ask(A, Daemon, {members, Reg}))),
     {0, Out} = holt(Config, Daemon, ["members", "--all", atom_to_list(Reg)]),
     ?assertMatch({match, _}, re:run(Out, "\tpaused\tnone\tundefined\t[0-9]+\tfalse\t10\t1\t")),
@@ -322,7 +321,7 @@ daemon_hears_goodbyes(Config) ->
     %% A may have vouched for it first; goodbye is said to those who have greeted.
     holt_ct:wait_until(fun() ->
         All = ask(A, Daemon, {members, Reg, all}),
-        [direct] =:= [C || #{member := {_, N}, contact := C} <- All, N =:= Name]
+        [direct] =:= [C || #{member := {_, N}, contact := C} <- All, N =:= B]
     end),
     stop_registry(B, Reg),
     await_count(A, Daemon, Reg, 0),
@@ -342,7 +341,7 @@ daemon_tells_of_peers(Config) ->
     await_sync(A, Daemon, Reg),
     Peers = ask(A, Daemon, {peers, Reg}),
     ?assertEqual(
-        lists:sort([{Reg, holt_ct:node_of(Node)} || Node <- Nodes]),
+        lists:sort([{Reg, Node} || Node <- Nodes]),
         lists:sort([Member || #{member := Member} <- Peers])
     ),
     Keys = [
@@ -437,7 +436,7 @@ daemon_refuses_another_kind(Config) ->
         "instance ", atom_to_list(Reg), " { keys = \"duplicate\" }\n"
     ]),
     _ = register_many(A, Reg, 10),
-    Daemon = holt_daemon:start(["--config", File, "--name", daemon_name()], #{}),
+    Daemon = holt_test_daemon:start(["--config", File, "--name", daemon_name()], #{}),
     _ = holt_daemon:await_line("cannot sync with .*policies", Daemon),
     holt_ct:wait_until(fun() ->
         case catch ask(A, Daemon, {info, Reg}) of
@@ -511,7 +510,7 @@ command_line_answers(Config) ->
     {0, Members} = Holt(["members", Name]),
     ?assertEqual(3, length(string:lexemes(Members, "\n"))),
     {0, Info} = Holt(["info"]),
-    DaemonName = atom_to_list(holt_daemon:node_of(Daemon)),
+    DaemonName = atom_to_list(holt_test_daemon:node_of(Daemon)),
     ?assertMatch({match, _}, re:run(Info, "^node\t'?" ++ DaemonName)),
     {0, InstanceInfo} = Holt(["info", Name]),
     ?assertMatch({match, _}, re:run(InstanceInfo, "count\t1\n")),
@@ -575,14 +574,14 @@ options_are_checked(Config) ->
     ],
     lists:foreach(
         fun({Regex, Args}) ->
-            {Status, Output} = holt_daemon:command(holt_daemon:program("holtd"), Args),
+            {Status, Output} = holt_daemon:command(holt_test_daemon:program("holtd"), Args),
             ?assertEqual({Args, 2, Output}, {Args, Status, Output}),
             ?assertMatch({match, _}, re:run(Output, Regex), {Args, Output})
         end,
         Wrong
     ),
-    {0, "usage: holtd" ++ _} = holt_daemon:command(holt_daemon:program("holtd"), ["--help"]),
-    {0, "holtd " ++ _} = holt_daemon:command(holt_daemon:program("holtd"), ["--version"]).
+    {0, "usage: holtd" ++ _} = holt_daemon:command(holt_test_daemon:program("holtd"), ["--help"]),
+    {0, "holtd " ++ _} = holt_daemon:command(holt_test_daemon:program("holtd"), ["--version"]).
 
 %% Every complaint names the file and the line.
 options_file_is_checked(Config) ->
@@ -620,7 +619,7 @@ options_file_is_checked(Config) ->
         fun({Line, Regex, Text}) ->
             ok = file:write_file(File, Text),
             {Status, Output} = holt_daemon:command(
-                holt_daemon:program("holtd"), ["--config", File]
+                holt_test_daemon:program("holtd"), ["--config", File]
             ),
             ?assertEqual({Text, 2, Output}, {Text, Status, Output}),
             Prefix = "holtd: " ++ File ++ ":" ++ integer_to_list(Line) ++ ": ",
@@ -649,7 +648,7 @@ options_file_is_used(Config) ->
         "  message_bytes_max = 10000 key_bytes_max = 500 value_bytes_max = 2000\n",
         "}\n"
     ]),
-    Daemon = holt_daemon:start(["--config", File, "--name", daemon_name()], #{}),
+    Daemon = holt_test_daemon:start(["--config", File, "--name", daemon_name()], #{}),
     _ = members([A], Reg, [Daemon]),
     %% The limits bound what it is asked, not what others have.
     _ = holt_ct:call(A, fun() -> holt_ct:register(Reg, short, binary:copy(<<"x">>, 1000), []) end),
@@ -678,7 +677,7 @@ options_may_be_small(Config) ->
         "  clock_bound_ms = 1 window_bytes = 1 message_bytes_max = 1\n",
         "}\n"
     ]),
-    Daemon = holt_daemon:start(["--config", File, "--name", daemon_name()], #{}),
+    Daemon = holt_test_daemon:start(["--config", File, "--name", daemon_name()], #{}),
     _ = members([A], Reg, [Daemon]),
     await_count(A, Daemon, Reg, 5000),
     _ = register_many(A, Reg, 5000),

@@ -74,13 +74,13 @@ daemon_ends_in_time(Config) ->
                 Count > 20 orelse Count
             end),
             {Us, _} = timer:tc(fun() ->
-                _ = [ok = holt_daemon:signal("TERM", Daemon) || _ <- lists:seq(1, Signals)],
-                ?assertEqual(0, holt_daemon:exit_status(Daemon))
+                _ = [ok = holt_test_daemon:signal("TERM", Daemon) || _ <- lists:seq(1, Signals)],
+                ?assertEqual(0, holt_test_daemon:exit_status(Daemon))
             end),
             ct:pal("~p signals: ended after ~p us", [Signals, Us]),
             ?assert(Us < 5000000),
             _ = Signals =:= 1 andalso holt_daemon:await_line("within 500 ms", Daemon),
-            ok = holt_daemon:close(Daemon),
+            ok = holt_test_daemon:close(Daemon),
             _ = holt_stranger:close(Socket),
             _ = members([A, B], Reg, []),
             %% A second one may come before the goodbyes have left.
@@ -109,7 +109,7 @@ wrong_cookie(Config) ->
     ok = file:write_file(File, "another\n"),
     Bad = start_daemon(Config, ["--peer", peer_name(A)]),
     _ = holt_daemon:await_line("cannot reach|cookie", Bad),
-    pang = holt_ct:call(B, net_adm, ping, [holt_daemon:node_of(Bad)]),
+    pang = holt_ct:call(B, net_adm, ping, [holt_test_daemon:node_of(Bad)]),
     _ = members([A, B], Reg, [Good]),
     ok = holt_daemon:stop(Bad),
     holt_daemon:stop(Good).
@@ -203,7 +203,7 @@ hostile_messages(Config) ->
         {holt_hello, From, Reg, <<"H">>},
         {holt_hello, From, [deep], <<"H">>, []},
         {holt_nodes, garbage},
-        {holt_nodes, ['', '@', 'a@', 'nowhere@nowhere.invalid', holt_daemon:node_of(Daemon)]},
+        {holt_nodes, ['', '@', 'a@', 'nowhere@nowhere.invalid', holt_test_daemon:node_of(Daemon)]},
         {holt_data, <<>>, <<>>},
         {holt_data, 1, 2},
         {holt_data, binary:copy(<<0>>, 17), binary:copy(<<255>>, 4 bsl 20)},
@@ -245,11 +245,10 @@ hostile_member(Config) ->
     Daemon = start_daemon(Config, ["--peer", peer_name(A), "--peer", peer_name(B)]),
     await_count(A, Daemon, Reg, 10),
     Actor = rand:uniform(1 bsl 60),
-    Self = holt_ct:call(B, fun() -> start_member(Reg, holt_daemon:node_of(Daemon), Actor) end),
-    BName = holt_ct:node_of(B),
+    Self = holt_ct:call(B, fun() -> start_member(Reg, holt_test_daemon:node_of(Daemon), Actor) end),
     Refused = fun() ->
         Peers = ask(A, Daemon, {peers, Reg}),
-        case [R || #{member := {_, N}, refused := R} <- Peers, N =:= BName] of
+        case [R || #{member := {_, N}, refused := R} <- Peers, N =:= B] of
             [Of] -> Of;
             [] -> gone
         end
@@ -350,13 +349,13 @@ hostile_member(Config) ->
     ok = Send(<<1, Actor:64, 0, 16#80, 1, 2, 77, 0, 0, 7, 119, 5, "known", 0, 1, 1>>),
     await_count(A, Daemon, Reg, 11),
     Pid = ask(A, Daemon, {whereis, Reg, known}),
-    ?assertEqual(BName, node(Pid)),
+    ?assertEqual(B, node(Pid)),
     %% Until it says goodbye.
     ok = Send(<<7, Actor:64, 2>>),
     await_count(A, Daemon, Reg, 10),
     States = fun() ->
         All = ask(A, Daemon, {members, Reg, all}),
-        [State || #{member := {_, N}, state := State} <- All, N =:= BName]
+        [State || #{member := {_, N}, state := State} <- All, N =:= B]
     end,
     ?assertEqual([paused], States()),
     ?assertEqual(gone, Refused()),
@@ -365,7 +364,7 @@ hostile_member(Config) ->
     Seed = rand:uniform(1 bsl 32),
     ct:pal("seed ~p", [Seed]),
     _ = rand:seed(exsss, Seed),
-    Last = holt_ct:call(B, fun() -> start_member(Reg, holt_daemon:node_of(Daemon), Other) end),
+    Last = holt_ct:call(B, fun() -> start_member(Reg, holt_test_daemon:node_of(Daemon), Other) end),
     holt_ct:wait_until(fun() -> Refused() =:= #{} end),
     Valid = <<1, Other:64, 0, 16#80, 1, 2, 77, 0, 0, 7, 119, 5, "known", 0, 1, 1>>,
     Bodies = [random_body(Other, Valid) || _ <- lists:seq(1, 3000)],
@@ -442,7 +441,7 @@ thousand_silent_connections(Config) ->
     Port = holt_daemon:port_of(Daemon),
     Silent = [holt_stranger:silent(Port) || _ <- lists:seq(1, 1000)],
     {Us, pong} = timer:tc(fun() ->
-        holt_ct:call(A, net_adm, ping, [holt_daemon:node_of(Daemon)])
+        holt_ct:call(A, net_adm, ping, [holt_test_daemon:node_of(Daemon)])
     end),
     ct:pal("a node connects beside 1,000 silent ones in ~p us", [Us]),
     ?assert(Us < 1000000),

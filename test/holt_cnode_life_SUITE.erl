@@ -91,9 +91,8 @@ application_stops_and_starts(Config) ->
         fun(_) ->
             ok = holt_ct:call(B, application, stop, [holt]),
             await_count(A, Daemon, Reg, 100),
-            BName = holt_ct:node_of(B),
             #{actors := Actors} = ask(A, Daemon, {info, Reg}),
-            [true] = [Paused || #{member := {_, N}, paused := Paused} <- Actors, N =:= BName],
+            [true] = [Paused || #{member := {_, N}, paused := Paused} <- Actors, N =:= B],
             ok = holt_ct:call(B, application, start, [holt]),
             await_count(A, Daemon, Reg, 200),
             same_answers([A, B], Daemon, Reg)
@@ -169,7 +168,7 @@ daemon_restarts_under_its_name(Config) ->
             _ =
                 case Round rem 2 of
                     0 -> ok = holt_daemon:stop(Daemon);
-                    1 -> ok = holt_daemon:kill(Daemon)
+                    1 -> ok = holt_test_daemon:kill(Daemon)
                 end,
             Count + 10
         end,
@@ -196,9 +195,9 @@ two_nodes_of_one_name(Config) ->
     Daemon = start_daemon(Name, Config, ["--peer", peer_name(A)]),
     _ = members([A, B], Reg, [Daemon]),
     Second = start_daemon(Name, Config, ["--peer", peer_name(A)]),
-    ?assertEqual(1, holt_daemon:exit_status(Second)),
+    ?assertEqual(1, holt_test_daemon:exit_status(Second)),
     _ = holt_daemon:await_line("error .*" ++ hd(string:lexemes(Name, "@")), Second),
-    ok = holt_daemon:close(Second),
+    ok = holt_test_daemon:close(Second),
     _ = register_many(A, Reg, 10),
     await_count(A, Daemon, Reg, 10),
     holt_daemon:stop(Daemon).
@@ -225,24 +224,24 @@ node_is_killed_and_comes_back(Config) ->
     Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
     _ = [register_many(Node, Reg, 1000) || Node <- [A, B]],
     await_count(A, Daemon, Reg, 2000),
-    ok = holt_ct:kill_node(B),
+    ok = holt_test:kill(B),
     await_count(A, Daemon, Reg, 1000),
     same_answers([A], Daemon, Reg),
-    B2 = holt_ct:restart_node(B, [A]),
-    _ = holt_ct:start_registry(B2, #{name => Reg}),
-    _ = members([A, B2], Reg, [Daemon]),
+    ok = holt_test:restart(B),
+    _ = holt_ct:start_registry(B, #{name => Reg}),
+    _ = members([A, B], Reg, [Daemon]),
     ?assertEqual(1000, ask(A, Daemon, {count, Reg})),
-    _ = register_many(B2, Reg, 500),
+    _ = register_many(B, Reg, 500),
     await_count(A, Daemon, Reg, 1500),
-    same_answers([A, B2], Daemon, Reg),
+    same_answers([A, B], Daemon, Reg),
     ok = holt_daemon:stop(Daemon),
-    holt_ct:stop_nodes([A, B2]).
+    holt_ct:stop_nodes([A, B]).
 
 %% A does not hear B, and gets what B registers from the daemon, who hears both.
 daemon_repairs_for_others(Config) ->
     Apart = ["-connect_all", "false", "-kernel", "dist_auto_connect", "never" | no_overlap()],
     [A, B] = Nodes = holt_ct:start_nodes(2, Apart),
-    holt_ct:cut(A, B),
+    holt_ct:disconnect(A, B),
     Reg = proplists:get_value(registry, Config),
     _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
     Daemon = start_daemon(Config, ["--peer", peer_name(A), "--peer", peer_name(B)]),
@@ -250,9 +249,8 @@ daemon_repairs_for_others(Config) ->
     _ = members(Nodes, Reg, [Daemon]),
     First = register_many(B, Reg, 20000),
     await_count(A, Daemon, Reg, 20000),
-    BName = holt_ct:node_of(B),
     Copy = fun(#{actors := Actors}) ->
-        [Actor] = [Actor || #{member := {_, N}} = Actor <- Actors, N =:= BName],
+        [Actor] = [Actor || #{member := {_, N}} = Actor <- Actors, N =:= B],
         maps:with([actor, version, rows, fingerprint], Actor)
     end,
     Agreed = fun(Rows) ->
@@ -260,7 +258,7 @@ daemon_repairs_for_others(Config) ->
             fun() ->
                 Theirs = holt_ct:call(A, holt_cluster, info, [Reg]),
                 Known = [N || #{member := {_, N}} <- maps:get(actors, Theirs)],
-                case lists:member(BName, Known) andalso Copy(Theirs) of
+                case lists:member(B, Known) andalso Copy(Theirs) of
                     #{rows := Rows} = Same ->
                         Same =:= Copy(ask(A, Daemon, {info, Reg})) orelse Same;
                     Other ->
@@ -293,7 +291,7 @@ daemon_is_frozen(Config) ->
     _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
     Daemon = start_daemon(Config, ["--peer", peer_name(A), "--net-ticktime-s", "4"]),
     _ = members(Nodes, Reg, [Daemon]),
-    Node = holt_daemon:node_of(Daemon),
+    Node = holt_test_daemon:node_of(Daemon),
     ok = holt_daemon:freeze(Daemon),
     _ = [register_many(Each, Reg, 1000) || Each <- Nodes],
     [
@@ -324,7 +322,7 @@ epmd_comes_and_goes(Config) ->
     try
         [A] = holt_ct:start_nodes(1, no_overlap()),
         _ = holt_ct:start_registry(A, #{name => Reg}),
-        Node = holt_daemon:node_of(Daemon),
+        Node = holt_test_daemon:node_of(Daemon),
         pong = holt_ct:call(A, net_adm, ping, [Node]),
         _ = members([A], Reg, [Daemon]),
         [Alive, _] = string:lexemes(atom_to_list(Node), "@"),

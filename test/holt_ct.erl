@@ -1,9 +1,8 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% @doc What the suites share: waiting, processes that hold names, nodes.
 %%
-%% Nodes are controlled through their standard input and output, not through
-%% distribution: the links between them are the test's to cut, and the node that runs
-%% the tests is none of them.
+%% Nodes are those of {@link holt_test}: the links between them are the test's to cut, and
+%% the node that runs the tests is none of them.
 -module(holt_ct).
 
 -behaviour(gen_server).
@@ -15,9 +14,8 @@
 %% Holders
 -export([start/0, start_link/1, register/4, do/2, on/1]).
 %% Nodes
--export([start_nodes/2, start_node/2, restart_node/2, kill_node/1, stop_nodes/1]).
--export([node_of/1, call/2, call/4, connect/1, cut/2, start_registry/2, await/2]).
--export([refuse/2, allow/2, part/2, heal/2]).
+-export([start_nodes/2, start_strangers/2, start_unnamed/1, stop_nodes/1]).
+-export([call/2, call/4, connect/1, disconnect/2, refuse/2, start_registry/2, await/2]).
 %% Watchers
 -export([watch/2, missed/1]).
 %% gen_server callbacks
@@ -26,10 +24,10 @@
 -export_type([test_node/0]).
 
 -define(DEADLINE_MS, 10000).
--define(STEP_MS, 5).
+-define(COOKIE, "holt_ct").
 
--record(node, {control :: pid(), node :: node(), args :: [string()]}).
--opaque test_node() :: #node{}.
+%% A node, or what speaks with one that has no name yet.
+-type test_node() :: node() | pid().
 
 %%--------------------------------------------------------------------
 %% Waiting
@@ -39,23 +37,10 @@
 wait_until(Fun) ->
     wait_until(Fun, ?DEADLINE_MS).
 
-%% @doc The only place that waits by looking again.  What the fun said last is in the
-%% error.
+%% @doc What the fun said last is in the error.
 -spec wait_until(fun(() -> term()), DeadlineMs :: non_neg_integer()) -> ok.
 wait_until(Fun, DeadlineMs) ->
-    wait_until_loop(Fun, erlang:monotonic_time(millisecond) + DeadlineMs).
-
-wait_until_loop(Fun, Deadline) ->
-    case Fun() of
-        true ->
-            ok;
-        Other ->
-            erlang:monotonic_time(millisecond) < Deadline orelse error({not_in_time, Other}),
-            receive
-            after ?STEP_MS -> ok
-            end,
-            wait_until_loop(Fun, Deadline)
-    end.
+    holt_test:wait_until(Fun, erlang:monotonic_time(millisecond) + DeadlineMs).
 
 %% @doc Wait for the end of a process and return its reason.
 -spec exit_of(pid()) -> term().
@@ -147,73 +132,48 @@ handle_info(_, State) ->
 %%--------------------------------------------------------------------
 %% Nodes
 
-%% @doc Start nodes that are connected to each other.
+%% @doc Start nodes that are connected to each other, for as long as they are not stopped.
 -spec start_nodes(pos_integer(), Args :: [string()]) -> [test_node()].
 start_nodes(Count, Args) ->
-    Nodes = [start_node(name(), Args) || _ <- lists:seq(1, Count)],
-    connect(Nodes),
+    #{nodes := Nodes} = holt_test:start_cluster(Count, options(Args)),
     Nodes.
 
-%% @doc Start one node, with the application running.  `undefined': without
-%% distribution.
--spec start_node(Name :: string() | undefined, Args :: [string()]) -> test_node().
-start_node(Name, Args) ->
-    Options = #{
+%% @doc Start nodes that are connected with nobody.
+-spec start_strangers(pos_integer(), Args :: [string()]) -> [test_node()].
+start_strangers(Count, Args) ->
+    #{nodes := Nodes} = holt_test:start_cluster(Count, (options(Args))#{connect => false}),
+    Nodes.
+
+%% @doc Start one node without distribution, with the application running.
+-spec start_unnamed(Args :: [string()]) -> test_node().
+start_unnamed(Args) ->
+    Paths = [filename:dirname(code:which(Module)) || Module <- [?MODULE, holt_registry]],
+    {ok, Control, nonode@nohost} = peer:start(#{
         connection => standard_io,
         wait_boot => 60000,
-        args => ["-setcookie", "holt_ct" | Args] ++ lists:append([["-pa", D] || D <- code_path()])
-    },
-    Started =
-        case Name of
-            undefined -> peer:start(Options);
-            _ -> peer:start(Options#{name => Name})
-        end,
-    {Control, Node} =
-        case Started of
-            {ok, C} -> {C, node()};
-            {ok, C, N} -> {C, N}
-        end,
+        args => ["-setcookie", ?COOKIE | Args] ++ lists:append([["-pa", Path] || Path <- Paths])
+    }),
     {ok, _} = peer:call(Control, application, ensure_all_started, [holt]),
-    #node{control = Control, node = Node, args = Args}.
+    Control.
 
-%% @doc Start a node again under the name it had.
--spec restart_node(test_node(), [test_node()]) -> test_node().
-restart_node(#node{node = Node, args = Args}, Others) ->
-    [Name, _Host] = string:lexemes(atom_to_list(Node), "@"),
-    New = start_node(Name, Args),
-    connect([New | Others]),
-    New.
+%% Common Test ends the processes of its callbacks.  The daemons of suites have this cookie.
+options(Args) ->
+    #{owner => none, cookie => list_to_atom(?COOKIE), args => Args}.
 
-%% @doc Kill the operating system's process of a node.
--spec kill_node(test_node()) -> ok.
-kill_node(#node{control = Control} = Node) ->
-    Pid = call(Node, os, getpid, []),
-    Monitor = monitor(process, Control),
-    unlink(Control),
-    "" = os:cmd("kill -KILL " ++ Pid),
-    receive
-        {'DOWN', Monitor, process, Control, _} -> ok
-    after ?DEADLINE_MS -> error({still_alive, Node})
-    end.
-
-%% @doc Stop nodes, in whatever state they are.
+%% @doc Stop nodes, in whatever state they are, and those that were started with them.
 -spec stop_nodes([test_node()]) -> ok.
 stop_nodes(Nodes) ->
     lists:foreach(
-        fun(#node{control = Control}) ->
-            try
-                peer:stop(Control)
-            catch
-                exit:_ -> ok
-            end
+        fun
+            (Control) when is_pid(Control) -> catch peer:stop(Control);
+            (Node) ->
+                case holt_test_server:find(Node) of
+                    {Cluster, _} -> holt_test_cluster:stop(Cluster);
+                    undefined -> ok
+                end
         end,
         Nodes
     ).
-
-%% @doc The name of a node.
--spec node_of(test_node()) -> node().
-node_of(#node{node = Node}) ->
-    Node.
 
 %% @doc Run a fun on a node.
 -spec call(test_node(), fun(() -> Result)) -> Result.
@@ -221,65 +181,36 @@ call(Node, Fun) ->
     call(Node, erlang, apply, [Fun, []]).
 
 -spec call(test_node(), module(), atom(), [term()]) -> term().
-call(#node{control = Control}, Module, Function, Arguments) ->
-    peer:call(Control, Module, Function, Arguments, 60000).
+call(Control, Module, Function, Arguments) when is_pid(Control) ->
+    peer:call(Control, Module, Function, Arguments, 60000);
+call(Node, Module, Function, Arguments) ->
+    holt_test:call(Node, Module, Function, Arguments).
 
 %% @doc Connect each node with each other and wait until all of them see it.
 -spec connect([test_node()]) -> ok.
-connect(Nodes) ->
-    Names = [Node || #node{node = Node} <- Nodes],
-    Connect = fun() -> [net_kernel:connect_node(Node) || Node <- Names, Node =/= node()] end,
-    IsConnected = fun() ->
-        case (Names -- [node()]) -- nodes(connected) of
-            [] ->
-                true;
-            Missing ->
-                _ = Connect(),
-                Missing
-        end
-    end,
-    lists:foreach(fun(Node) -> call(Node, fun() -> wait_until(IsConnected) end) end, Nodes).
-
-%% @doc Cut the link between two nodes and wait until both see it.
--spec cut(test_node(), test_node()) -> ok.
-cut(#node{node = Left} = LeftNode, #node{node = Right} = RightNode) ->
-    _ = call(LeftNode, erlang, disconnect_node, [Right]),
+connect(Names) ->
     lists:foreach(
-        fun({At, Other}) ->
-            call(At, fun() ->
-                wait_until(fun() -> not lists:member(Other, nodes(connected)) end)
-            end)
-        end,
-        [{LeftNode, Right}, {RightNode, Left}]
+        fun(Node) -> call(Node, holt_test_node, connect, [Names -- [Node], 3 * ?DEADLINE_MS]) end,
+        Names
     ).
 
-%% @doc Have a node refuse links with another one, whoever of them asks, and end the one
-%% there is.
+%% @doc Cut the link between two nodes and wait until both see it.  It may come back.
+-spec disconnect(test_node(), test_node()) -> ok.
+disconnect(Left, Right) ->
+    _ = call(Left, erlang, disconnect_node, [Right]),
+    lists:foreach(
+        fun({At, Other}) ->
+            await(At, fun() -> not lists:member(Other, nodes(connected)) end)
+        end,
+        [{Left, Right}, {Right, Left}]
+    ).
+
+%% @doc Have a node alone refuse links with another one, whoever of them asks, and end the
+%% one there is.
 -spec refuse(test_node(), test_node()) -> ok.
-refuse(#node{node = Name} = At, #node{node = Other} = OtherNode) ->
-    %% The other one may refuse us, too: by a cookie that is not the same.
-    true = call(At, erlang, set_cookie, [Other, list_to_atom(lists:concat([refused_by_, Name]))]),
-    cut(At, OtherNode).
-
-%% @doc Have it no longer refuse them.
--spec allow(test_node(), test_node()) -> ok.
-allow(At, #node{node = Other}) ->
-    true = call(At, erlang, set_cookie, [Other, holt_ct]),
-    ok.
-
-%% @doc Cut two nodes from each other until they are healed; those who have links with both
-%% keep them.
--spec part(test_node(), test_node()) -> ok.
-part(Left, Right) ->
-    ok = refuse(Left, Right),
-    refuse(Right, Left).
-
-%% @doc Connect two nodes that were parted.
--spec heal(test_node(), test_node()) -> ok.
-heal(Left, Right) ->
-    ok = allow(Left, Right),
-    ok = allow(Right, Left),
-    connect([Left, Right]).
+refuse(At, Other) ->
+    ok = call(At, holt_test_node, refuse, [Other, ?DEADLINE_MS]),
+    await(Other, fun() -> not lists:member(At, nodes(connected)) end).
 
 %%--------------------------------------------------------------------
 %% Watchers
@@ -335,10 +266,3 @@ start_registry(Node, Options) ->
 -spec await(test_node(), fun(() -> term())) -> ok.
 await(Node, Fun) ->
     call(Node, fun() -> wait_until(Fun) end).
-
-name() ->
-    peer:random_name("holt_ct").
-
-%% Where the suites and the application are, for a node that has just started.
-code_path() ->
-    [filename:dirname(code:which(Module)) || Module <- [?MODULE, holt_registry]].

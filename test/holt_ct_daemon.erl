@@ -24,7 +24,7 @@
 %% @doc There is nothing to test without the daemon.
 -spec init_suite(config()) -> config() | {skip, string()}.
 init_suite(Config) ->
-    case filelib:is_regular(holt_daemon:program("holtd")) of
+    case filelib:is_regular(holt_test_daemon:program("holtd")) of
         true -> Config;
         false -> {skip, "the daemon is not built: make node"}
     end.
@@ -64,17 +64,17 @@ end_case(Case, Config) ->
 %% Daemons
 
 %% @doc Start a daemon that holds the registry of this case.
--spec start_daemon(config(), [string()]) -> holt_daemon:daemon().
+-spec start_daemon(config(), [string()]) -> holt_test_daemon:daemon().
 start_daemon(Config, Args) ->
     start_daemon(daemon_name(), Config, Args).
 
--spec start_daemon(Name :: string(), config(), [string()]) -> holt_daemon:daemon().
+-spec start_daemon(Name :: string(), config(), [string()]) -> holt_test_daemon:daemon().
 start_daemon(Name, Config, Args) ->
     start_daemon(Name, Config, Args, #{}).
 
--spec start_daemon(Name :: string(), config(), [string()], map()) -> holt_daemon:daemon().
+-spec start_daemon(Name :: string(), config(), [string()], map()) -> holt_test_daemon:daemon().
 start_daemon(Name, Config, Args, Options) ->
-    holt_daemon:start(
+    holt_test_daemon:start(
         [
             "--name", Name, "--sname",
             "--cookie-file", proplists:get_value(cookie_file, Config),
@@ -99,17 +99,18 @@ host() ->
 %% @doc The name of a node, for a command line.
 -spec peer_name(holt_ct:test_node()) -> string().
 peer_name(Node) ->
-    atom_to_list(holt_ct:node_of(Node)).
+    atom_to_list(Node).
 
 %% @doc Ask a daemon from a node.
--spec ask(holt_ct:test_node(), holt_daemon:daemon(), Request :: term()) -> term().
+-spec ask(holt_ct:test_node(), holt_test_daemon:daemon(), Request :: term()) -> term().
 ask(Node, Daemon, Request) ->
-    holt_ct:call(Node, gen_server, call, [{holtd, holt_daemon:node_of(Daemon)}, Request, 10000]).
+    Holtd = {holtd, holt_test_daemon:node_of(Daemon)},
+    holt_ct:call(Node, gen_server, call, [Holtd, Request, 10000]).
 
 %% @doc Wait until it answers so.
--spec await_answer(holt_ct:test_node(), holt_daemon:daemon(), Request :: term(), term()) -> ok.
+-spec await_answer(holt_ct:test_node(), holt_test_daemon:daemon(), Request :: term(), term()) -> ok.
 await_answer(Node, Daemon, Request, Answer) ->
-    Holtd = {holtd, holt_daemon:node_of(Daemon)},
+    Holtd = {holtd, holt_test_daemon:node_of(Daemon)},
     holt_ct:call(Node, fun() ->
         holt_ct:wait_until(
             fun() ->
@@ -123,28 +124,28 @@ await_answer(Node, Daemon, Request, Answer) ->
     end).
 
 %% @doc Wait until it has so many names.
--spec await_count(holt_ct:test_node(), holt_daemon:daemon(), atom(), non_neg_integer()) -> ok.
+-spec await_count(holt_ct:test_node(), holt_test_daemon:daemon(), atom(), non_neg_integer()) -> ok.
 await_count(Node, Daemon, Reg, Count) ->
     await_answer(Node, Daemon, {count, Reg}, Count).
 
 %% @doc Wait until it says that it is in sync.
--spec await_sync(holt_ct:test_node(), holt_daemon:daemon(), atom()) -> ok.
+-spec await_sync(holt_ct:test_node(), holt_test_daemon:daemon(), atom()) -> ok.
 await_sync(Node, Daemon, Reg) ->
     await_answer(Node, Daemon, {in_sync, Reg}, true).
 
 %% @doc Wait until it names these members.
 -spec await_members(
-    holt_ct:test_node(), holt_daemon:daemon(), atom(), [holt_cluster:member()]
+    holt_ct:test_node(), holt_test_daemon:daemon(), atom(), [holt_cluster:member()]
 ) -> ok.
 await_members(Node, Daemon, Reg, Members) ->
-    Holtd = {holtd, holt_daemon:node_of(Daemon)},
+    Holtd = {holtd, holt_test_daemon:node_of(Daemon)},
     holt_ct:await(Node, fun() ->
         Answer = gen_server:call(Holtd, {members, Reg}),
         lists:sort(Answer) =:= Members orelse Answer
     end).
 
 %% @doc All pages of its list.
--spec list(holt_ct:test_node(), holt_daemon:daemon(), atom(), map()) -> [term()].
+-spec list(holt_ct:test_node(), holt_test_daemon:daemon(), atom(), map()) -> [term()].
 list(Node, Daemon, Reg, Options) ->
     case ask(Node, Daemon, {list, Reg, Options}) of
         {Entries, done} -> Entries;
@@ -152,7 +153,7 @@ list(Node, Daemon, Reg, Options) ->
     end.
 
 %% @doc Every node and the daemon hold the same names, by every way to ask.
--spec same_answers([holt_ct:test_node()], holt_daemon:daemon(), atom()) -> ok.
+-spec same_answers([holt_ct:test_node()], holt_test_daemon:daemon(), atom()) -> ok.
 same_answers([A | _] = Nodes, Daemon, Reg) ->
     Lists = fun() ->
         lists:usort([
@@ -165,7 +166,7 @@ same_answers([A | _] = Nodes, Daemon, Reg) ->
     [List] = Lists(),
     ?assertEqual(List, lists:sort(list(A, Daemon, Reg, #{}))),
     ?assertEqual(length(List), ask(A, Daemon, {count, Reg})),
-    Node = holt_daemon:node_of(Daemon),
+    Node = holt_test_daemon:node_of(Daemon),
     Differ = holt_ct:call(A, fun() ->
         [
             Key
@@ -181,20 +182,21 @@ same_answers([A | _] = Nodes, Daemon, Reg) ->
     ok.
 
 %% @doc The command line, asking this daemon.
--spec holt(config(), holt_daemon:daemon(), [string()]) -> {Status :: integer(), string()}.
+-spec holt(config(), holt_test_daemon:daemon(), [string()]) -> {Status :: integer(), string()}.
 holt(Config, Daemon, Args) ->
-    holt_daemon:command(holt_daemon:program("holt"), [
-        "--node", atom_to_list(holt_daemon:node_of(Daemon)),
+    holt_daemon:command(holt_test_daemon:program("holt"), [
+        "--node", atom_to_list(holt_test_daemon:node_of(Daemon)),
         "--cookie-file", proplists:get_value(cookie_file, Config)
         | Args
     ]).
 
 %% @doc Wait until each node has these members, and return them.
--spec members([holt_ct:test_node()], atom(), [holt_daemon:daemon()]) -> [holt_cluster:member()].
+-spec members([holt_ct:test_node()], atom(), [holt_test_daemon:daemon()]) ->
+    [holt_cluster:member()].
 members(Nodes, Reg, Daemons) ->
     Members = lists:sort(
-        [{Reg, holt_ct:node_of(Node)} || Node <- Nodes] ++
-            [{Reg, holt_daemon:node_of(Daemon)} || Daemon <- Daemons]
+        [{Reg, Node} || Node <- Nodes] ++
+            [{Reg, holt_test_daemon:node_of(Daemon)} || Daemon <- Daemons]
     ),
     [
         holt_ct:call(Node, fun() ->

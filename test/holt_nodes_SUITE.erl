@@ -43,20 +43,19 @@ node_is_killed_and_its_names_vanish(Config) ->
         _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
         _ = [register_many(Node, Reg, 1000) || Node <- Nodes],
         await_count(Nodes, Reg, 3000),
-        CName = holt_ct:node_of(C),
         Self = self(),
         %% As soon as a node knows of it, not some time later.
         Watch = fun() ->
-            true = monitor_node(CName, true),
+            true = monitor_node(C, true),
             receive
-                {nodedown, CName} -> ok
+                {nodedown, C} -> ok
             end,
             Begin = erlang:monotonic_time(millisecond),
             holt_ct:wait_until(fun() -> holt_registry:count(Reg) =:= 2000 end),
             erlang:monotonic_time(millisecond) - Begin
         end,
         _ = [spawn_link(fun() -> Self ! {Node, holt_ct:call(Node, Watch)} end) || Node <- [A, B]],
-        holt_ct:kill_node(C),
+        holt_test:kill(C),
         Took = [
             receive
                 {Node, Ms} -> Ms
@@ -66,15 +65,15 @@ node_is_killed_and_its_names_vanish(Config) ->
         ct:pal("vanished within ~p ms", [Took]),
         ?assert(lists:max(Took) < 500),
         everywhere([A, B], fun() ->
-            undefined = holt_registry:whereis_name({Reg, {CName, 1}}),
-            [] = holt_registry:lookup(Reg, {CName, 1}),
-            [] = [K || {{Node, _} = K, _, _} <- holt_registry:to_list(Reg), Node =:= CName],
-            false = lists:member({Reg, CName}, holt_cluster:members(Reg)),
+            undefined = holt_registry:whereis_name({Reg, {C, 1}}),
+            [] = holt_registry:lookup(Reg, {C, 1}),
+            [] = [K || {{Node, _} = K, _, _} <- holt_registry:to_list(Reg), Node =:= C],
+            false = lists:member({Reg, C}, holt_cluster:members(Reg)),
             ok
         end),
         %% And can be given again.
-        Pid = holt_ct:call(A, fun() -> holt_ct:register(Reg, {CName, 1}, new, []) end),
-        await_name([A, B], Reg, {CName, 1}, Pid)
+        Pid = holt_ct:call(A, fun() -> holt_ct:register(Reg, {C, 1}, new, []) end),
+        await_name([A, B], Reg, {C, 1}, Pid)
     end).
 
 node_comes_back_under_its_name(Config) ->
@@ -83,34 +82,28 @@ node_comes_back_under_its_name(Config) ->
         _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
         _ = [register_many(Node, Reg, 300) || Node <- Nodes],
         await_count(Nodes, Reg, 900),
-        holt_ct:kill_node(C),
-        New = holt_ct:restart_node(C, [A, B]),
-        try
-            All = [A, B, New],
-            await_count([A, B], Reg, 600),
-            _ = holt_ct:start_registry(New, #{name => Reg}),
-            await_count(All, Reg, 600),
-            await_agreement(All, Reg),
-            %% The names of its predecessor are free.
-            _ = register_many(New, Reg, 200),
-            await_count(All, Reg, 800),
-            await_agreement(All, Reg),
-            CName = holt_ct:node_of(New),
-            everywhere(All, fun() ->
-                Pids = [P || {{N, _}, P, _} <- holt_registry:to_list(Reg), N =:= CName],
-                200 = length(Pids),
-                ok
-            end),
-            holt_ct:call(New, fun() ->
-                true = lists:all(
-                    fun(Pid) -> node(Pid) =/= node() orelse is_process_alive(Pid) end,
-                    [P || {_, P, _} <- holt_registry:to_list(Reg)]
-                ),
-                ok
-            end)
-        after
-            holt_ct:stop_nodes([New])
-        end
+        ok = holt_test:kill(C),
+        ok = holt_test:restart(C),
+        await_count([A, B], Reg, 600),
+        _ = holt_ct:start_registry(C, #{name => Reg}),
+        await_count(Nodes, Reg, 600),
+        await_agreement(Nodes, Reg),
+        %% The names of its predecessor are free.
+        _ = register_many(C, Reg, 200),
+        await_count(Nodes, Reg, 800),
+        await_agreement(Nodes, Reg),
+        everywhere(Nodes, fun() ->
+            Pids = [P || {{N, _}, P, _} <- holt_registry:to_list(Reg), N =:= C],
+            200 = length(Pids),
+            ok
+        end),
+        holt_ct:call(C, fun() ->
+            true = lists:all(
+                fun(Pid) -> node(Pid) =/= node() orelse is_process_alive(Pid) end,
+                [P || {_, P, _} <- holt_registry:to_list(Reg)]
+            ),
+            ok
+        end)
     end).
 
 node_stops_in_order(Config) ->
@@ -119,68 +112,64 @@ node_stops_in_order(Config) ->
         _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
         _ = [register_many(Node, Reg, 100) || Node <- Nodes],
         await_count(Nodes, Reg, 200),
-        holt_ct:stop_nodes([B]),
+        ok = holt_ct:call(B, init, stop, []),
         await_count([A], Reg, 100)
     end).
 
 two_holders_meet(Config) ->
-    with_nodes(0, [], fun([]) ->
-        Reg = registry(Config),
-        Nodes = [holt_ct:start_node(peer:random_name("holt_ct"), apart()) || _ <- [a, b, c]],
-        try
-            [A, B, C] = Nodes,
-            _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
-            %% One after the other, so that A's is the oldest: of nodes that had met
-            %% nobody the incumbent keeps the name.
-            Holders = [
-                holt_ct:call(Node, fun() ->
-                    Pid = holt_ct:register(Reg, {the, key}, node(), []),
-                    {ok, _} = holt_ct:do(Pid, fun() ->
-                        holt_registry:register(Reg, {own, node()}, 1)
-                    end),
-                    _ = holt_ct:register(Reg, {bystander, node()}, 1, []),
-                    tick(),
-                    Pid
-                end)
-             || Node <- Nodes
-            ],
-            [OfA, OfB, OfC] = Holders,
-            Self = self(),
-            _ = [
-                spawn_link(fun() ->
-                    Self ! {Pid, holt_ct:call(Node, fun() -> holt_ct:exit_of(Pid) end)}
-                end)
-             || {Node, Pid} <- [{B, OfB}, {C, OfC}]
-            ],
-            holt_ct:connect(Nodes),
-            Reasons = [
-                receive
-                    {Pid, Reason} -> {Pid, Reason}
-                end
-             || Pid <- [OfB, OfC]
-            ],
-            await_name(Nodes, Reg, {the, key}, OfA),
-            await_agreement(Nodes, Reg),
-            _ = [
-                begin
-                    Value = holt_ct:node_of(Node),
-                    {Pid, {shutdown, {name_conflict, {{the, key}, Value}, Reg, Winner}}} =
-                        lists:keyfind(Pid, 1, Reasons),
-                    %% C's holder may have lost to B's before A's won.
-                    ?assert(lists:member(Winner, [OfA, OfB] -- [Pid]))
-                end
-             || {Node, Pid} <- [{B, OfB}, {C, OfC}]
-            ],
-            %% A's two, and the bystanders.
-            Expected = lists:sort(
-                [{the, key}, {own, holt_ct:node_of(A)}] ++
-                    [{bystander, holt_ct:node_of(Node)} || Node <- Nodes]
-            ),
-            ?assertEqual(Expected, [Key || {Key, _, _} <- agreed_list(Nodes, Reg)])
-        after
-            holt_ct:stop_nodes(Nodes)
-        end
-    end).
+    Reg = registry(Config),
+    [A, B, C] = Nodes = holt_ct:start_strangers(3, apart()),
+    try
+        _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
+        %% One after the other, so that A's is the oldest: of nodes that had met
+        %% nobody the incumbent keeps the name.
+        Holders = [
+            holt_ct:call(Node, fun() ->
+                Pid = holt_ct:register(Reg, {the, key}, node(), []),
+                {ok, _} = holt_ct:do(Pid, fun() ->
+                    holt_registry:register(Reg, {own, node()}, 1)
+                end),
+                _ = holt_ct:register(Reg, {bystander, node()}, 1, []),
+                tick(),
+                Pid
+            end)
+         || Node <- Nodes
+        ],
+        [OfA, OfB, OfC] = Holders,
+        Self = self(),
+        _ = [
+            spawn_link(fun() ->
+                Self ! {Pid, holt_ct:call(Node, fun() -> holt_ct:exit_of(Pid) end)}
+            end)
+         || {Node, Pid} <- [{B, OfB}, {C, OfC}]
+        ],
+        holt_ct:connect(Nodes),
+        Reasons = [
+            receive
+                {Pid, Reason} -> {Pid, Reason}
+            end
+         || Pid <- [OfB, OfC]
+        ],
+        await_name(Nodes, Reg, {the, key}, OfA),
+        await_agreement(Nodes, Reg),
+        _ = [
+            begin
+                {Pid, {shutdown, {name_conflict, {{the, key}, Node}, Reg, Winner}}} =
+                    lists:keyfind(Pid, 1, Reasons),
+                %% C's holder may have lost to B's before A's won.
+                ?assert(lists:member(Winner, [OfA, OfB] -- [Pid]))
+            end
+         || {Node, Pid} <- [{B, OfB}, {C, OfC}]
+        ],
+        %% A's two, and the bystanders.
+        Expected = lists:sort(
+            [{the, key}, {own, A}] ++
+                [{bystander, Node} || Node <- Nodes]
+        ),
+        ?assertEqual(Expected, [Key || {Key, _, _} <- agreed_list(Nodes, Reg)])
+    after
+        holt_ct:stop_nodes(Nodes)
+    end.
 
 link_is_cut_and_heals(Config) ->
     with_nodes(3, apart(), fun([A, B, C] = Nodes) ->
@@ -188,7 +177,7 @@ link_is_cut_and_heals(Config) ->
         _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
         _ = [register_many(Node, Reg, 100) || Node <- Nodes],
         await_count(Nodes, Reg, 300),
-        _ = [holt_ct:cut(C, Other) || Other <- [A, B]],
+        _ = [holt_ct:disconnect(C, Other) || Other <- [A, B]],
         await_count([A, B], Reg, 200),
         await_count([C], Reg, 100),
         Older = holt_ct:call(A, fun() -> holt_ct:register(Reg, key, old, []) end),
@@ -203,7 +192,7 @@ link_is_cut_and_heals(Config) ->
         %% Again and again.
         _ = [
             begin
-                holt_ct:cut(A, B),
+                holt_ct:disconnect(A, B),
                 holt_ct:connect(Nodes)
             end
          || _ <- lists:seq(1, 10)
@@ -217,16 +206,15 @@ distribution_starts_after_the_instance(Config) ->
         Reg = registry(Config),
         _ = holt_ct:start_registry(A, #{name => Reg}),
         _ = register_many(A, Reg, 50),
-        Alone = holt_ct:start_node(undefined, no_overlap()),
+        Alone = holt_ct:start_unnamed(no_overlap()),
         try
             _ = holt_ct:start_registry(Alone, #{name => Reg}),
             Pid = holt_ct:call(Alone, fun() -> holt_ct:register(Reg, lonely, 1, []) end),
             [{Reg, nonode@nohost}] = holt_ct:call(Alone, holt_cluster, members, [Reg]),
             Name = list_to_atom(peer:random_name("holt_ct")),
-            AName = holt_ct:node_of(A),
             Node = holt_ct:call(Alone, fun() ->
                 {ok, _} = net_kernel:start(Name, #{name_domain => shortnames}),
-                true = net_kernel:connect_node(AName),
+                true = net_kernel:connect_node(A),
                 node()
             end),
             await_count([A, Alone], Reg, 51),
@@ -295,7 +283,7 @@ with_late_node(Config, More, Fun) ->
         Options = More#{name => Reg},
         _ = holt_ct:start_registry(A, Options),
         _ = register_many(A, Reg, 50),
-        Late = holt_ct:start_node(undefined, no_overlap()),
+        Late = holt_ct:start_unnamed(no_overlap()),
         try
             _ = holt_ct:start_registry(Late, Options),
             Pid = holt_ct:call(Late, fun() -> holt_ct:register(Reg, lonely, 1, []) end),
@@ -345,14 +333,13 @@ start_distribution(Late, Name, Other, Then) ->
     end,
     Node = holt_ct:call(Late, Start),
     Then(),
-    OtherNode = holt_ct:node_of(Other),
-    holt_ct:await(Late, fun() -> net_kernel:connect_node(OtherNode) end),
+    holt_ct:await(Late, fun() -> net_kernel:connect_node(Other) end),
     Node.
 
 hidden_node_takes_part(Config) ->
     with_nodes(1, no_overlap(), fun([A]) ->
         Reg = registry(Config),
-        Hidden = holt_ct:start_node(peer:random_name("holt_ct"), ["-hidden" | no_overlap()]),
+        [Hidden] = holt_ct:start_strangers(1, ["-hidden" | no_overlap()]),
         try
             Nodes = [A, Hidden],
             holt_ct:connect(Nodes),
@@ -422,13 +409,13 @@ disturb(connect, _Options, _A, _B, Nodes) ->
 disturb(cut, _Options, Node, Node, Nodes) ->
     holt_ct:connect(Nodes);
 disturb(cut, _Options, A, B, _Nodes) ->
-    holt_ct:cut(A, B);
+    holt_ct:disconnect(A, B);
 disturb(orphan, #{name := Reg} = Options, A, _B, _Nodes) ->
     holt_ct:call(A, fun() -> holt_ct:kill(whereis(Reg)) end),
     _ = holt_ct:start_registry(A, Options);
 disturb(pause, _Options, A, B, _Nodes) ->
     ok = holt_ct:call(A, application, stop, [holt]),
-    _ = A =/= B andalso holt_ct:cut(A, B),
+    _ = A =/= B andalso holt_ct:disconnect(A, B),
     ok = holt_ct:call(A, application, start, [holt]);
 disturb(kill, #{name := Reg}, A, _B, _Nodes) ->
     Process = holt_replica:process_name(Reg),
@@ -504,7 +491,8 @@ overlapping_partitions_are_warned_of_once(_Config) ->
         end)
     end,
     Warnings = fun(Args) ->
-        with_nodes(2, Args, fun([A, _] = Nodes) ->
+        Kernel = ["-kernel", "logger_level", "warning" | Args],
+        with_nodes(2, Kernel, fun([A, _] = Nodes) ->
             Counter = holt_ct:call(A, fun() -> start_counter() end),
             Count = fun() -> holt_ct:call(A, fun() -> ask(Counter, count) end) end,
             _ = holt_ct:start_registry(A, #{name => alone}),
@@ -523,9 +511,9 @@ overlapping_partitions_are_warned_of_once(_Config) ->
             First = Count()
         end)
     end,
-    ?assertEqual(1, Warnings([])),
-    ?assertEqual(1, Warnings(["-kernel", "prevent_overlapping_partitions", "true"])),
-    ?assertEqual(0, Warnings(["-connect_all", "false"])),
+    IsOn = ["-kernel", "prevent_overlapping_partitions", "true"],
+    ?assertEqual(1, Warnings(IsOn)),
+    ?assertEqual(0, Warnings(["-connect_all", "false" | IsOn])),
     ?assertEqual(0, Warnings(no_overlap())).
 
 start_counter() ->

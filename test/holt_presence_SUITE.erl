@@ -81,7 +81,7 @@ end_per_testcase(Case, Config) ->
         undefined ->
             ok;
         [A, P, X] ->
-            _ = [holt_ct:heal(Left, Right) || {Left, Right} <- [{A, X}, {A, P}, {P, X}]],
+            _ = [holt_test:heal(Left, Right) || {Left, Right} <- [{A, X}, {A, P}, {P, X}]],
             holt_ct_daemon:end_case(Case, Config)
     end.
 
@@ -89,7 +89,7 @@ end_per_testcase(Case, Config) ->
 %% Cuts
 
 cut_from_both_sides(Config) ->
-    vouched_for(Config, fun holt_ct:part/2).
+    vouched_for(Config, fun holt_test:cut/2).
 
 cut_from_one_side(Config) ->
     vouched_for(Config, fun holt_ct:refuse/2).
@@ -109,13 +109,13 @@ vouched_for(Config, Cut) ->
     ],
     #{asks := Asks} = holt_ct:call(A, holt_cluster, info, [Reg]),
     ok = Cut(A, X),
-    Voucher = {Reg, holt_ct:node_of(P)},
+    Voucher = {Reg, P},
     {Ms, _} = timed(fun() ->
         [await_info(At, Reg, Of, #{contact => vouched, voucher => Voucher, state => present})
          || {At, Of} <- [{A, X}, {X, A}]]
     end),
     ct:pal("vouched for, and the voucher chosen: ~b ms", [Ms]),
-    Members = lists:sort([{Reg, holt_ct:node_of(Node)} || Node <- [A, P, X]]),
+    Members = lists:sort([{Reg, Node} || Node <- [A, P, X]]),
     [?assertEqual(Members, holt_ct:call(Node, holt_cluster, members, [Reg])) || Node <- [A, P, X]],
     ?assertMatch(#{contact := direct, voucher := undefined}, info_of(P, Reg, X)),
     %% The first question, and what keeps the answer from lapsing.
@@ -124,7 +124,7 @@ vouched_for(Config, Cut) ->
         Now - Asks >= 4 orelse Now
     end),
     ?assertMatch(#{contact := vouched, shown := true, absent_ms := 0}, info_of(A, Reg, X)),
-    ok = holt_ct:heal(A, X),
+    ok = holt_test:heal(A, X),
     [
         await_info(At, Reg, Of, #{contact => direct, voucher => undefined, state => present})
      || {At, Of} <- [{A, X}, {X, A}]
@@ -155,7 +155,7 @@ names_come_and_go_through_the_voucher(Config) ->
         holt_ct:call(A, fun() -> holt_registry:register(Reg, new, 3) end)
     ),
     ?assertEqual(
-        {error, {unreachable, holt_ct:node_of(X)}},
+        {error, {unreachable, X}},
         holt_ct:call(A, fun() -> holt_registry:unregister(Reg, new) end)
     ),
     ok = holt_ct:call(X, fun() -> holt_registry:unregister(Reg, new) end),
@@ -170,7 +170,7 @@ names_come_and_go_through_the_voucher(Config) ->
     ?assert(After > Before),
     ?assert(Bytes > 0),
     nothing_missed([Watcher]),
-    ok = holt_ct:heal(A, X),
+    ok = holt_test:heal(A, X),
     await_agreement([A, P, X], Reg).
 
 %% Both have the name before they can have heard of it: there is one winner, and the loser is
@@ -202,7 +202,7 @@ conflicts_are_settled_through_the_voucher(Config) ->
         end,
         [1, 2, 3]
     ),
-    ok = holt_ct:heal(A, X),
+    ok = holt_test:heal(A, X),
     await_agreement([A, P, X], Reg).
 
 %% The only one to ask does not answer.  What was suspect stays in sight until the time is
@@ -217,9 +217,9 @@ silence_is_suspect_then_absent(Config) ->
     Watcher = holt_ct:watch(A, {Reg, Names}),
     ok = holt_ct:call(P, sys, suspend, [holt_replica:process_name(Reg)]),
     At = erlang:system_time(millisecond),
-    ok = holt_ct:part(A, X),
+    ok = holt_test:cut(A, X),
     await_info(A, Reg, X, #{state => suspect, contact => none, shown => true, absent_ms => 0}),
-    ?assert(lists:member({Reg, holt_ct:node_of(X)}, holt_ct:call(A, holt_cluster, members, [Reg]))),
+    ?assert(lists:member({Reg, X}, holt_ct:call(A, holt_cluster, members, [Reg]))),
     ?assertEqual(?NAMES, holt_ct:call(A, holt_registry, count, [Reg])),
     await_info(A, Reg, X, #{state => absent, contact => none, shown => false}),
     await_count([A], Reg, 0),
@@ -230,7 +230,7 @@ silence_is_suspect_then_absent(Config) ->
     ?assert(FirstMs >= 1500),
     ?assert(FirstMs < 3000),
     ?assertNot(
-        lists:member({Reg, holt_ct:node_of(X)}, holt_ct:call(A, holt_cluster, members, [Reg]))
+        lists:member({Reg, X}, holt_ct:call(A, holt_cluster, members, [Reg]))
     ),
     holt_ct:await(A, fun() ->
         [#{absent_ms := Ms}] = [M || #{state := absent} = M <- holt_cluster:members(Reg, all)],
@@ -239,7 +239,7 @@ silence_is_suspect_then_absent(Config) ->
     ok = holt_ct:call(P, sys, resume, [holt_replica:process_name(Reg)]),
     await_info(A, Reg, X, #{state => present, contact => vouched, shown => true, absent_ms => 0}),
     await_count([A], Reg, ?NAMES),
-    ok = holt_ct:heal(A, X),
+    ok = holt_test:heal(A, X),
     await_agreement(Nodes, Reg).
 
 %% No name depends on a replica process: neither on that of the one who is vouched for, nor
@@ -273,7 +273,7 @@ replicas_are_killed(Config) ->
      || {N, Node} <- [{1, X}, {2, P}, {3, A}]
     ],
     nothing_missed([Watcher]),
-    ok = holt_ct:heal(A, X),
+    ok = holt_test:heal(A, X),
     await_agreement(Nodes, Reg).
 
 %% Its link with the voucher lives, so it counts as there for replica_restart_ms: also for
@@ -300,7 +300,7 @@ replica_is_away_while_vouched_for(Config) ->
     await_name(A, Reg, new, [{Pid, 1}]),
     await_info(A, Reg, X, #{state => present, contact => vouched, shown => true}),
     nothing_missed(Watchers),
-    ok = holt_ct:heal(A, X),
+    ok = holt_test:heal(A, X),
     await_agreement(Nodes, Reg).
 
 %% A member that pauses says so, also to those who do not hear it themselves.
@@ -318,7 +318,7 @@ application_is_stopped(Config) ->
     %% Paused while cut, and healed before it is back.
     ok = holt_ct:call(X, application, stop, [holt]),
     await_info(A, Reg, X, #{state => paused}),
-    ok = holt_ct:heal(A, X),
+    ok = holt_test:heal(A, X),
     ok = holt_ct:call(X, application, start, [holt]),
     await_info(A, Reg, X, #{state => present, contact => direct, shown => true}),
     Watcher = holt_ct:watch(A, {Reg, Names}),
@@ -336,10 +336,10 @@ link_flaps(Config) ->
     await_count([A], Reg, ?NAMES),
     Times = [
         begin
-            ok = holt_ct:part(A, X),
+            ok = holt_test:cut(A, X),
             await_info(A, Reg, X, #{state => absent, shown => false}),
             await_count([A], Reg, 0),
-            ok = holt_ct:heal(A, X),
+            ok = holt_test:heal(A, X),
             {Ms, _} = timed(fun() -> await_count([A], Reg, ?NAMES) end),
             Ms
         end
@@ -363,14 +363,14 @@ daemon_alone_vouches(Config) ->
     Names = register_names(X, Reg, ?NAMES),
     await_count([A], Reg, ?NAMES),
     Daemon = start_daemon(Config, [A, X]),
-    DaemonNode = holt_daemon:node_of(Daemon),
+    DaemonNode = holt_test_daemon:node_of(Daemon),
     Voucher = {Reg, DaemonNode},
     Ask = fun(Request) -> holt_ct:call(A, gen_server, call, [{holtd, DaemonNode}, Request]) end,
     holt_ct:await(A, fun() -> length(holt_cluster:members(Reg)) =:= 3 end),
     holt_ct:await(X, fun() -> length(holt_cluster:members(Reg)) =:= 3 end),
     holt_ct:wait_until(fun() -> Ask({count, Reg}) =:= ?NAMES end),
     Watcher = holt_ct:watch(A, {Reg, Names}),
-    ok = holt_ct:part(A, X),
+    ok = holt_test:cut(A, X),
     await_info(A, Reg, X, #{state => present, contact => vouched, voucher => Voucher}),
     await_info(X, Reg, A, #{state => present, contact => vouched}),
     Pid = holt_ct:call(X, fun() -> holt_ct:register(Reg, new, 1, []) end),
@@ -398,14 +398,14 @@ daemon_alone_vouches(Config) ->
     ct:pal("voucher frozen: hidden after ~b ms", [FirstMs]),
     ?assert(FirstMs < 2000 + 500 + 1000),
     %% Killed: there is nobody left to ask.
-    ok = holt_daemon:kill(Daemon),
+    ok = holt_test_daemon:kill(Daemon),
     await_info(A, Reg, X, #{state => absent}),
     await_count([A], Reg, 0),
     Again = start_daemon(Config, [A, X]),
-    AgainVoucher = {Reg, holt_daemon:node_of(Again)},
+    AgainVoucher = {Reg, holt_test_daemon:node_of(Again)},
     await_info(A, Reg, X, #{state => present, voucher => AgainVoucher, shown => true}),
     await_count([A], Reg, ?NAMES),
-    ok = holt_ct:heal(A, X),
+    ok = holt_test:heal(A, X),
     await_info(A, Reg, X, #{contact => direct, voucher => undefined}),
     ok = holt_daemon:stop(Again).
 
@@ -414,11 +414,11 @@ daemon_is_vouched_to(Config) ->
     {Reg, [A, P, X]} = start_everywhere(Config),
     Names = register_names(X, Reg, ?NAMES),
     Daemon = start_daemon(Config, [A]),
-    DaemonNode = holt_daemon:node_of(Daemon),
+    DaemonNode = holt_test_daemon:node_of(Daemon),
     Ask = fun(Request) -> holt_ct:call(A, gen_server, call, [{holtd, DaemonNode}, Request]) end,
     Of = fun(Node) ->
         All = Ask({members, Reg, all}),
-        [Info] = [M || #{member := {_, N}} = M <- All, N =:= holt_ct:node_of(Node)],
+        [Info] = [M || #{member := {_, N}} = M <- All, N =:= Node],
         Info
     end,
     [holt_ct:await(N, fun() -> length(holt_cluster:members(Reg)) =:= 4 end) || N <- [A, P, X]],
@@ -428,7 +428,7 @@ daemon_is_vouched_to(Config) ->
         true = erlang:set_cookie(DaemonNode, refused_by_x),
         true = erlang:disconnect_node(DaemonNode)
     end),
-    Vouchers = [{Reg, holt_ct:node_of(Node)} || Node <- [A, P]],
+    Vouchers = [{Reg, Node} || Node <- [A, P]],
     holt_ct:wait_until(fun() ->
         #{contact := Contact, voucher := Voucher} = Info = Of(X),
         (Contact =:= vouched andalso lists:member(Voucher, Vouchers)) orelse Info
@@ -459,7 +459,7 @@ node_is_killed_while_vouched_for(Config) ->
         part_until_vouched(A, X, Reg),
         Watchers = [holt_ct:watch(Node, {Reg, Names}) || Node <- [A, P]],
         At = erlang:system_time(millisecond),
-        ok = holt_ct:kill_node(X),
+        ok = holt_test:kill(X),
         await_info(A, Reg, X, #{state => absent, contact => none, shown => false}),
         [await_count([Node], Reg, 0) || Node <- [A, P]],
         GoneMs = [
@@ -483,21 +483,19 @@ node_is_frozen_while_vouched_for(Config) ->
         await_count(Nodes, Reg, ?NAMES),
         _ = part_until_vouched(A, X, Reg),
         [OnA, OnP] = [holt_ct:watch(Node, {Reg, Names}) || Node <- [A, P]],
-        OsPid = holt_ct:call(X, os, getpid, []),
         At = erlang:system_time(millisecond),
-        "" = os:cmd("kill -STOP " ++ OsPid),
-        Name = holt_ct:node_of(X),
-        await_state(A, Reg, Name, #{state => absent, contact => none}),
-        ?assertMatch(#{state := present, contact := direct}, state_of(P, Reg, Name)),
+        ok = holt_test:freeze(X),
+        await_state(A, Reg, X, #{state => absent, contact => none}),
+        ?assertMatch(#{state := present, contact := direct}, state_of(P, Reg, X)),
         {Missed, _} = holt_ct:missed(OnA),
         Ms = lists:min(maps:values(Missed)) - At,
         ct:pal("frozen: hidden where it was vouched for after ~b ms", [Ms]),
         ?assert(Ms < 2000 + 500 + 1000),
-        "" = os:cmd("kill -CONT " ++ OsPid),
-        await_state(A, Reg, Name, #{state => present, contact => vouched, shown => true}),
+        ok = holt_test:thaw(X),
+        await_state(A, Reg, X, #{state => present, contact => vouched, shown => true}),
         await_count([A], Reg, ?NAMES),
         nothing_missed([OnP]),
-        ok = holt_ct:heal(A, X),
+        ok = holt_test:heal(A, X),
         await_agreement(Nodes, Reg)
     end).
 
@@ -509,9 +507,9 @@ voucher_is_killed(Config) ->
         await_count(Nodes, Reg, ?NAMES),
         Watcher = holt_ct:watch(A, {Reg, Names}),
         First = part_until_vouched(A, X, Reg),
-        [Killed] = [Node || Node <- Nodes, {Reg, holt_ct:node_of(Node)} =:= First],
-        ok = holt_ct:kill_node(Killed),
-        [Second] = [{Reg, holt_ct:node_of(N)} || N <- Nodes, N =/= A, N =/= X, N =/= Killed],
+        [Killed] = [Node || Node <- Nodes, {Reg, Node} =:= First],
+        ok = holt_test:kill(Killed),
+        [Second] = [{Reg, N} || N <- Nodes, N =/= A, N =/= X, N =/= Killed],
         {Ms, _} = timed(fun() ->
             await_info(A, Reg, X, #{contact => vouched, voucher => Second})
         end),
@@ -519,7 +517,7 @@ voucher_is_killed(Config) ->
         Pid = holt_ct:call(X, fun() -> holt_ct:register(Reg, new, 1, []) end),
         await_name(A, Reg, new, [{Pid, 1}]),
         nothing_missed([Watcher]),
-        ok = holt_ct:heal(A, X),
+        ok = holt_test:heal(A, X),
         await_agreement(Nodes -- [Killed], Reg)
     end).
 
@@ -531,20 +529,20 @@ vouches_are_first_hand(Config) ->
         _ = [holt_ct:start_registry(Node, #{name => Reg}) || Node <- Nodes],
         _ = register_names(X, Reg, ?NAMES),
         await_count(Nodes, Reg, ?NAMES),
-        Q1 = {Reg, holt_ct:node_of(Q)},
+        Q1 = {Reg, Q},
         _ = part_until_vouched(A, X, Reg),
         _ = part_until_vouched(P, X, Reg),
         [await_info(At, Reg, X, #{contact => vouched, voucher => Q1}) || At <- [A, P]],
         %% A - P - Q - X
-        ok = holt_ct:part(A, Q),
+        ok = holt_test:cut(A, Q),
         await_info(A, Reg, Q, #{state => present, contact => vouched}),
         await_info(A, Reg, X, #{state => absent, contact => none, shown => false}),
         await_count([A], Reg, 0),
         ?assertMatch(#{state := present, contact := vouched, shown := true}, info_of(P, Reg, X)),
-        ok = holt_ct:heal(A, Q),
+        ok = holt_test:heal(A, Q),
         await_info(A, Reg, X, #{state => present, contact => vouched, shown => true}),
         await_count([A], Reg, ?NAMES),
-        [holt_ct:heal(Left, Right) || {Left, Right} <- [{A, X}, {P, X}]],
+        [holt_test:heal(Left, Right) || {Left, Right} <- [{A, X}, {P, X}]],
         await_agreement(Nodes, Reg)
     end).
 
@@ -581,7 +579,7 @@ register_names(Node, Reg, Count) ->
 
 %% What a node knows of another one's member.
 info_of(At, Reg, Of) ->
-    state_of(At, Reg, holt_ct:node_of(Of)).
+    state_of(At, Reg, Of).
 
 state_of(At, Reg, Node) ->
     holt_ct:call(At, fun() -> info_here(Reg, Node) end).
@@ -592,7 +590,7 @@ info_here(Reg, Node) ->
 
 %% Wait until it says this of it.
 await_info(At, Reg, Of, Expected) ->
-    await_state(At, Reg, holt_ct:node_of(Of), Expected).
+    await_state(At, Reg, Of, Expected).
 
 await_state(At, Reg, Node, Expected) ->
     holt_ct:await(At, fun() ->
@@ -601,13 +599,13 @@ await_state(At, Reg, Node, Expected) ->
     end).
 
 part_until_vouched(A, X, Reg) ->
-    ok = holt_ct:part(A, X),
+    ok = holt_test:cut(A, X),
     [
         holt_ct:await(At, fun() ->
             #{contact := Contact, voucher := Voucher} = Info = info_here(Reg, Node),
             (Contact =:= vouched andalso Voucher =/= undefined) orelse Info
         end)
-     || {At, Node} <- [{A, holt_ct:node_of(X)}, {X, holt_ct:node_of(A)}]
+     || {At, Node} <- [{A, X}, {X, A}]
     ],
     #{voucher := Voucher} = info_of(A, Reg, X),
     Voucher.

@@ -11,8 +11,8 @@
 static int
 load(ErlNifEnv *env, void **priv_data, ERL_NIF_TERM info)
 {
-  (void)info;
   nif_atoms_init(env);
+  nif_clock_init(env, info);
   *priv_data = nif_library_new(env);
   return *priv_data == NULL ? 1 : 0;
 }
@@ -22,8 +22,8 @@ static int
 upgrade(ErlNifEnv *env, void **priv_data, void **old_priv_data,
         ERL_NIF_TERM info)
 {
-  (void)info;
   nif_atoms_init(env);
+  nif_clock_init(env, info);
   if (!nif_library_take_over(env, *old_priv_data)) {
     return 1;
   }

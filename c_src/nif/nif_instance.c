@@ -101,11 +101,22 @@ library_of(ErlNifEnv *env)
   return enif_priv_data(env);
 }
 
+/* How wrong the wall clock is to be, for tests: said once, when the library is
+ * loaded. */
+static ErlNifTime wall_offset_ms;
+
+void
+nif_clock_init(ErlNifEnv *env, ERL_NIF_TERM offset_ms)
+{
+  ErlNifSInt64 offset = 0;
+  wall_offset_ms = enif_get_int64(env, offset_ms, &offset) != 0 ? offset : 0;
+}
+
 struct holt_time
 nif_now(ErlNifEnv *env)
 {
   const ErlNifTime now = enif_monotonic_time(ERL_NIF_MSEC);
-  const ErlNifTime wall = now + enif_time_offset(ERL_NIF_MSEC);
+  const ErlNifTime wall = now + enif_time_offset(ERL_NIF_MSEC) + wall_offset_ms;
   return (struct holt_time){ .mono_ms =
                                (uint64_t)(now - library_of(env)->start_ms),
                              .wall_ms = wall > 0 ? (uint64_t)wall : 0 };

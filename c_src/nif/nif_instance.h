@@ -97,6 +97,10 @@ void nif_message_close(struct nif_message *message);
 /* Close the half applied message, if there is one.  Locked. */
 void nif_message_drop(struct nif_instance *instance);
 
+/* Read what load_nif/2 was given: by how many milliseconds the wall clock is to
+ * be wrong.  0 but in tests. */
+void nif_clock_init(ErlNifEnv *env, ERL_NIF_TERM offset_ms);
+
 /* Milliseconds since the library was loaded, and since 1970. */
 struct holt_time nif_now(ErlNifEnv *env);
 

@@ -67,15 +67,16 @@ finish() {
   exit
 }
 
-# The block of the README that a comment <!-- snippet: NAME --> stands before.
-snippet() {
+# The block of a file, the README if none is given, that a comment <!-- snippet: NAME -->
+# stands before.
+snippet() { # name [file]
   awk -v mark="<!-- snippet: $1 -->" '
     inside && /^[ ]*```/ { exit }
     inside { print; next }
     marked && /^[ ]*```/ { inside = 1; next }
     index($0, mark) { marked = 1; next }
     marked && !/^[ ]*$/ { marked = 0 }
-  ' "$holt/README.md"
+  ' "$holt/${2:-README.md}"
 }
 
 has_snippet() { [ -f "$holt/README.md" ] && [ -n "$(snippet "$1")" ]; }
