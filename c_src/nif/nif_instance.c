@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "nif_instance.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -101,22 +102,27 @@ library_of(ErlNifEnv *env)
   return enif_priv_data(env);
 }
 
-/* How wrong the wall clock is to be, for tests: said once, when the library is
- * loaded. */
-static ErlNifTime wall_offset_ms;
+/* How wrong the wall clock is to be, for tests: said when the library is
+ * loaded, beside the calls of the version before. */
+static atomic_int_fast64_t wall_offset_ms;
 
 void
 nif_clock_init(ErlNifEnv *env, ERL_NIF_TERM offset_ms)
 {
   ErlNifSInt64 offset = 0;
-  wall_offset_ms = enif_get_int64(env, offset_ms, &offset) != 0 ? offset : 0;
+  if (enif_get_int64(env, offset_ms, &offset) == 0) {
+    offset = 0;
+  }
+  atomic_store_explicit(&wall_offset_ms, offset, memory_order_relaxed);
 }
 
 struct holt_time
 nif_now(ErlNifEnv *env)
 {
   const ErlNifTime now = enif_monotonic_time(ERL_NIF_MSEC);
-  const ErlNifTime wall = now + enif_time_offset(ERL_NIF_MSEC) + wall_offset_ms;
+  const ErlNifTime wall =
+    now + enif_time_offset(ERL_NIF_MSEC) +
+    atomic_load_explicit(&wall_offset_ms, memory_order_relaxed);
   return (struct holt_time){ .mono_ms =
                                (uint64_t)(now - library_of(env)->start_ms),
                              .wall_ms = wall > 0 ? (uint64_t)wall : 0 };

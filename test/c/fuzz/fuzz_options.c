@@ -30,7 +30,8 @@ argument(struct fuzz_input *input, const char *const paths[2])
       holt_buf_put_u8(&out, byte);
     }
   }
-  char *const text = strndup((const char *)out.data, out.size);
+  holt_buf_put_u8(&out, 0);
+  char *const text = strdup((const char *)out.data);
   FUZZ_CHECK(text != NULL);
   holt_buf_deinit(&out);
   fuzz_heap_end(&heap);
