@@ -338,7 +338,8 @@ sanitize:
 .PHONY: sanitize-native
 sanitize-native: $(addprefix $(NATIVE)/,asan/test_unit asan/test_sim asan/test_nif tsan/test_nif \
   $(foreach fault,$(NIF_FAULTS),fault/$(subst :,/,$(fault))/test_nif) \
-  $(if $(NODE_MISSING),,asan/test_node tsan/test_node asan/holtd release/holtd))
+  $(if $(NODE_MISSING),,asan/test_node tsan/test_node asan/holtd release/holtd)) \
+  test-corpus-native
 	@:
 .PHONY: sanitize-has-node
 sanitize-has-node:
