@@ -210,7 +210,7 @@ static void
 followed_seen(void *user, const struct holt_actor_info *info)
 {
   size_t *const count = user;
-  *count += info->sight == HOLT_SIGHT_VOUCHED && info->voucher != 0 ? 1 : 0;
+  *count += info->sight == HOLT_SIGHT_VOUCHED && info->voucher != NULL ? 1 : 0;
 }
 
 static size_t

@@ -105,16 +105,11 @@ holt__vouches_clear(struct holt_actor *actor)
 }
 
 bool
-holt__vouches(const struct holt_replica *replica,
-              const struct holt_actor *actor, const struct holt_peer *peer,
-              uint64_t now_ms)
+holt__vouches(const struct holt_replica *replica, struct holt_actor *actor,
+              const struct holt_peer *peer, uint64_t now_ms)
 {
-  bool any = false;
-  for (unsigned i = 0; i < HOLT_VOUCHES_MAX; i++) {
-    const struct holt_vouch_kept *const vouch = &actor->presence.vouches[i];
-    any = any || (vouch->peer == peer->id && is_good(replica, vouch, now_ms));
-  }
-  return any;
+  const struct holt_vouch_kept *const vouch = vouch_of(actor, peer->id);
+  return vouch != NULL && is_good(replica, vouch, now_ms);
 }
 
 /* Of equal ones a hash decides, so that those who are deaf to one actor do not
@@ -205,8 +200,8 @@ holt__ask_send(struct holt_replica *replica, struct holt_peer *peer,
        actor != NULL && count < HOLT_ASK_ITEMS_MAX; actor = actor->next) {
     count += holt_links_has(&actor->presence.ask, peer) ? 1 : 0;
   }
-  peer->ask_due = false;
   if (count == 0) {
+    peer->ask_due = false;
     return false;
   }
   const uint64_t token = holt_token_after(replica->ask_token, now_ms);
@@ -221,7 +216,6 @@ holt__ask_send(struct holt_replica *replica, struct holt_peer *peer,
       left--;
     }
   }
-  peer->ask_due = true;
   if (!holt__send(replica, peer, effect, LAST_ASK, now_ms)) {
     return false;
   }

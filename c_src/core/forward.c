@@ -514,17 +514,22 @@ holt__forward_ack(struct holt_replica *replica, struct holt_peer *peer,
 /*--------------------------------------------------------------------
  * What leaves */
 
-/* The peer is an actor that others follow through us. */
+/* Those who follow the peer itself, through us. */
+static struct holt_follower *
+followers_of(const struct holt_replica *replica, const struct holt_peer *peer)
+{
+  const struct holt_actor *const actor =
+    holt_rows_actor(&replica->rows, peer->actor);
+  return actor != NULL && actor->presence.relay != NULL
+           ? actor->presence.relay->followers
+           : NULL;
+}
+
 static bool
 send_reached(struct holt_replica *replica, struct holt_peer *peer,
              struct holt_effect *effect, uint64_t now_ms)
 {
-  const struct holt_actor *const actor =
-    holt_rows_actor(&replica->rows, peer->actor);
-  struct holt_follower *follower =
-    actor != NULL && actor->presence.relay != NULL
-      ? actor->presence.relay->followers
-      : NULL;
+  struct holt_follower *follower = followers_of(replica, peer);
   while (follower != NULL && !follower->reached_due) {
     follower = follower->next;
   }
@@ -721,12 +726,7 @@ undo_forward(struct holt_replica *replica, struct holt_follower *follower)
 static void
 undo_reached(const struct holt_replica *replica, const struct holt_peer *peer)
 {
-  const struct holt_actor *const actor =
-    holt_rows_actor(&replica->rows, peer->actor);
-  struct holt_follower *follower =
-    actor != NULL && actor->presence.relay != NULL
-      ? actor->presence.relay->followers
-      : NULL;
+  struct holt_follower *follower = followers_of(replica, peer);
   for (; follower != NULL; follower = follower->next) {
     if (follower->peer->actor == peer->last_actor) {
       follower->reached_due = true;

@@ -5,12 +5,6 @@
 
 #include "state.h"
 
-static inline uint64_t
-holt_earlier(uint64_t left, uint64_t right)
-{
-  return left < right ? left : right;
-}
-
 /*--------------------------------------------------------------------
  * Tokens of asks and numbers of probes: our clock, in 256ths of a millisecond,
  * so that each is greater than the one before. */
@@ -28,43 +22,6 @@ static inline uint64_t
 holt_token_ms(uint64_t token)
 {
   return token >> HOLT_TOKEN_SHIFT;
-}
-
-/*--------------------------------------------------------------------
- * Sets of links */
-
-static inline bool
-holt_links_has(const struct holt_peer_set *set, const struct holt_peer *peer)
-{
-  return (set->words[peer->slot / 64] >> peer->slot % 64 & 1) != 0;
-}
-
-static inline void
-holt_links_add(struct holt_peer_set *set, const struct holt_peer *peer)
-{
-  set->words[peer->slot / 64] |= UINT64_C(1) << peer->slot % 64;
-}
-
-static inline void
-holt_links_remove(struct holt_peer_set *set, const struct holt_peer *peer)
-{
-  set->words[peer->slot / 64] &= ~(UINT64_C(1) << peer->slot % 64);
-}
-
-static inline bool
-holt_links_empty(const struct holt_peer_set *set)
-{
-  uint64_t any = 0;
-  for (unsigned i = 0; i < HOLT_PEER_SET_WORDS; i++) {
-    any |= set->words[i];
-  }
-  return any == 0;
-}
-
-static inline void
-holt_links_clear(struct holt_peer_set *set)
-{
-  *set = (struct holt_peer_set){ .words = { 0 } };
 }
 
 /*--------------------------------------------------------------------

@@ -40,16 +40,14 @@ holt__peer_by_member(const struct holt_replica *replica,
 }
 
 /* The least slot that no link has: there are as many as there may be links. */
-static uint32_t
-slot_take(struct holt_replica *replica)
+static void
+slot_take(struct holt_replica *replica, struct holt_peer *peer)
 {
-  uint64_t *const words = replica->peer_slots.words;
-  uint32_t slot = 0;
-  while ((words[slot / 64] >> slot % 64 & 1) != 0) {
-    slot++;
+  peer->slot = 0;
+  while (holt_links_has(&replica->peer_slots, peer)) {
+    peer->slot++;
   }
-  words[slot / 64] |= UINT64_C(1) << slot % 64;
-  return slot;
+  holt_links_add(&replica->peer_slots, peer);
 }
 
 /* What goes on over this link, but for the stream of our own rows, ends. */
@@ -79,7 +77,7 @@ peer_add(struct holt_replica *replica, const struct holt_member *member,
     return rv;
   }
   peer->id = replica->next_peer++;
-  peer->slot = slot_take(replica);
+  slot_take(replica, peer);
   peer->next = replica->peers;
   replica->peers = peer;
   replica->peer_count++;
@@ -119,8 +117,7 @@ holt__peer_drop(struct holt_replica *replica, struct holt_peer *peer,
     actor_lost(replica, peer->actor, now_ms);
   }
   holt__liveness_drop(replica, peer);
-  replica->peer_slots.words[peer->slot / 64] &=
-    ~(UINT64_C(1) << peer->slot % 64);
+  holt_links_remove(&replica->peer_slots, peer);
   struct holt_peer **link = &replica->peers;
   while (*link != peer) {
     link = &(*link)->next;

@@ -38,6 +38,7 @@
 
 #include <holt/replica.h>
 
+struct holt_peer;
 struct holt_relay;
 
 /* A set of links, by their slots. */
@@ -56,8 +57,6 @@ struct holt_vouch_kept {
   uint64_t seen_ms; /* The actor was alive then, by our clock, or later. */
   uint64_t version; /* The voucher's copy of it. */
 };
-
-struct holt_peer;
 
 struct holt_presence {
   enum holt_sight sight;

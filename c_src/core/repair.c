@@ -317,10 +317,10 @@ holt__repairs_due_ms(const struct holt_replica *replica)
   uint64_t due_ms = UINT64_MAX;
   for (const struct holt_repair *repair = replica->repairs; repair != NULL;
        repair = repair->next) {
-    const uint64_t stalls = stalls_ms(replica, repair);
-    const uint64_t again = ask_again_ms(replica, repair);
-    due_ms = stalls < due_ms ? stalls : due_ms;
-    due_ms = !repair->due && again < due_ms ? again : due_ms;
+    due_ms = holt_earlier(due_ms, stalls_ms(replica, repair));
+    if (!repair->due) {
+      due_ms = holt_earlier(due_ms, ask_again_ms(replica, repair));
+    }
   }
   return due_ms;
 }

@@ -199,6 +199,8 @@ holt_replica_actors(const struct holt_replica *replica,
        actor = actor->next) {
     if (!actor->gone) {
       const struct holt_presence *const presence = &actor->presence;
+      const struct holt_peer *const voucher =
+        holt__peer_by_id(replica, presence->follow);
       const struct holt_actor_info info = {
         .actor = actor->id,
         .member = actor->member,
@@ -209,7 +211,7 @@ holt_replica_actors(const struct holt_replica *replica,
         .processes = actor->pid_count,
         .self = actor == replica->self,
         .sight = presence->sight,
-        .voucher = presence->follow,
+        .voucher = voucher != NULL ? &voucher->member : NULL,
         .absent_ms = holt_present(actor)
                        ? 0
                        : replica->mono_ms - presence->absent_since_ms,

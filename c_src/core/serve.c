@@ -123,8 +123,7 @@ holt__serves_due_ms(const struct holt_replica *replica)
   uint64_t due_ms = UINT64_MAX;
   for (const struct holt_serve *serve = replica->serves; serve != NULL;
        serve = serve->next) {
-    const uint64_t at_ms = expires_ms(replica, serve);
-    due_ms = at_ms < due_ms ? at_ms : due_ms;
+    due_ms = holt_earlier(due_ms, expires_ms(replica, serve));
   }
   return due_ms;
 }

@@ -368,6 +368,47 @@ struct holt_replica {
   struct holt_counters counters;
 };
 
+static inline uint64_t
+holt_earlier(uint64_t left, uint64_t right)
+{
+  return left < right ? left : right;
+}
+
+/* Sets of links, by their slots. */
+static inline bool
+holt_links_has(const struct holt_peer_set *set, const struct holt_peer *peer)
+{
+  return (set->words[peer->slot / 64] >> peer->slot % 64 & 1) != 0;
+}
+
+static inline void
+holt_links_add(struct holt_peer_set *set, const struct holt_peer *peer)
+{
+  set->words[peer->slot / 64] |= UINT64_C(1) << peer->slot % 64;
+}
+
+static inline void
+holt_links_remove(struct holt_peer_set *set, const struct holt_peer *peer)
+{
+  set->words[peer->slot / 64] &= ~(UINT64_C(1) << peer->slot % 64);
+}
+
+static inline bool
+holt_links_empty(const struct holt_peer_set *set)
+{
+  uint64_t any = 0;
+  for (unsigned i = 0; i < HOLT_PEER_SET_WORDS; i++) {
+    any |= set->words[i];
+  }
+  return any == 0;
+}
+
+static inline void
+holt_links_clear(struct holt_peer_set *set)
+{
+  *set = (struct holt_peer_set){ .words = { 0 } };
+}
+
 /* replica.c */
 
 /* Remove a row of our own: it takes a seq and is noted in the deaths. */
@@ -530,9 +571,8 @@ uint64_t holt__liveness_due_ms(const struct holt_replica *replica);
 struct holt_peer *holt__voucher(const struct holt_replica *replica,
                                 const struct holt_actor *actor, uint64_t now_ms,
                                 uint64_t *version);
-bool holt__vouches(const struct holt_replica *replica,
-                   const struct holt_actor *actor, const struct holt_peer *peer,
-                   uint64_t now_ms);
+bool holt__vouches(const struct holt_replica *replica, struct holt_actor *actor,
+                   const struct holt_peer *peer, uint64_t now_ms);
 
 /* forward.c */
 

@@ -295,7 +295,6 @@ static void
 delta_sent(struct holt_replica *replica, struct holt_peer *peer, uint64_t to,
            size_t bytes, uint32_t row, bool clean)
 {
-  peer->last = LAST_DELTA;
   peer->last_cursor = peer->cursor;
   peer->last_bytes = bytes;
   peer->cursor = to;
@@ -336,7 +335,7 @@ send_delta(struct holt_replica *replica, struct holt_peer *peer,
   for (struct holt_peer *other = replica->peers; other != NULL;
        other = other->next) {
     if (other->cursor == after && takes_delta(replica, other)) {
-      target(replica, effect, other);
+      holt__send_also(replica, other, effect, LAST_DELTA);
       delta_sent(replica, other, to, replica->out.size, row, clean);
     }
   }
@@ -489,12 +488,6 @@ until(uint64_t deadline_ms, uint64_t now_ms)
   return deadline_ms > now_ms ? deadline_ms - now_ms : 0;
 }
 
-static uint64_t
-earlier(uint64_t left, uint64_t right)
-{
-  return left < right ? left : right;
-}
-
 /* Something for this peer waits for nothing but a poll. */
 static bool
 wants_now(const struct holt_replica *replica, const struct holt_peer *peer)
@@ -514,14 +507,14 @@ peer_timeout_ms(const struct holt_replica *replica,
     due = peer->goodbye_due ? 0 : UINT64_MAX;
   } else {
     if (!peer->confirmed || peer->hello_due) {
-      due = earlier(due, until(peer->hello_at_ms, now_ms));
+      due = holt_earlier(due, until(peer->hello_at_ms, now_ms));
     }
     if (peer->up) {
-      due = earlier(due, until(peer->vector_at_ms, now_ms));
-      due = earlier(due, until(lost_at(replica, peer), now_ms));
-      due = earlier(due, until(holt__forward_due_ms(peer), now_ms));
+      due = holt_earlier(due, until(peer->vector_at_ms, now_ms));
+      due = holt_earlier(due, until(lost_at(replica, peer), now_ms));
+      due = holt_earlier(due, until(holt__forward_due_ms(peer), now_ms));
       if (peer->confirmed) {
-        due = earlier(due, until(silent_at(replica, peer), now_ms));
+        due = holt_earlier(due, until(silent_at(replica, peer), now_ms));
       }
       due = wants_now(replica, peer) ? 0 : due;
     }
@@ -530,7 +523,7 @@ peer_timeout_ms(const struct holt_replica *replica,
     due = until(peer->busy_until_ms, now_ms);
   }
   if (peer->missing) {
-    due = earlier(
+    due = holt_earlier(
       due, until(peer->missing_since_ms + replica->tuning.replica_restart_ms,
                  now_ms));
   }
@@ -543,12 +536,13 @@ timeout_ms(const struct holt_replica *replica, uint64_t now_ms)
   uint64_t timeout = replica->tuning.forget_after_ms;
   for (const struct holt_peer *peer = replica->peers; peer != NULL;
        peer = peer->next) {
-    timeout = earlier(timeout, peer_timeout_ms(replica, peer, now_ms));
+    timeout = holt_earlier(timeout, peer_timeout_ms(replica, peer, now_ms));
   }
-  timeout = earlier(timeout, until(holt__liveness_due_ms(replica), now_ms));
-  timeout = earlier(timeout, until(holt__serves_due_ms(replica), now_ms));
-  timeout = earlier(timeout, until(holt__repairs_due_ms(replica), now_ms));
-  return earlier(timeout, until(replica->memory_at_ms, now_ms));
+  timeout =
+    holt_earlier(timeout, until(holt__liveness_due_ms(replica), now_ms));
+  timeout = holt_earlier(timeout, until(holt__serves_due_ms(replica), now_ms));
+  timeout = holt_earlier(timeout, until(holt__repairs_due_ms(replica), now_ms));
+  return holt_earlier(timeout, until(replica->memory_at_ms, now_ms));
 }
 
 void

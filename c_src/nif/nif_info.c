@@ -12,9 +12,6 @@ struct gathered {
   ERL_NIF_TERM members; /* Those that are present, this one included. */
   ERL_NIF_TERM actors;
   ERL_NIF_TERM peers;
-  size_t peer_count; /* Who they are, by their numbers: vouchers. */
-  uint32_t peer_ids[HOLT_PEERS_MAX];
-  ERL_NIF_TERM peer_members[HOLT_PEERS_MAX];
   struct holt_actor_info self;
   ERL_NIF_TERM self_member;
 };
@@ -57,7 +54,7 @@ static void
 gather_member(void *user, const struct holt_actor_info *actor)
 {
   struct gathered *const gathered = user;
-  if (actor->self || actor->sight != HOLT_SIGHT_ABSENT) {
+  if (actor->sight != HOLT_SIGHT_ABSENT) {
     gathered->members = enif_make_list_cell(
       gathered->env, term_of_member(gathered->env, &actor->member),
       gathered->members);
@@ -83,18 +80,6 @@ term_of_sight(const struct holt_actor_info *actor)
   return nif_atoms.absent;
 }
 
-static ERL_NIF_TERM
-term_of_peer(const struct gathered *gathered, uint32_t peer)
-{
-  for (size_t i = 0; peer != 0 && i < gathered->peer_count; i++) {
-    if (gathered->peer_ids[i] == peer) {
-      return gathered->peer_members[i];
-    }
-  }
-  return nif_atoms.undefined;
-}
-
-/* After the peers. */
 static void
 gather_actor(void *user, const struct holt_actor_info *actor)
 {
@@ -113,7 +98,9 @@ gather_actor(void *user, const struct holt_actor_info *actor)
   put_number(env, &map, nif_atoms.fingerprint, actor->fingerprint);
   put_number(env, &map, nif_atoms.rows, actor->rows);
   put(env, &map, nif_atoms.sight, term_of_sight(actor));
-  put(env, &map, nif_atoms.voucher, term_of_peer(gathered, actor->voucher));
+  put(env, &map, nif_atoms.voucher,
+      actor->voucher != NULL ? term_of_member(env, actor->voucher)
+                             : nif_atoms.undefined);
   put_number(env, &map, nif_atoms.absent_ms, actor->absent_ms);
   put_number(env, &map, nif_atoms.reached, actor->reached);
   put_bool(env, &map, nif_atoms.shown, actor->shown);
@@ -142,10 +129,6 @@ gather_peer(void *user, const struct holt_peer_info *peer)
   struct gathered *const gathered = user;
   ErlNifEnv *const env = gathered->env;
   const ERL_NIF_TERM member = term_of_member(env, &peer->member);
-  if (gathered->peer_count < HOLT_PEERS_MAX) {
-    gathered->peer_ids[gathered->peer_count] = peer->peer;
-    gathered->peer_members[gathered->peer_count++] = member;
-  }
   ERL_NIF_TERM map = enif_make_new_map(env);
   put_number(env, &map, nif_atoms.peer, peer->peer);
   put(env, &map, nif_atoms.member, member);
@@ -169,7 +152,6 @@ gathered_init(struct gathered *gathered, ErlNifEnv *env)
   gathered->members = enif_make_list(env, 0);
   gathered->actors = gathered->members;
   gathered->peers = gathered->members;
-  gathered->peer_count = 0;
   gathered->self = (struct holt_actor_info){ .actor = 0 };
   gathered->self_member = nif_atoms.undefined;
 }
@@ -205,8 +187,7 @@ static void
 look_for_actor(void *user, const struct holt_actor_info *actor)
 {
   struct presence *const presence = user;
-  if (actor->actor == presence->actor &&
-      (actor->self || actor->sight != HOLT_SIGHT_ABSENT)) {
+  if (actor->actor == presence->actor && actor->sight != HOLT_SIGHT_ABSENT) {
     presence->present = true;
   }
 }
@@ -269,24 +250,9 @@ static void
 put_counters(ErlNifEnv *env, ERL_NIF_TERM *map,
              const struct holt_counters *counters)
 {
-  put_number(env, map, nif_atoms.gaps, counters->gaps);
-  put_number(env, map, nif_atoms.duplicates, counters->duplicates);
-  put_number(env, map, nif_atoms.repairs, counters->repairs);
-  put_number(env, map, nif_atoms.repairs_served, counters->repairs_served);
-  put_number(env, map, nif_atoms.stalls, counters->stalls);
-  put_number(env, map, nif_atoms.diverged, counters->diverged);
-  put_number(env, map, nif_atoms.backwards, counters->backwards);
-  put_number(env, map, nif_atoms.asks, counters->asks);
-  put_number(env, map, nif_atoms.probes, counters->probes);
-  put_number(env, map, nif_atoms.vouches, counters->vouches);
-  put_number(env, map, nif_atoms.vouches_lapsed, counters->vouches_lapsed);
-  put_number(env, map, nif_atoms.forwarded, counters->forwarded);
-  put_number(env, map, nif_atoms.forwarded_bytes, counters->forwarded_bytes);
-  put_number(env, map, nif_atoms.flaps, counters->flaps);
-  put_number(env, map, nif_atoms.conflicts, counters->conflicts);
-  put_number(env, map, nif_atoms.mixed_rules, counters->mixed_rules);
-  put_number(env, map, nif_atoms.stamps_refused, counters->stamps_refused);
-  put_number(env, map, nif_atoms.stamps_capped, counters->stamps_capped);
+#define PUT_COUNTER(name) put_number(env, map, nif_atoms.name, counters->name);
+  HOLT_COUNTERS(PUT_COUNTER)
+#undef PUT_COUNTER
 }
 
 /* info(Name) -> map() | {invalid, Reason}. */

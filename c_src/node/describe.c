@@ -86,47 +86,13 @@ put_atom(struct shelf *map, const char *key, const char *value)
 /*--------------------------------------------------------------------
  * Members and peers */
 
-/* Peers by their numbers: vouchers. */
-struct roll {
-  size_t count;
-  uint32_t peers[HOLT_PEERS_MAX];
-  struct holt_member members[HOLT_PEERS_MAX];
-};
-
-static void
-enter_peer(void *user, const struct holt_peer_info *peer)
-{
-  struct roll *const roll = user;
-  if (roll->count < HOLT_PEERS_MAX) {
-    roll->peers[roll->count] = peer->peer;
-    roll->members[roll->count++] = peer->member;
-  }
-}
-
-static void
-roll_call(struct roll *roll, struct instance *instance)
-{
-  roll->count = 0;
-  holt_replica_peers(instance_replica(instance), enter_peer, roll);
-}
-
-/* A list of actors, and who may have vouched for them. */
-struct actors {
-  struct shelf list;
-  struct roll roll;
-};
-
 /* The member that forwards this actor's rows to us, or `undefined'. */
 static void
-put_voucher(struct shelf *map, const struct roll *roll, uint32_t peer)
+put_voucher(struct shelf *map, const struct holt_actor_info *actor)
 {
-  size_t i = 0;
-  while (i < roll->count && roll->peers[i] != peer) {
-    i++;
-  }
   put_key(map, "voucher");
-  if (i < roll->count) {
-    put_member(map->writer, &roll->members[i]);
+  if (actor->voucher != NULL) {
+    put_member(map->writer, actor->voucher);
   } else {
     term_put_atom(map->writer, "undefined");
   }
@@ -135,7 +101,7 @@ put_voucher(struct shelf *map, const struct roll *roll, uint32_t peer)
 static bool
 is_present(const struct holt_actor_info *actor)
 {
-  return actor->self || actor->sight != HOLT_SIGHT_ABSENT;
+  return actor->sight != HOLT_SIGHT_ABSENT;
 }
 
 static void
@@ -180,31 +146,29 @@ contact_of_actor(const struct holt_actor_info *actor)
 static void
 gather_any_member(void *user, const struct holt_actor_info *actor)
 {
-  struct actors *const actors = user;
-  struct shelf map = open_map(actors->list.writer);
+  struct shelf *const list = user;
+  struct shelf map = open_map(list->writer);
   put_key(&map, "member");
   put_member(map.writer, &actor->member);
   put_number(&map, "actor", actor->actor);
   put_atom(&map, "state", state_of_actor(actor));
   put_atom(&map, "contact", contact_of_actor(actor));
-  put_voucher(&map, &actors->roll, actor->voucher);
+  put_voucher(&map, actor);
   put_number(&map, "absent_ms", actor->absent_ms);
   put_bool(&map, "shown", actor->shown);
   put_number(&map, "names", actor->rows);
   put_number(&map, "processes", actor->processes);
   put_number(&map, "version", actor->version);
   close_map(&map);
-  actors->list.count++;
+  list->count++;
 }
 
 void
 describe_all_members(struct term_writer *writer, struct instance *instance)
 {
-  struct actors actors;
-  roll_call(&actors.roll, instance);
-  actors.list = open_list(writer);
-  holt_replica_actors(instance_replica(instance), gather_any_member, &actors);
-  close_list(&actors.list);
+  struct shelf list = open_list(writer);
+  holt_replica_actors(instance_replica(instance), gather_any_member, &list);
+  close_list(&list);
 }
 
 static const char *
@@ -293,8 +257,8 @@ sight_of_actor(const struct holt_actor_info *actor)
 static void
 gather_actor(void *user, const struct holt_actor_info *actor)
 {
-  struct actors *const actors = user;
-  struct shelf map = open_map(actors->list.writer);
+  struct shelf *const list = user;
+  struct shelf map = open_map(list->writer);
   put_number(&map, "actor", actor->actor);
   put_key(&map, "member");
   put_member(map.writer, &actor->member);
@@ -304,14 +268,14 @@ gather_actor(void *user, const struct holt_actor_info *actor)
   put_number(&map, "rows", actor->rows);
   put_number(&map, "processes", actor->processes);
   put_atom(&map, "sight", sight_of_actor(actor));
-  put_voucher(&map, &actors->roll, actor->voucher);
+  put_voucher(&map, actor);
   put_number(&map, "absent_ms", actor->absent_ms);
   put_number(&map, "reached", actor->reached);
   put_bool(&map, "shown", actor->shown);
   put_bool(&map, "paused", actor->paused);
   put_bool(&map, "repairing", actor->repairing);
   close_map(&map);
-  actors->list.count++;
+  list->count++;
 }
 
 static void
@@ -333,34 +297,9 @@ gather_peer(void *user, const struct holt_peer_info *peer)
 static void
 put_counters(struct shelf *map, const struct holt_counters *counters)
 {
-  put_number(map, "gaps", counters->gaps);
-  put_number(map, "duplicates", counters->duplicates);
-  put_number(map, "repairs", counters->repairs);
-  put_number(map, "repairs_served", counters->repairs_served);
-  put_number(map, "stalls", counters->stalls);
-  put_number(map, "diverged", counters->diverged);
-  put_number(map, "backwards", counters->backwards);
-  put_number(map, "asks", counters->asks);
-  put_number(map, "probes", counters->probes);
-  put_number(map, "vouches", counters->vouches);
-  put_number(map, "vouches_lapsed", counters->vouches_lapsed);
-  put_number(map, "forwarded", counters->forwarded);
-  put_number(map, "forwarded_bytes", counters->forwarded_bytes);
-  put_number(map, "flaps", counters->flaps);
-  put_number(map, "conflicts", counters->conflicts);
-  put_number(map, "mixed_rules", counters->mixed_rules);
-  put_number(map, "stamps_refused", counters->stamps_refused);
-  put_number(map, "stamps_capped", counters->stamps_capped);
-}
-
-static void
-describe_actors(struct term_writer *writer, struct instance *instance)
-{
-  struct actors actors;
-  roll_call(&actors.roll, instance);
-  actors.list = open_list(writer);
-  holt_replica_actors(instance_replica(instance), gather_actor, &actors);
-  close_list(&actors.list);
+#define PUT_COUNTER(name) put_number(map, #name, counters->name);
+  HOLT_COUNTERS(PUT_COUNTER)
+#undef PUT_COUNTER
 }
 
 void
@@ -376,7 +315,9 @@ describe_instance(struct term_writer *writer, struct instance *instance)
   holt_replica_actors(replica, gather_self, &map);
   put_number(&map, "count", holt_replica_count(replica));
   put_key(&map, "actors");
-  describe_actors(writer, instance);
+  struct shelf actors = open_list(writer);
+  holt_replica_actors(replica, gather_actor, &actors);
+  close_list(&actors);
   put_key(&map, "peers");
   struct shelf peers = open_list(writer);
   holt_replica_peers(replica, gather_peer, &peers);
@@ -410,8 +351,8 @@ tally_actor(void *user, const struct holt_actor_info *actor)
   struct tally *const tally = user;
   const bool present = is_present(actor);
   tally->members += present ? 1 : 0;
-  tally->vouched += !actor->self && actor->sight == HOLT_SIGHT_VOUCHED ? 1 : 0;
-  tally->suspect += !actor->self && actor->sight == HOLT_SIGHT_SUSPECT ? 1 : 0;
+  tally->vouched += actor->sight == HOLT_SIGHT_VOUCHED ? 1 : 0;
+  tally->suspect += actor->sight == HOLT_SIGHT_SUSPECT ? 1 : 0;
   tally->absent += present || actor->paused ? 0 : 1;
   tally->paused += !present && actor->paused ? 1 : 0;
   tally->repairing += actor->repairing ? 1 : 0;

@@ -419,7 +419,7 @@ struct holt_actor_info {
   size_t rows;
   size_t processes; /* With rows. */
   enum holt_sight sight;
-  uint32_t voucher;   /* The peer that forwards its rows to us, or 0. */
+  const struct holt_member *voucher; /* Forwards its rows to us; or NULL. */
   uint64_t absent_ms; /* ABSENT: for so long, at least, as far as is known. */
   uint64_t reached;   /* How far it has come with our rows, where a voucher says
                        * so. */
@@ -469,6 +469,27 @@ struct holt_counters {
   uint64_t stamps_refused;  /* Seen beyond the bound of the clock. */
   uint64_t stamps_capped;   /* Own ones held back to it. */
 };
+
+/* Their names, but for refused, for who tells them all. */
+#define HOLT_COUNTERS(XX)                                                      \
+  XX(gaps)                                                                     \
+  XX(duplicates)                                                               \
+  XX(repairs)                                                                  \
+  XX(repairs_served)                                                           \
+  XX(stalls)                                                                   \
+  XX(diverged)                                                                 \
+  XX(backwards)                                                                \
+  XX(asks)                                                                     \
+  XX(probes)                                                                   \
+  XX(vouches)                                                                  \
+  XX(vouches_lapsed)                                                           \
+  XX(forwarded)                                                                \
+  XX(forwarded_bytes)                                                          \
+  XX(flaps)                                                                    \
+  XX(conflicts)                                                                \
+  XX(mixed_rules)                                                              \
+  XX(stamps_refused)                                                           \
+  XX(stamps_capped)
 
 HOLT_API void holt_replica_counters(const struct holt_replica *replica,
                                     struct holt_counters *counters);
