@@ -182,12 +182,12 @@ defmodule Holt.RegistryTest do
             {3, "not a fun of one argument",
              fn -> Holt.Registry.update_value(registry, :mine, 7) end},
             {1, "the option name is missing", fn -> Holt.Registry.start_link(keys: :unique) end},
-            {1, "the option listeners is not available in this version",
-             fn -> Holt.Registry.start_link(name: X, listeners: [Y]) end},
+            {1, "the option meta is not available in this version",
+             fn -> Holt.Registry.start_link(name: X, meta: [a: 1]) end},
             {1, "there is no option colour",
              fn -> Holt.Registry.start_link(name: X, colour: :red) end},
-            {1, "the option keys => duplicate is not available in this version",
-             fn -> Holt.Registry.start_link(name: X, keys: :duplicate) end}
+            {1, "the option quorum => strict is not available in this version",
+             fn -> Holt.Registry.start_link(name: X, quorum: :strict) end}
           ] do
         nth = Enum.at([nil, "1st", "2nd", "3rd"], position)
         assert message(use) =~ "* #{nth} argument: #{text}"
