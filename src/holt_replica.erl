@@ -23,7 +23,13 @@
 -include_lib("kernel/include/logger.hrl").
 
 %% API
--export([start_link/1, process_name/1, pause/1, resume/1, close/1, await/5, unregister_at/4]).
+-export([start_link/1, process_name/1, pause/1, resume/1, close/1]).
+%% Names of other members
+-export([register_at/7, unregister_at/5, update_at/6]).
+%% Waiting
+-export([await/5, await_acks/4, barrier/2]).
+%% Looking inside
+-export([last_conflict/2]).
 %% For sys:replace_state/2
 -export([reload_loss/1]).
 %% gen_server callbacks
@@ -59,16 +65,6 @@
     monitor = undefined :: undefined | reference()
 }).
 
-%% Somebody who waits until the change Seq of an actor is seen here.
--record(waiter, {
-    from :: gen_server:from(),
-    node :: node(),
-    actor :: non_neg_integer(),
-    seq :: non_neg_integer(),
-    %% In milliseconds of the monotonic clock; its caller has given up by then.
-    deadline :: integer()
-}).
-
 -record(data, {
     name :: atom(),
     %% The node as the native code knows it.
@@ -77,7 +73,8 @@
     peers = #{} :: #{holt_nif:peer() => #peer{}},
     ids = #{} :: #{holt_nif:member() => holt_nif:peer()},
     monitors = #{} :: #{reference() => holt_nif:peer()},
-    waiters = [] :: [#waiter{}],
+    waiters = holt_waiters:new() :: holt_waiters:waiters(),
+    met_at = erlang:monotonic_time(millisecond) :: integer(),
     %% The next poll that nothing asks for: its timer, and when in milliseconds of the
     %% monotonic clock.
     timer = undefined :: undefined | {reference(), integer()},
@@ -104,7 +101,7 @@ start_link(#{name := Name} = Config) ->
 %% @doc The registered name of an instance's replica process, the same on every node.
 -spec process_name(Name :: atom()) -> atom().
 process_name(Name) ->
-    list_to_atom("holt." ++ atom_to_list(Name)).
+    holt_remote:process_name(Name).
 
 %% @doc Have the other nodes hide the names of an instance of this node until it resumes.
 -spec pause(Name :: atom()) -> ok.
@@ -136,33 +133,123 @@ close(Name) ->
     _ = holt_nif:close(Name),
     holt_janitor:sweep().
 
+%%--------------------------------------------------------------------
+%% Names of other members
+
+%% @doc Register a name for a process of another node, or, `{replace, Actor, Birth}', give it
+%% a name in the place of that registration.  Actor and seq are for {@link await/5}.
+-spec register_at(
+    Name :: atom(), node(), Key :: term(), Value :: binary(), pid(), holt_nif:claimed(),
+    holt_remote:timeout_ms()
+) ->
+    {ok, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
+    | holt_nif:refusal()
+    | {error, not_found | changed | unsupported}
+    | holt_remote:failure()
+    | holt_nif:invalid().
+register_at(Name, Node, Key, Value, Pid, How, TimeoutMs) ->
+    Request = {claim, Key, Value, Pid, How},
+    answer_of(Node, holt_remote:call(Name, {Node, Key}, Request, TimeoutMs)).
+
+%% @doc Unregister a name where it is held, for Caller.  `remote': it is held by a process of
+%% that node now.
+-spec unregister_at(
+    Name :: atom(), node(), Key :: term(), Caller :: pid(), holt_remote:timeout_ms()
+) ->
+    {ok, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
+    | {remote, node()}
+    | {error, not_owner}
+    | holt_remote:failure()
+    | holt_nif:invalid().
+unregister_at(Name, Node, Key, Caller, TimeoutMs) ->
+    answer_of(Node, holt_remote:call(Name, {Node, Key}, {unregister, Key, Caller}, TimeoutMs)).
+
+%% @doc Change the value of a name of a process of another node.  The fun runs there, in a
+%% process of its own.
+-spec update_at(
+    Name :: atom(), node(), Key :: term(), pid(), fun((term()) -> term()),
+    holt_remote:timeout_ms()
+) ->
+    {{ok, New :: term(), Old :: term()}, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
+    | holt_remote:updated()
+    | holt_remote:failure().
+update_at(Name, Node, Key, Pid, Fun, TimeoutMs) ->
+    answer_of(Node, holt_remote:call(Name, {Node, Key}, {update, Key, Pid, Fun}, TimeoutMs)).
+
+%% A member of another version, or with an instance that is ending.
+-spec answer_of(node(), {ok, term()} | holt_remote:failure()) -> term().
+answer_of(Node, {ok, {invalid, no_instance}}) -> {error, {no_instance, Node}};
+answer_of(Node, {ok, {error, unsupported_request}}) -> {error, {no_instance, Node}};
+answer_of(_Node, {ok, Answer}) -> Answer;
+answer_of(_Node, Failure) -> Failure.
+
+%%--------------------------------------------------------------------
+%% Waiting
+
 %% @doc Return when this node sees what the actor of `Node' wrote as its change `Seq',
 %% or sees nothing of that node any more.
 -spec await(
-    Name :: atom(), node(), Actor :: non_neg_integer(), Seq :: non_neg_integer(), timeout_ms()
+    Name :: atom(), node(), Actor :: non_neg_integer(), Seq :: non_neg_integer(),
+    holt_remote:timeout_ms()
 ) -> ok | {error, timeout | no_instance}.
 await(Name, Node, Actor, Seq, TimeoutMs) ->
+    wait(Name, {seen, Node, Actor, Seq}, TimeoutMs).
+
+%% @doc Return when what this member wrote up to its change `Seq' is held by all members that
+%% are present, or by a majority of those there are.
+-spec await_acks(
+    Name :: atom(), Seq :: non_neg_integer(), all | quorum, holt_remote:timeout_ms()
+) -> ok | {error, timeout | no_instance}.
+await_acks(Name, Seq, Whom, TimeoutMs) ->
+    wait(Name, {acked, Seq, Whom}, TimeoutMs).
+
+%% @doc Return when all that this member has written by now is held by all that are present.
+-spec barrier(Name :: atom(), holt_remote:timeout_ms()) ->
+    ok | {error, timeout | no_instance}.
+barrier(Name, TimeoutMs) ->
+    case holt_nif:info(Name) of
+        #{version := Seq} -> await_acks(Name, Seq, all, TimeoutMs);
+        {invalid, _} -> {error, no_instance}
+    end.
+
+-spec wait(atom(), holt_waiters:condition(), holt_remote:timeout_ms()) ->
+    ok | {error, timeout | no_instance}.
+wait(Name, Condition, TimeoutMs) ->
     Deadline = erlang:monotonic_time(millisecond) + TimeoutMs,
-    case call(process_name(Name), {await, Node, Actor, Seq, Deadline}, TimeoutMs) of
+    case ask(Name, {await, Condition, Deadline}, TimeoutMs) of
         {ok, Answer} -> Answer;
-        {error, no_instance} -> {error, no_instance};
-        {error, unreachable} -> {error, timeout}
+        Error -> Error
     end.
 
-%% @doc Unregister a name where it is held.
--spec unregister_at(Name :: atom(), node(), Key :: term(), timeout_ms()) ->
-    {ok, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
-    | {remote, node()}
-    | {error, no_instance | unreachable}.
-unregister_at(Name, Node, Key, TimeoutMs) ->
-    case call({process_name(Name), Node}, {unregister, Key}, TimeoutMs) of
-        {ok, {ok, Actor, Seq}} when is_integer(Actor), is_integer(Seq) -> {ok, Actor, Seq};
-        {ok, {remote, Other}} when is_atom(Other) -> {remote, Other};
-        {ok, _} -> {error, no_instance};
-        {error, Reason} -> {error, Reason}
+%% Ask the replica process of this node.
+-spec ask(atom(), term(), timeout()) -> {ok, term()} | {error, timeout | no_instance}.
+ask(Name, Request, TimeoutMs) ->
+    try
+        {ok, gen_server:call(process_name(Name), Request, TimeoutMs)}
+    catch
+        exit:{timeout, _} -> {error, timeout};
+        exit:_ -> {error, no_instance}
     end.
 
--type timeout_ms() :: non_neg_integer().
+%%--------------------------------------------------------------------
+%% Looking inside
+
+%% @doc The last conflict about a name in which a process of this node has lost it, if it is
+%% remembered: the last 1,000 are.
+-spec last_conflict(Name :: atom(), Key :: term()) ->
+    none
+    | #{
+        lost := pid(),
+        won := pid(),
+        value := term(),
+        %% Milliseconds since 1970.
+        at_ms := integer()
+    }.
+last_conflict(Name, Key) ->
+    case ask(Name, {last_conflict, Key}, 5000) of
+        {ok, Answer} -> Answer;
+        {error, _} -> none
+    end.
 
 %%--------------------------------------------------------------------
 %% gen_server callbacks
@@ -584,25 +671,9 @@ send(Id, To, Message, #data{loss = Loss} = Data) ->
     end.
 
 -spec answer_waiters(#data{}) -> #data{}.
-answer_waiters(#data{waiters = []} = Data) ->
-    Data;
-answer_waiters(#data{name = Name, ids = Ids, waiters = Waiters} = Data) ->
+answer_waiters(#data{waiters = Waiters} = Data) ->
     Now = erlang:monotonic_time(millisecond),
-    Left = lists:filter(
-        fun(#waiter{from = From, node = Node, actor = Actor, seq = Seq, deadline = Deadline}) ->
-            IsSeen =
-                case holt_nif:reached(Name, Actor, Seq) of
-                    false -> false;
-                    %% The names of a member that is gone are gone, too.
-                    absent -> not is_map_key({Name, Node}, Ids);
-                    _ -> true
-                end,
-            _ = IsSeen andalso reply(From, ok),
-            not IsSeen andalso Deadline > Now
-        end,
-        Waiters
-    ),
-    Data#data{waiters = Left}.
+    Data#data{waiters = holt_waiters:answer(Now, surroundings(Data), Waiters)}.
 
 %%--------------------------------------------------------------------
 %% Messages
