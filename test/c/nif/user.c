@@ -267,9 +267,8 @@ enum user_answer
 user_unregister(struct user *user, uint32_t key)
 {
   ErlNifEnv *const env = user->env;
-  const ERL_NIF_TERM term =
-    ask_two(user, "unregister", term_of_key(env, key),
-            enif_make_pid(env, &user->self));
+  const ERL_NIF_TERM term = ask_two(user, "unregister", term_of_key(env, key),
+                                    enif_make_pid(env, &user->self));
   enum user_answer answer = refusal(env, term);
   if (answer == USER_OK && tagged(env, term, "ok") == NULL) {
     answer = term == atom("none") ? USER_NONE : USER_TAKEN;
