@@ -210,7 +210,7 @@ names_are_listed(Config) ->
     ],
     ?assertEqual(6000, holt_registry:count(Reg)),
     %% No call goes on for long.
-    {Slice, _} = holt_nif:next(Reg, 0),
+    {Slice, _} = holt_nif:next(Reg, 0, all),
     ?assert(length(Slice) < 600),
     ?assertEqual(Mine ++ Theirs, lists:sort(holt_registry:to_list(Reg))),
     ?assertEqual(keys_of(Mine), lists:sort(holt_registry:keys(Reg, self()))),
