@@ -243,14 +243,14 @@ follow({OwnActor, OwnBirth, _, Birth} = Pair, Contest, #contests{name = Name} = 
             both -> standby;
             _ -> exit
         end,
-    Request = {lose, Key, Birth, OwnActor, OwnBirth, How},
+    Request = {lose, Key, Birth, {OwnActor, OwnBirth}, How},
     Tell = fun() -> {told, holt_remote:call_member(Name, Member, Request, ?TELL_MS)} end,
     run(Pair, Contest, 2 * ?TELL_MS, Tell, Contests).
 
 -spec run(pair(), #contest{}, pos_integer(), fun(() -> term()), contests()) -> contests().
 run(Pair, Contest, LimitMs, Fun, #contests{pairs = Pairs, running = Running} = Contests) ->
     {Pid, Monitor} = spawn_monitor(fun() -> exit(Fun()) end),
-    {ok, _} = timer:kill_after(LimitMs, Pid),
+    _ = erlang:send_after(LimitMs, self(), {holt_overdue, Pid}),
     Contests#contests{
         pairs = Pairs#{Pair => Contest#contest{running = Monitor}},
         running = Running#{Monitor => Pair}
