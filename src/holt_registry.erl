@@ -353,7 +353,7 @@ update_loop(Registry, Key, Fun) ->
 -spec collect(registry(), non_neg_integer(), [{key(), pid(), value()}]) ->
     [{key(), pid(), value()}] | {invalid, holt_error:cause()}.
 collect(Registry, Cursor, List) ->
-    case holt_nif:next(Registry, Cursor) of
+    case holt_nif:next(Registry, Cursor, all) of
         {invalid, Cause} ->
             {invalid, Cause};
         {Slice, Next} ->
@@ -367,7 +367,7 @@ collect(Registry, Cursor, List) ->
 -spec remove(registry(), key()) ->
     ok | {error, {no_instance | unreachable, node()}} | {invalid, holt_error:cause()}.
 remove(Registry, Key) ->
-    case holt_nif:unregister(Registry, Key) of
+    case holt_nif:unregister(Registry, Key, self()) of
         {ok, _, _} -> ok;
         none -> ok;
         {remote, Node} -> remove_at(Registry, Node, Key, ?REMOTE_HOPS_MAX);
@@ -380,7 +380,7 @@ remove_own(Registry, Key) ->
     case holt_nif:whereis(Registry, Key) of
         Pid when Pid =:= self() ->
             %% Lost meanwhile, it is on another node, and stays there.
-            _ = holt_nif:unregister(Registry, Key),
+            _ = holt_nif:unregister(Registry, Key, self()),
             ok;
         undefined ->
             ok;

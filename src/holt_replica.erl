@@ -554,7 +554,10 @@ perform({hello, Id, Bytes}, #data{name = Name, peers = Peers} = Data) ->
         #{} ->
             ok
     end;
-perform({conflict, Loser, Key, Value, Winner}, #data{name = Name} = Data) ->
+perform({conflict, _Loser, _Key, _Value, _Winner, true}, _Data) ->
+    %% Who was replaced on purpose has lost nothing that it did not give.
+    ok;
+perform({conflict, Loser, Key, Value, Winner, false}, #data{name = Name} = Data) ->
     Conflict = {name_conflict, {Key, holt_registry:decode(Value)}, Name, Winner},
     true = exit(Loser, {shutdown, Conflict}),
     _ = erlang:send_after(Data#data.conflict_grace_ms, self(), {holt_grace, Loser}),
@@ -623,7 +626,7 @@ call(Process, Request, TimeoutMs) ->
 -spec unregister(atom(), term()) ->
     {ok, non_neg_integer(), non_neg_integer()} | {remote, node()} | holt_nif:invalid().
 unregister(Name, Key) ->
-    case holt_nif:unregister(Name, Key) of
+    case holt_nif:unregister(Name, Key, self()) of
         none ->
             case holt_nif:info(Name) of
                 #{actor := Actor, version := Version} -> {ok, Actor, Version};
