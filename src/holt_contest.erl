@@ -321,7 +321,11 @@ lose(Name, Key, {Birth, {Actor, WinnerBirth}, How}) ->
         none ->
             case {holt_nif:info(Name), holt_nif:explain(Name, Key)} of
                 {#{actor := Self}, Rows} when is_list(Rows) ->
-                    Own = [Row || #{actor := Of, birth := At} = Row <- Rows, {Of, At} =:= {Self, Birth}],
+                    Own = [
+                        Row
+                     || #{actor := Actor0, birth := Birth0} = Row <- Rows,
+                        {Actor0, Birth0} =:= {Self, Birth}
+                    ],
                     case Own of
                         [#{standby := false}] -> not_yet;
                         _ -> gone
