@@ -130,58 +130,66 @@ claim_refused(const struct nif_call *call, const struct claim *claim, int error,
   }
 }
 
-/* 0, or why not: the answer. */
-static ERL_NIF_TERM
-claim_key(struct nif_call *call, struct claim *claim)
+/* False: *answer is why not. */
+static bool
+claim_key(struct nif_call *call, struct claim *claim, ERL_NIF_TERM *answer)
 {
   struct nif_instance *const instance = call->instance;
   const size_t value_max = instance->tuning.value_bytes_max;
   if (claim->value.size > value_max) {
-    return nif_too_large(call->env, claim->value.size, value_max);
+    *answer = nif_too_large(call->env, claim->value.size, value_max);
+    return false;
   }
   if (claim->flags != 0 && instance->duplicate) {
-    return nif_error(call->env, nif_atoms.unsupported);
+    *answer = nif_error(call->env, nif_atoms.unsupported);
+    return false;
   }
   if (!nif_lock(instance)) {
-    return nif_invalid(call->env, nif_atoms.no_instance);
+    *answer = nif_invalid(call->env, nif_atoms.no_instance);
+    return false;
   }
   struct holt_view holder;
   const int rv = claim_run(call, claim, &holder);
-  const ERL_NIF_TERM refusal =
-    rv == 0 ? 0 : claim_refused(call, claim, rv, &holder);
+  if (rv != 0) {
+    *answer = claim_refused(call, claim, rv, &holder);
+  }
   claim->actor = instance->actor;
   claim->replica = instance->process;
   nif_unlock_wake(call->env, instance);
-  return refusal;
+  return rv == 0;
 }
 
 /* A claim with the value argv[2] and the process argv[3], for the function that
- * is called name.  0: done; else its answer. */
-static ERL_NIF_TERM
+ * is called name.  False: *answer is what it returns. */
+static bool
 claim_call(struct claim *claim, ErlNifEnv *env, int argc,
-           const ERL_NIF_TERM argv[], const char *name, nif_fn fn)
+           const ERL_NIF_TERM argv[], const char *name, nif_fn fn,
+           ERL_NIF_TERM *answer)
 {
   if (enif_inspect_binary(env, argv[2], &claim->value) == 0 ||
       enif_is_pid(env, argv[3]) == 0) {
-    return enif_make_badarg(env);
+    *answer = enif_make_badarg(env);
+    return false;
   }
   if (enif_get_local_pid(env, argv[3], &claim->pid) == 0) {
-    return nif_invalid(env, nif_atoms.remote_pid);
+    *answer = nif_invalid(env, nif_atoms.remote_pid);
+    return false;
   }
   if (!nif_process_of(env, argv[3], &claim->process)) {
-    return nif_invalid(env, nif_atoms.no_memory);
+    *answer = nif_invalid(env, nif_atoms.no_memory);
+    return false;
   }
   if (nif_too_heavy(claim->value.size)) {
-    return nif_go_dirty(env, name, fn, argc, argv);
+    *answer = nif_go_dirty(env, name, fn, argc, argv);
+    return false;
   }
   struct nif_call call;
-  ERL_NIF_TERM answer;
-  if (!nif_call_begin(&call, env, argc, argv, name, fn, &answer)) {
-    return answer;
+  if (!nif_call_begin(&call, env, argc, argv, name, fn, answer)) {
+    return false;
   }
-  answer = claim_key(&call, claim);
+  const bool claimed = claim_key(&call, claim, answer);
   nif_call_end(&call);
-  return answer;
+  return claimed;
 }
 
 /* register(Name, Key, ValueBin, Pid) ->
@@ -192,11 +200,11 @@ ERL_NIF_TERM
 nif_register(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
   struct claim claim = { .flags = 0 };
-  const ERL_NIF_TERM answer =
-    claim_call(&claim, env, argc, argv, "register", nif_register);
-  return answer != 0 ? answer
-                     : enif_make_tuple2(env, nif_atoms.ok,
-                                        enif_make_pid(env, &claim.replica));
+  ERL_NIF_TERM answer;
+  return claim_call(&claim, env, argc, argv, "register", nif_register, &answer)
+           ? enif_make_tuple2(env, nif_atoms.ok,
+                              enif_make_pid(env, &claim.replica))
+           : answer;
 }
 
 /* new | standby | {replace, Actor, Birth}. */
@@ -233,9 +241,10 @@ nif_claim(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (!claim_kind_of(env, argv[4], &claim)) {
     return enif_make_badarg(env);
   }
-  const ERL_NIF_TERM answer =
-    claim_call(&claim, env, argc, argv, "claim", nif_claim);
-  return answer != 0 ? answer : written(env, claim.actor, claim.birth);
+  ERL_NIF_TERM answer;
+  return claim_call(&claim, env, argc, argv, "claim", nif_claim, &answer)
+           ? written(env, claim.actor, claim.birth)
+           : answer;
 }
 
 /*--------------------------------------------------------------------
@@ -287,8 +296,10 @@ unregister_slice(struct nif_call *call, const ErlNifPid *caller, uint64_t *seq)
   return nif_call_find_own(call, caller, &view);
 }
 
-static ERL_NIF_TERM
-unregister_entries(struct nif_call *call, const ErlNifPid *caller)
+/* False: there are more than a normal scheduler allows. */
+static bool
+unregister_entries(struct nif_call *call, const ErlNifPid *caller,
+                   ERL_NIF_TERM *answer)
 {
   struct nif_instance *const instance = call->instance;
   ErlNifEnv *const env = call->env;
@@ -297,16 +308,18 @@ unregister_entries(struct nif_call *call, const ErlNifPid *caller)
   bool more = true;
   for (size_t seen = 0; more; seen += SLICE_NAMES) {
     if (seen >= CALL_NAMES && nif_on_normal_scheduler()) {
-      return 0;
+      return false;
     }
     if (!nif_lock(instance)) {
-      return nif_invalid(env, nif_atoms.no_instance);
+      *answer = nif_invalid(env, nif_atoms.no_instance);
+      return true;
     }
     actor = instance->actor;
     more = unregister_slice(call, caller, &seq);
     nif_unlock_wake(env, instance);
   }
-  return seq == 0 ? nif_atoms.none : written(env, actor, seq);
+  *answer = seq == 0 ? nif_atoms.none : written(env, actor, seq);
+  return true;
 }
 
 /* unregister(Name, Key, Caller) ->
@@ -331,6 +344,7 @@ nif_unregister(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
                       &answer)) {
     return answer;
   }
+  bool done = true;
   if (!call.instance->duplicate) {
     if (!nif_lock(call.instance)) {
       return nif_call_closed(&call);
@@ -338,7 +352,7 @@ nif_unregister(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     answer = unregister_holder(&call, argv[2]);
     nif_unlock_wake(env, call.instance);
   } else if (is_local) {
-    answer = unregister_entries(&call, &local);
+    done = unregister_entries(&call, &local, &answer);
   } else {
     ERL_NIF_TERM node;
     answer = nif_atom_of(env, caller.node.bytes, caller.node.size, &node)
@@ -346,9 +360,8 @@ nif_unregister(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
                : nif_invalid(env, nif_atoms.no_memory);
   }
   nif_call_end(&call);
-  return answer != 0
-           ? answer
-           : nif_go_dirty(env, "unregister", nif_unregister, argc, argv);
+  return done ? answer
+              : nif_go_dirty(env, "unregister", nif_unregister, argc, argv);
 }
 
 /* drop(Name, Birth) -> {ok, Actor, Seq} | none | {invalid, Reason}. */
