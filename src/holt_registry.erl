@@ -42,7 +42,7 @@
     to_list/1
 ]).
 %% For the replica process
--export([decode/1]).
+-export([decode/1, encode/1]).
 
 -export_type([registry/0, key/0, value/0, name/0, options/0]).
 
@@ -321,6 +321,7 @@ decode(Binary) -> binary_to_term(Binary).
 %%--------------------------------------------------------------------
 %% Internal
 
+%% @private
 -spec encode(value()) -> binary().
 encode(undefined) -> <<>>;
 encode(Value) -> term_to_binary(Value).
@@ -353,7 +354,7 @@ update_loop(Registry, Key, Fun) ->
 -spec collect(registry(), non_neg_integer(), [{key(), pid(), value()}]) ->
     [{key(), pid(), value()}] | {invalid, holt_error:cause()}.
 collect(Registry, Cursor, List) ->
-    case holt_nif:next(Registry, Cursor) of
+    case holt_nif:next(Registry, Cursor, all) of
         {invalid, Cause} ->
             {invalid, Cause};
         {Slice, Next} ->
@@ -367,7 +368,7 @@ collect(Registry, Cursor, List) ->
 -spec remove(registry(), key()) ->
     ok | {error, {no_instance | unreachable, node()}} | {invalid, holt_error:cause()}.
 remove(Registry, Key) ->
-    case holt_nif:unregister(Registry, Key) of
+    case holt_nif:unregister(Registry, Key, self()) of
         {ok, _, _} -> ok;
         none -> ok;
         {remote, Node} -> remove_at(Registry, Node, Key, ?REMOTE_HOPS_MAX);
@@ -380,7 +381,7 @@ remove_own(Registry, Key) ->
     case holt_nif:whereis(Registry, Key) of
         Pid when Pid =:= self() ->
             %% Lost meanwhile, it is on another node, and stays there.
-            _ = holt_nif:unregister(Registry, Key),
+            _ = holt_nif:unregister(Registry, Key, self()),
             ok;
         undefined ->
             ok;
@@ -398,10 +399,11 @@ remove_at(_Registry, Node, _Key, 0) ->
 remove_at(Registry, Node, Key, _Hops) when Node =:= node() ->
     remove(Registry, Key);
 remove_at(Registry, Node, Key, Hops) ->
-    case holt_replica:unregister_at(Registry, Node, Key, ?REMOTE_MS) of
+    case holt_replica:unregister_at(Registry, Node, Key, self(), ?REMOTE_MS) of
         {ok, Actor, Seq} -> await(Registry, Node, Actor, Seq);
         {remote, Other} -> remove_at(Registry, Other, Key, Hops - 1);
-        {error, Reason} -> {error, {Reason, Node}}
+        {error, Reason} -> {error, Reason};
+        {invalid, Cause} -> {invalid, Cause}
     end.
 
 -spec await(registry(), node(), non_neg_integer(), non_neg_integer()) ->

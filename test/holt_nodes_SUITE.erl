@@ -457,7 +457,7 @@ work(Reg, Names, Count, State) ->
                 work(Reg, Names, Count, State);
             {#{Key := _}, 2} ->
                 %% Only here: the name may have a holder on another node by now.
-                _ = holt_nif:unregister(Reg, Key),
+                _ = holt_nif:unregister(Reg, Key, self()),
                 work(Reg, maps:remove(Key, Names), Count, State);
             {#{Key := _}, 3} ->
                 work(Reg, Names, Count, State);

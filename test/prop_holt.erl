@@ -303,7 +303,7 @@ act(At, {register, Key, N}, Owners) ->
         Error -> Error
     end;
 act(At, {unregister, Key}, _Owners) ->
-    holt_nif:unregister(At, Key);
+    holt_nif:unregister(At, Key, self());
 act(At, {update, Key, Size}, Owners) ->
     [
         holt_nif:update(At, Key, Pid, Token, value(element(1, binary_to_term(Old)), Size))

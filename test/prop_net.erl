@@ -110,7 +110,7 @@ effect(From, {send, Targets, Body}, Net) ->
         Net,
         Targets
     );
-effect(At, {conflict, Loser, Key, Value, Winner}, #net{conflicts = Conflicts} = Net) ->
+effect(At, {conflict, Loser, Key, Value, Winner, _Replaced}, #net{conflicts = Conflicts} = Net) ->
     Net#net{conflicts = [{At, Loser, Key, Value, Winner} | Conflicts]}.
 
 enqueue(From, Peer, Message, #net{peers = Peers, queues = Queues} = Net) ->

@@ -41,11 +41,11 @@ unload(ErlNifEnv *env, void *priv_data)
 static ErlNifFunc functions[] = {
   { "open", 2, nif_open, 0 },           { "renode", 1, nif_renode, 0 },
   { "close", 1, nif_close, 0 },         { "sweep", 0, nif_sweep, 0 },
-  { "register", 4, nif_register, 0 },   { "unregister", 2, nif_unregister, 0 },
+  { "register", 4, nif_register, 0 },   { "unregister", 3, nif_unregister, 0 },
   { "whereis", 2, nif_whereis, 0 },     { "lookup", 2, nif_lookup, 0 },
   { "fetch", 3, nif_fetch, 0 },         { "update", 5, nif_update, 0 },
   { "keys", 2, nif_keys, 0 },           { "count", 1, nif_count, 0 },
-  { "next", 2, nif_next, 0 },           { "peer_up", 2, nif_peer_up, 0 },
+  { "next", 3, nif_next, 0 },           { "peer_up", 2, nif_peer_up, 0 },
   { "peer_down", 3, nif_peer_down, 0 }, { "peer_busy", 2, nif_peer_busy, 0 },
   { "hello", 3, nif_hello, 0 },         { "deliver", 4, nif_deliver, 0 },
   { "poll", 1, nif_poll, 0 },           { "members", 1, nif_members, 0 },

@@ -310,9 +310,10 @@ term_of_conflict(ErlNifEnv *env, const struct holt_effect *effect,
       !nif_term_of(env, effect->loser.key, effect->loser.key_size, &key)) {
     return false;
   }
-  *term = enif_make_tuple5(
+  *term = enif_make_tuple6(
     env, nif_atoms.conflict, loser, key,
-    nif_binary(env, effect->loser.value, effect->loser.value_size), winner);
+    nif_binary(env, effect->loser.value, effect->loser.value_size), winner,
+    effect->replaced ? nif_atoms.is_true : nif_atoms.is_false);
   return true;
 }
 
@@ -330,8 +331,7 @@ term_of_effect(ErlNifEnv *env, const struct holt_effect *effect,
     *term = term_of_send(env, effect);
     return true;
   case HOLT_EFFECT_CONFLICT:
-    /* Who was replaced on purpose has lost nothing that it did not give. */
-    return !effect->replaced && term_of_conflict(env, effect, term);
+    return term_of_conflict(env, effect, term);
   default:
     return false;
   }

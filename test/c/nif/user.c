@@ -182,6 +182,14 @@ user_ask_with(struct user *user, const char *name, ERL_NIF_TERM term)
   return fake_call(user->env, name, 2, argv);
 }
 
+static ERL_NIF_TERM
+ask_two(struct user *user, const char *name, ERL_NIF_TERM first,
+        ERL_NIF_TERM second)
+{
+  const ERL_NIF_TERM argv[] = { user->instance, first, second };
+  return fake_call(user->env, name, 3, argv);
+}
+
 ERL_NIF_TERM
 user_ask(struct user *user, const char *name)
 {
@@ -259,8 +267,8 @@ enum user_answer
 user_unregister(struct user *user, uint32_t key)
 {
   ErlNifEnv *const env = user->env;
-  const ERL_NIF_TERM term =
-    user_ask_with(user, "unregister", term_of_key(env, key));
+  const ERL_NIF_TERM term = ask_two(user, "unregister", term_of_key(env, key),
+                                    enif_make_pid(env, &user->self));
   enum user_answer answer = refusal(env, term);
   if (answer == USER_OK && tagged(env, term, "ok") == NULL) {
     answer = term == atom("none") ? USER_NONE : USER_TAKEN;
@@ -379,7 +387,7 @@ user_scan(struct user *user, user_visit_fn visit, void *context)
   ErlNifUInt64 cursor = 0;
   for (;;) {
     const ERL_NIF_TERM term =
-      user_ask_with(user, "next", enif_make_uint64(env, cursor));
+      ask_two(user, "next", enif_make_uint64(env, cursor), atom("all"));
     const enum user_answer answer = refusal(env, term);
     int arity;
     const ERL_NIF_TERM *parts;
