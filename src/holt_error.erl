@@ -24,6 +24,7 @@
     | fun_in_key
     | key_too_large
     | key_too_deep
+    | duplicate_keys
     | remote_pid
     | no_memory
     | no_such_name
@@ -65,6 +66,7 @@ role(no_instance) -> instance;
 role(fun_in_key) -> key;
 role(key_too_large) -> key;
 role(key_too_deep) -> key;
+role(duplicate_keys) -> instance;
 role(remote_pid) -> pid;
 role(not_a_pid) -> pid;
 role(not_a_fun) -> function;
@@ -101,6 +103,8 @@ text(key_too_large, _) ->
     "the key takes more bytes than the registry's key_bytes_max";
 text(key_too_deep, _) ->
     "the key is nested too deep";
+text(duplicate_keys, _) ->
+    "keys are duplicate in this registry: nobody is the holder of one";
 text(remote_pid, _) ->
     "a process of another node; it can be registered on its own node only";
 text(not_a_pid, _) ->

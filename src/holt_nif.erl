@@ -82,6 +82,7 @@
         | fun_in_key
         | key_too_large
         | key_too_deep
+        | duplicate_keys
         | remote_pid
         | no_memory}.
 -type member() :: {Name :: atom(), node()}.
