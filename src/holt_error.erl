@@ -131,6 +131,12 @@ text({option_not_available, Key}, _) ->
     io_lib:format("the option ~tp is not available in this version", [Key]);
 text({option_not_available, Key, Value}, _) ->
     io_lib:format("the option ~tp => ~tP is not available in this version", [Key, Value, 10]);
+text({options_exclude, Key, Other, Value}, _) ->
+    io_lib:format("the option ~tp does not go with ~tp => ~tP", [Key, Other, Value, 10]);
+text({bad_init, Module, Answer}, _) ->
+    io_lib:format(
+        "~tp:init/1 returned neither {ok, Options} nor ignore: ~tP", [Module, Answer, 10]
+    );
 text({bad_option, Key, Value, Expected}, _) ->
     io_lib:format("the option ~tp must be ~ts, not ~tP", [Key, Expected, Value, 10]);
 text({not_an_option, Term}, _) ->

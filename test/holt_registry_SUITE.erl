@@ -19,6 +19,8 @@ all() ->
         wrong_options_say_what_is_wrong,
         wrong_use_is_readable_in_the_shell,
         options_come_as_map_or_list,
+        options_reach_the_native_code_as_numbers,
+        members_are_read_as_horde_reads_them,
         limits_are_options,
         started_twice_is_refused,
         application_not_started_is_said,
@@ -329,18 +331,10 @@ wrong_options_say_what_is_wrong(_Config) ->
         key_bytes_max,
         value_bytes_max,
         orphan_ms,
+        settle_ms,
         conflict_grace_ms
     ],
-    NotYet = [
-        listeners,
-        meta,
-        conflict,
-        conflict_exit,
-        owner_only,
-        quorum,
-        voters,
-        settle_ms
-    ],
+    NotYet = [meta, voters],
     Cases =
         [
             {#{}, "the option name is missing"},
@@ -358,12 +352,19 @@ wrong_options_say_what_is_wrong(_Config) ->
             {[{name, reg}, 7], "not an option: 7"},
             {[{name, reg} | tail], "neither a map nor a list of options"},
             {reg, "neither a map nor a list of options"},
-            {#{name => reg, keys => duplicate},
-                "the option keys => duplicate is not available in this version"},
-            {#{name => reg, keys => many}, "the option keys must be unique, not many"},
-            {#{name => reg, members => []},
-                "the option members => [] is not available in this version"},
-            {#{name => reg, members => some}, "the option members must be auto, not some"}
+            {#{name => reg, quorum => strict},
+                "the option quorum => strict is not available in this version"},
+            {#{name => reg, keys => duplicate, conflict => keep_oldest},
+                "the option conflict does not go with keys => duplicate"},
+            {#{name => reg, keys => duplicate, conflict_exit => bare},
+                "the option conflict_exit does not go with keys => duplicate"}
+        ] ++
+            [
+                {#{name => reg, Key => Bad},
+                    lists:flatten(
+                        io_lib:format("the option ~p must be ~s, not ~p", [Key, Expected, Bad])
+                    )}
+             || {Key, Expected, Values} <- bad_forms(), Bad <- Values
         ] ++
             [
                 {#{name => reg, Key => 1}, lists:flatten(io_lib:format(Later, [Key]))}
@@ -380,6 +381,21 @@ wrong_options_say_what_is_wrong(_Config) ->
     ],
     ?assertEqual(undefined, whereis(reg)).
 
+bad_forms() ->
+    [
+        {keys, "unique or duplicate", [many, "unique", 1]},
+        {conflict,
+            "keep_newest, keep_oldest or {Module, Function} of an exported function of 4 arguments",
+            [newest, {?MODULE, nothing}, {?MODULE, same}, {no_module, f}, {m, f, 4}]},
+        {conflict_exit, "wrapped, bare or none", [true, kill]},
+        {owner_only, "true or false", [1, yes]},
+        {quorum, "none, majority or an integer from 1 to 65535", [0, all, -1, 65536, 1.0]},
+        {members, "auto or a list of members: nodes, names on this node, {Name, Node}",
+            [some, [1], [a | b], [{a, b}], [{a, 'b@c', d}]]},
+        {listeners, "names of processes in a list, or a module with callbacks",
+            [7, lists, [1], [a | b], [{module, lists}], no_module]}
+    ].
+
 wrong_use_is_readable_in_the_shell(_Config) ->
     try
         holt_registry:lookup(nowhere, key)
@@ -393,8 +409,16 @@ options_come_as_map_or_list(_Config) ->
     Timings = [{orphan_ms, 1}, {conflict_grace_ms, 2}, {vector_interval_ms, 3}],
     Same = #{
         name => reg,
-        orphan_ms => 1,
+        keys => unique,
+        conflict => keep_newest,
+        conflict_exit => wrapped,
         conflict_grace_ms => 2,
+        owner_only => false,
+        quorum => none,
+        members => auto,
+        listeners => [],
+        settle_ms => 1000,
+        orphan_ms => 1,
         native => #{vector_interval_ms => 3}
     },
     List = [{name, reg}, {keys, unique}, {members, auto} | Timings],
@@ -410,6 +434,38 @@ options_come_as_map_or_list(_Config) ->
     ?assertEqual(Spec, holt_registry:child_spec(List)),
     ?assertMatch(#{id := reg}, holt_registry:child_spec(maps:from_list(List))),
     ?assertMatch(#{id := holt_registry}, holt_registry:child_spec([])).
+
+options_reach_the_native_code_as_numbers(_Config) ->
+    Native = fun(Options) ->
+        {ok, #{native := Native}} = holt_options:parse(Options#{name => reg}),
+        Native
+    end,
+    Majority = 16#ffffffff,
+    ?assertEqual(#{}, Native(#{keys => unique, conflict => keep_newest, quorum => none})),
+    ?assertEqual(#{policy => 2}, Native(#{keys => duplicate})),
+    ?assertEqual(#{policy => 16#0101}, Native(#{conflict => keep_oldest})),
+    ?assertEqual(#{policy => 16#0201}, Native(#{conflict => {?MODULE, decide}})),
+    ?assertEqual(#{owner_only => 1, quorum => 3}, Native(#{owner_only => true, quorum => 3})),
+    ?assertEqual(#{quorum => Majority}, Native(#{quorum => majority, owner_only => false})).
+
+members_are_read_as_horde_reads_them(_Config) ->
+    Members = fun(List) ->
+        {ok, #{members := Members}} = holt_options:parse([{name, reg}, {members, List}]),
+        Members
+    end,
+    Self = {reg, node()},
+    ?assertEqual(auto, Members(auto)),
+    ?assertEqual([Self], Members([])),
+    ?assertEqual([Self], Members([reg])),
+    ?assertEqual([Self, {reg, 'a@b'}], Members(['a@b'])),
+    ?assertEqual([{other, node()}, Self, {x, 'a@b'}], Members([other, Self, {x, 'a@b'}, other])),
+    {ok, #{listeners := Listeners}} =
+        holt_options:parse(#{name => reg, listeners => ?MODULE}),
+    ?assertEqual([{module, ?MODULE}], Listeners).
+
+%% As a user's module would have them.
+decide(_Registry, _Key, _One, _Other) -> both.
+on_process_registered(_Registry, _Key, _Pid, _Value, _Reason) -> ok.
 
 limits_are_options(_Config) ->
     start(#{name => small, key_bytes_max => 20, value_bytes_max => 10}),
@@ -748,7 +804,9 @@ orphan_is_adopted_with_the_same_options(_Config) ->
         {key_bytes_max, 8191},
         {value_bytes_max, 1048575},
         {orphan_ms, 599999},
-        {conflict_grace_ms, 4999}
+        {conflict_grace_ms, 4999},
+        {conflict_exit, bare},
+        {settle_ms, 999}
     ],
     Actors = [Start(Base#{Key => Value}) || {Key, Value} <- Others],
     ?assertEqual(length(Others), length(lists:usort(Actors -- [First]))),

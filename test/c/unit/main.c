@@ -18,6 +18,7 @@
   XX(slab)                                                                     \
   XX(index)                                                                    \
   XX(etf)                                                                      \
+  XX(explain)                                                                  \
   XX(key)                                                                      \
   XX(key_check)                                                                \
   XX(liveset)                                                                  \
@@ -27,6 +28,7 @@
   XX(rows)                                                                     \
   XX(keys)                                                                     \
   XX(cells)                                                                    \
+  XX(census)                                                                   \
   XX(owners)                                                                   \
   XX(actors)                                                                   \
   XX(walks)                                                                    \
