@@ -139,14 +139,14 @@
 
 %% @doc Tell the calling process of changes: `{holt, Ref, Token, [event()]}'.
 -spec subscribe(Name :: atom(), term(), term()) ->
-    {ok, reference()} | {invalid, holt_error:cause() | cause()}.
+    reference() | {invalid, holt_error:cause() | cause()}.
 subscribe(Name, Filter, Options) ->
     case {check_filter(Name, Filter), parse(Options)} of
         {ok, {ok, From, Initial}} ->
             Ref = make_ref(),
             Deadline = now_ms() + ?ABSENT_MAX_MS,
             case ask(Name, {subscribe, Ref, self(), Filter, From, Initial}, Deadline) of
-                {ok, ok} -> {ok, Ref};
+                {ok, ok} -> Ref;
                 {error, timeout} -> {invalid, no_instance};
                 {invalid, Cause} -> {invalid, Cause}
             end;
