@@ -242,6 +242,25 @@ HOLT_API size_t holt_replica_count_key(const struct holt_replica *replica,
                                        const uint8_t *key, size_t key_size,
                                        const uint8_t *node, size_t node_size);
 
+/* One row of a key, in the view or not. */
+struct holt_explained {
+  struct holt_view view;
+  struct holt_member member; /* Of its actor. */
+  bool visible; /* Its actor is shown, its process not known to be dead. */
+  bool winner;  /* Who looks the key up finds it. */
+};
+
+/* No answer has more rows than this. */
+#define HOLT_EXPLAIN_ROWS_MAX 64u
+
+/* The rows of a key, whether they are in the view or not: at most max of them,
+ * those that rank first (duplicate keys: any).  Returns how many the key has;
+ * pointers are those of views.  O(members that have the key). */
+HOLT_API size_t holt_replica_explain(const struct holt_replica *replica,
+                                     const uint8_t *key, size_t key_size,
+                                     struct holt_explained *explained,
+                                     size_t max);
+
 /* Names in the view.  Exact, but for what poll does in slices: the names of
  * local processes that have just ended count until they are removed, and names
  * that several members claim are recounted when a member comes or goes. */

@@ -18,6 +18,7 @@
   XX(slab)                                                                     \
   XX(index)                                                                    \
   XX(etf)                                                                      \
+  XX(explain)                                                                  \
   XX(key)                                                                      \
   XX(key_check)                                                                \
   XX(liveset)                                                                  \
