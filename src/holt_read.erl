@@ -14,9 +14,7 @@
 %% What comes or goes while somebody reads may be there or not.
 -module(holt_read).
 
--export([fold/4, match/4, spec/1, select/2, count_select/2]).
-
--export_type([spec/0]).
+-export([lookup/2, fold/4, list/2, match/4, matching/3, select/2, count_select/2]).
 
 -record(spec, {
     compiled :: ets:comp_match_spec(),
@@ -25,10 +23,23 @@
     reads_values :: boolean()
 }).
 
--opaque spec() :: #spec{}.
+-type spec() :: #spec{}.
 
 -type name() :: {Key :: term(), pid(), Value :: term()}.
 -type invalid() :: {invalid, holt_error:cause()}.
+
+%% @doc Who has this key, and with which value?
+-spec lookup(atom(), Key :: term()) -> [{pid(), Value :: term()}] | invalid().
+lookup(Name, Key) ->
+    case holt_nif:lookup(Name, Key) of
+        {invalid, Cause} -> {invalid, Cause};
+        Found -> decode(Found)
+    end.
+
+%% @doc All names, or those whose key begins so.
+-spec list(atom(), holt_nif:filter()) -> [name()] | invalid().
+list(Name, Filter) ->
+    answer(slices(Name, Filter, fun(Slice, List) -> decode(Slice) ++ List end, [], 0)).
 
 %% @doc Fold over all names, or those whose key begins so.
 -spec fold(atom(), holt_nif:filter(), fun((name(), Acc) -> Acc), Acc) -> {ok, Acc} | invalid().
@@ -39,12 +50,18 @@ fold(Name, Filter, Fun, Acc) ->
 -spec match(atom(), Key :: term(), Pattern :: term(), Guards :: term()) ->
     [{pid(), Value :: term()}] | invalid().
 match(Name, Key, Pattern, Guards) ->
+    case lookup(Name, Key) of
+        {invalid, Cause} -> {invalid, Cause};
+        Found -> matching(Found, Pattern, Guards)
+    end.
+
+%% @doc The pairs of which the second element is of this form.
+-spec matching([{First, Second}], Pattern :: term(), Guards :: term()) ->
+    [{First, Second}] | {invalid, holt_error:cause()}.
+matching(Pairs, Pattern, Guards) ->
     case compile([{{'_', Pattern}, Guards, ['$_']}]) of
         {ok, Compiled} ->
-            case holt_nif:lookup(Name, Key) of
-                {invalid, Cause} -> {invalid, Cause};
-                Found -> ets:match_spec_run(decode(Found), Compiled)
-            end;
+            ets:match_spec_run(Pairs, Compiled);
         {error, Words} ->
             case compile([{{'_', Pattern}, [], ['$_']}]) of
                 {ok, _} -> {invalid, {bad_guards, Words}};
@@ -52,35 +69,16 @@ match(Name, Key, Pattern, Guards) ->
             end
     end.
 
-%% @doc Check a match specification of clauses `{{Key, Pid, Value}, Guards, Body}'.
--spec spec(term()) -> {ok, spec()} | invalid().
-spec(Spec) ->
-    try [true = is_clause(Clause) || Clause <- Spec] of
-        _ ->
-            case compile(Spec) of
-                {ok, Compiled} ->
-                    {ok, #spec{
-                        compiled = Compiled,
-                        keys = keys(Spec),
-                        reads_values = lists:any(fun reads_value/1, Spec)
-                    }};
-                {error, Words} ->
-                    {invalid, {bad_spec, Words}}
-            end
-    catch
-        error:_ -> {invalid, {bad_spec, "its clauses are not {{Key, Pid, Value}, Guards, Body}"}}
-    end.
-
-%% @doc What a match specification says of all names.
--spec select(atom(), spec()) -> [term()] | invalid().
+%% @doc What a match specification of clauses `{{Key, Pid, Value}, Guards, Body}' says of all
+%% names.
+-spec select(atom(), term()) -> [term()] | invalid().
 select(Name, Spec) ->
-    answer(run(Name, Spec, fun(Results, Acc) -> Results ++ Acc end, [])).
+    run(Name, Spec, fun(Results, Acc) -> Results ++ Acc end, []).
 
-%% @doc Of how many names a match specification says true.
--spec count_select(atom(), spec()) -> non_neg_integer() | invalid().
+%% @doc Of how many names it says true.
+-spec count_select(atom(), term()) -> non_neg_integer() | invalid().
 count_select(Name, Spec) ->
-    Count = fun(Results, Acc) -> Acc + length([true || true <- Results]) end,
-    answer(run(Name, Spec, Count, 0)).
+    run(Name, Spec, fun(Results, Acc) -> Acc + length([true || true <- Results]) end, 0).
 
 %%--------------------------------------------------------------------
 %% Internal
@@ -94,20 +92,18 @@ slices(Name, Filter, Fun, Acc, Cursor) ->
         {Slice, Next} -> slices(Name, Filter, Fun, Fun(Slice, Acc), Next)
     end.
 
--spec run(atom(), spec(), fun(([term()], Acc) -> Acc), Acc) -> {ok, Acc} | invalid().
-run(Name, #spec{keys = all} = Spec, Fun, Acc) ->
-    slices(Name, all, fun(Slice, A) -> Fun(run(Slice, Spec), A) end, Acc, 0);
-run(Name, #spec{keys = Keys} = Spec, Fun, Acc) ->
-    case holt_nif:count(Name) of
+-spec run(atom(), term(), fun(([term()], Acc) -> Acc), Acc) -> Acc | invalid().
+run(Name, Terms, Fun, Acc) ->
+    case spec(Terms) of
+        {ok, #spec{keys = all} = Spec} ->
+            answer(slices(Name, all, fun(Slice, A) -> Fun(run(Slice, Spec), A) end, Acc, 0));
+        {ok, #spec{keys = Keys} = Spec} ->
+            case holt_nif:count(Name) of
+                {invalid, Cause} -> {invalid, Cause};
+                _ -> Fun(run(lists:append([entries(Name, Key) || Key <- Keys]), Spec), Acc)
+            end;
         {invalid, Cause} ->
-            {invalid, Cause};
-        _ ->
-            Names = [
-                {Key, Pid, Value}
-             || Key <- Keys,
-                {Pid, Value} <- found(holt_nif:lookup(Name, Key))
-            ],
-            {ok, Fun(run(Names, Spec), Acc)}
+            {invalid, Cause}
     end.
 
 -spec run([tuple()], spec()) -> [term()].
@@ -117,9 +113,30 @@ run(Names, #spec{compiled = Compiled}) ->
     ets:match_spec_run(Names, Compiled).
 
 %% Nobody has what is no key.
--spec found([{pid(), binary()}] | invalid()) -> [{pid(), binary()}].
-found({invalid, _}) -> [];
-found(Found) -> Found.
+-spec entries(atom(), term()) -> [{term(), pid(), binary()}].
+entries(Name, Key) ->
+    case holt_nif:lookup(Name, Key) of
+        {invalid, _} -> [];
+        Found -> [{Key, Pid, Value} || {Pid, Value} <- Found]
+    end.
+
+-spec spec(term()) -> {ok, spec()} | {invalid, holt_error:cause()}.
+spec(Terms) ->
+    case is_list(Terms) andalso lists:all(fun is_clause/1, Terms) of
+        true ->
+            case compile(Terms) of
+                {ok, Compiled} ->
+                    {ok, #spec{
+                        compiled = Compiled,
+                        keys = keys(Terms),
+                        reads_values = lists:any(fun reads_value/1, Terms)
+                    }};
+                {error, Words} ->
+                    {invalid, {bad_spec, Words}}
+            end;
+        false ->
+            {invalid, {bad_spec, "its clauses are not {{Key, Pid, Value}, Guards, Body}"}}
+    end.
 
 -spec answer({ok, Result} | invalid()) -> Result | invalid().
 answer({ok, Result}) -> Result;

@@ -16,6 +16,7 @@
 -export([
     options/1,
     register/4,
+    each/4,
     unregister/2,
     unregister_own/2,
     unregister_match/4,
@@ -88,6 +89,32 @@ register(Name, Key, Value, #{pid := Pid, sync := Sync, timeout := TimeoutMs}) ->
         Refused -> Refused
     end.
 
+%% @doc Do something with each item, each of which stands for a key: which of the keys were
+%% refused, and why?  When one is no key, nothing is done.
+-spec each(atom(), Items, fun((Item) -> Key), fun((Item) -> term())) ->
+    [{Key, Reason :: term()}] | invalid()
+when
+    Items :: [Item] | term(), Item :: term(), Key :: term().
+each(Name, Items, KeyOf, Do) ->
+    try [{KeyOf(Item), Item} || Item <- Items] of
+        Pairs ->
+            Causes = [Cause || {Key, _} <- Pairs, Cause <- wrong(Name, Key)],
+            case {Causes, holt_nif:count(Name)} of
+                {[Cause | _], _} -> {invalid, Cause};
+                {[], {invalid, Cause}} -> {invalid, Cause};
+                _ -> [{Key, Reason} || {Key, Item} <- Pairs, {error, Reason} <- [Do(Item)]]
+            end
+    catch
+        error:_ -> {invalid, not_a_list}
+    end.
+
+-spec wrong(atom(), term()) -> [holt_error:cause()].
+wrong(Name, Key) ->
+    case holt_nif:whereis(Name, Key) of
+        {invalid, Cause} when Cause =/= duplicate_keys -> [Cause];
+        _ -> []
+    end.
+
 %% @doc Register a name for the caller behind those who have it or wait for it.
 -spec standby(atom(), Key :: term(), Value :: binary()) -> ok | {error, refusal()} | invalid().
 standby(Name, Key, Value) ->
@@ -149,10 +176,10 @@ claim(Name, Key, Value, Pid, How, _Deadline) when node(Pid) =:= node() ->
 claim(Name, Key, Value, Pid, How, Deadline) ->
     Node = node(Pid),
     %% What is wrong here is not asked for there.
-    case holt_nif:whereis(Name, Key) of
-        {invalid, Cause} when Cause =/= duplicate_keys ->
+    case wrong(Name, Key) of
+        [Cause] ->
             {invalid, Cause};
-        _ ->
+        [] ->
             case holt_replica:register_at(Name, Node, Key, Value, Pid, How, left(Deadline)) of
                 {ok, Actor, Seq} ->
                     case await(Name, Node, Actor, Seq, Deadline) of
@@ -263,10 +290,7 @@ update(Name, Key, Pid, Fun) ->
                     updated(Refused)
             end;
         false ->
-            case holt_nif:whereis(Name, Key) of
-                {invalid, Cause} -> {invalid, Cause};
-                _ -> {error, not_owner}
-            end
+            {error, not_owner}
     end.
 
 -spec updated(holt_remote:updated() | holt_remote:failure()) ->
