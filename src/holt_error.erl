@@ -36,6 +36,8 @@
     | not_a_node
     | not_a_binary
     | not_a_timeout
+    | not_a_filter
+    | not_a_reference
     | not_a_list
     | not_a_module
     | not_pairs
@@ -86,6 +88,8 @@ roles(count_match, _) -> [instance, key, pattern, guards];
 roles(unregister_match, _) -> [instance, key, pattern, guards];
 roles(dispatch, _) -> [instance, key, function, choice];
 roles(await, _) -> [instance, key, choice];
+roles(subscribe, _) -> [instance, choice, options];
+roles(unsubscribe, _) -> [instance, choice];
 roles(explain, _) -> [instance, key, choice];
 roles(fold, _) -> [instance, function, accumulator];
 roles(count, 2) -> [instance, choice];
@@ -115,6 +119,8 @@ role(no_such_name) -> name;
 role(not_a_node) -> choice;
 role(not_a_binary) -> choice;
 role(not_a_timeout) -> choice;
+role(not_a_filter) -> choice;
+role(not_a_reference) -> choice;
 role(not_text) -> choice;
 role(not_all) -> choice;
 role(bad_dispatch_options) -> choice;
@@ -175,6 +181,10 @@ text(not_a_binary, _) ->
     "not a binary";
 text(not_a_timeout, _) ->
     "neither milliseconds, at most 4294967295, nor infinity";
+text(not_a_filter, _) ->
+    "neither all nor {key, Key} nor {prefix, Binary}";
+text(not_a_reference, _) ->
+    "not what subscribe has returned";
 text(not_a_list, _) ->
     "not a list of keys";
 text(not_pairs, _) ->

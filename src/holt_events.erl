@@ -544,10 +544,10 @@ read_to(Head, #data{name = Name, next = Next} = Data) ->
 -spec chunk(atom(), non_neg_integer()) -> chunk() | none.
 chunk(Name, From) ->
     case holt_nif:changes(Name, From, ?BATCH_MAX) of
+        {invalid, _} -> none;
         {[], _} -> none;
         {Changes, To} -> {Changes, To};
-        {missed, _Oldest, To} -> {missed, To};
-        {invalid, _} -> none
+        {missed, _Oldest, To} -> {missed, To}
     end.
 
 %% All that is before this place, and which keys it is about.
@@ -756,16 +756,18 @@ answer(Id, Answer, #data{waiters = Waiters} = Data) ->
 %% What an earlier process has left.
 -spec restore([tuple()], #data{}) -> #data{}.
 restore(Rows, Data) ->
-    {Positions, Subscriptions} = lists:partition(
-        fun({{_, Id}, _}) -> Id =:= position end, Rows
-    ),
+    case lists:partition(fun({{_, Id}, _}) -> Id =:= position end, Rows) of
+        {_, []} -> fall_asleep(Data);
+        {Positions, Subscriptions} -> restore(Positions, Subscriptions, Data)
+    end.
+
+-spec restore([tuple()], [tuple()], #data{}) -> #data{}.
+restore(Positions, Subscriptions, Data) ->
     Restored = #data{epoch = Epoch} = begin_at_head(
         lists:foldl(fun restore_one/2, Data, Subscriptions)
     ),
-    case {Subscriptions, Positions} of
-        {[], _} ->
-            fall_asleep(Data);
-        {_, [{_, {Epoch, Next, clean}}]} ->
+    case Positions of
+        [{_, {Epoch, Next, clean}}] ->
             Missed = [Id || {{_, Id}, {_, _, _, true}} <- Subscriptions],
             All = dirty(Restored#data{next = Next}),
             read_some(lists:foldl(fun take_in/2, All, Missed));

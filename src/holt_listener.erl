@@ -106,12 +106,12 @@ take(#{type := registered} = Event, Data) ->
     #{key := Key, pid := Pid, value := Value, previous := Previous, reason := Reason} = Event,
     put_row(Key, {Pid, Value}, Reason, delete_former(Key, Previous, Reason, Data));
 take(#{type := updated, key := Key, pid := Pid, value := Value} = Event, Data) ->
-    #{previous := {Pid, Former}, reason := Reason} = Event,
+    #{previous := {_, Former}, reason := Reason} = Event,
     update_row(Key, {Pid, Former}, {Pid, Value}, Reason, Data);
 take(#{type := unregistered, key := Key, pid := Pid, value := Value, reason := Reason}, Data) ->
     delete_row(Key, {Pid, Value}, Reason, Data);
 take(#{type := Type, member := {_, Node}}, Data) ->
-    compare(fun({Pid, _}) -> node(Pid) =:= Node end, {Type, Node}, Data);
+    compare(fun(Pid) -> node(Pid) =:= Node end, {Type, Node}, Data);
 take(#{type := missed}, Data) ->
     compare(fun(_) -> true end, unknown, Data).
 
@@ -140,7 +140,7 @@ put_row(Key, {Pid, _} = Row, Reason, #data{keys = Keys} = Data) ->
     end.
 
 -spec update_row(term(), row(), row(), reason(), #data{}) -> #data{}.
-update_row(Key, {Pid, Former}, {Pid, Value} = Row, Reason, Data) ->
+update_row(Key, {Pid, Former}, {Pid, _} = Row, Reason, Data) ->
     Rows = rows(Key, Data),
     case {lists:member({Pid, Former}, Rows), lists:member(Row, Rows)} of
         {true, _} ->
@@ -185,11 +185,11 @@ store(Key, Rows, #data{copy = Copy} = Data) ->
     Data.
 
 %% Tell what is different for these rows, here and there.
--spec compare(fun((row()) -> boolean()), reason(), #data{}) -> #data{}.
+-spec compare(fun((pid()) -> boolean()), reason(), #data{}) -> #data{}.
 compare(Is, Reason, #data{name = Name, copy = Copy} = Data) ->
     Known = ets:foldl(
         fun({Key, Rows}, Keys) ->
-            case lists:any(Is, Rows) of
+            case is_any(Is, Rows) of
                 true -> [Key | Keys];
                 false -> Keys
             end
@@ -200,12 +200,14 @@ compare(Is, Reason, #data{name = Name, copy = Copy} = Data) ->
     Compared = lists:foldl(fun(Key, Acc) -> compare_key(Key, Reason, Acc) end, Data, Known),
     compare_slices(Name, 0, Is, Reason, Compared).
 
--spec compare_slices(atom(), non_neg_integer(), fun((row()) -> boolean()), reason(), #data{}) ->
+-spec compare_slices(atom(), non_neg_integer(), fun((pid()) -> boolean()), reason(), #data{}) ->
     #data{}.
 compare_slices(Name, Cursor, Is, Reason, Data) ->
     case holt_nif:next(Name, Cursor, all) of
+        {invalid, _} ->
+            Data;
         {Slice, Next} ->
-            Keys = [Key || {Key, Pid, Value} <- Slice, Is({Pid, Value})],
+            Keys = [Key || {Key, Pid, _Value} <- Slice, Is(Pid)],
             New = [Key || Key <- lists:usort(Keys), is_new(Key, Is, Data)],
             Compared = lists:foldl(
                 fun(Key, Acc) -> compare_key(Key, Reason, Acc) end, Data, New
@@ -213,17 +215,19 @@ compare_slices(Name, Cursor, Is, Reason, Data) ->
             case Next of
                 done -> Compared;
                 _ -> compare_slices(Name, Next, Is, Reason, Compared)
-            end;
-        {invalid, _} ->
-            Data
+            end
     end.
 
 %% Unique keys that are known have been compared.
--spec is_new(term(), fun((row()) -> boolean()), #data{}) -> boolean().
+-spec is_new(term(), fun((pid()) -> boolean()), #data{}) -> boolean().
 is_new(Key, Is, #data{keys = unique} = Data) ->
-    not lists:any(Is, rows(Key, Data));
+    not is_any(Is, rows(Key, Data));
 is_new(_Key, _Is, _Data) ->
     true.
+
+-spec is_any(fun((pid()) -> boolean()), [row()]) -> boolean().
+is_any(Is, Rows) ->
+    lists:any(fun({Pid, _}) -> Is(Pid) end, Rows).
 
 -spec compare_key(term(), reason(), #data{}) -> #data{}.
 compare_key(Key, Reason, #data{name = Name} = Data) ->

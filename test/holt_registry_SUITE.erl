@@ -896,9 +896,13 @@ root_answers_as_a_supervisor(Config) ->
     Reg = registry(Config),
     Root = whereis(Reg),
     Replica = whereis(holt_replica:process_name(Reg)),
-    ?assertEqual([{replica, Replica, worker, [holt_replica]}], supervisor:which_children(Reg)),
+    Events = whereis(holt_events:process_name(Reg)),
     ?assertEqual(
-        [{active, 1}, {specs, 1}, {supervisors, 0}, {workers, 1}],
+        [{replica, Replica, worker, [holt_replica]}, {events, Events, worker, [holt_events]}],
+        supervisor:which_children(Reg)
+    ),
+    ?assertEqual(
+        [{active, 2}, {specs, 2}, {supervisors, 0}, {workers, 2}],
         lists:sort(supervisor:count_children(Reg))
     ),
     ?assertEqual({error, unsupported}, gen_server:call(Reg, anything)),
