@@ -154,14 +154,21 @@ give_away(Name, Key, Pid, Deadline, Hops) ->
                             Refused
                     end;
                 false ->
-                    {error, not_owner}
+                    {error, not_owner};
+                {invalid, Cause} ->
+                    {invalid, Cause}
             end
     end.
 
 %% Where only the owner may change a row, others may not.
--spec may(atom(), pid()) -> boolean().
-may(_Name, Holder) when Holder =:= self() -> true;
-may(Name, _Holder) -> not holt_nif:owner_only(Name).
+-spec may(atom(), pid()) -> boolean() | invalid().
+may(_Name, Holder) when Holder =:= self() ->
+    true;
+may(Name, _Holder) ->
+    case holt_nif:owner_only(Name) of
+        {invalid, Cause} -> {invalid, Cause};
+        OwnerOnly -> not OwnerOnly
+    end.
 
 %% Registered by the member of the process, and seen here.
 -spec claim(atom(), term(), binary(), pid(), holt_nif:claimed(), integer()) ->
@@ -290,7 +297,9 @@ update(Name, Key, Pid, Fun) ->
                     updated(Refused)
             end;
         false ->
-            {error, not_owner}
+            {error, not_owner};
+        {invalid, Cause} ->
+            {invalid, Cause}
     end.
 
 -spec updated(holt_remote:updated() | holt_remote:failure()) ->
