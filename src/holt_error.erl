@@ -24,9 +24,9 @@
     | fun_in_key
     | key_too_large
     | key_too_deep
+    | duplicate_keys
     | remote_pid
     | no_memory
-    | duplicate_keys
     | no_such_name
     | not_a_name
     | not_a_pid
@@ -159,16 +159,14 @@ text(key_too_large, _) ->
     "the key takes more bytes than the registry's key_bytes_max";
 text(key_too_deep, _) ->
     "the key is nested too deep";
+text(duplicate_keys, _) ->
+    "keys are duplicate in this registry: nobody is the holder of one";
 text(remote_pid, _) ->
     "a process of another node";
 text(not_a_pid, _) ->
     "not a pid";
 text(not_a_fun, _) ->
     "not a fun of one argument";
-text(duplicate_keys, Arguments) ->
-    io_lib:format(
-        "~ts has duplicate keys, of which nobody is the one owner", [instance(Arguments)]
-    );
 text(not_a_fold, _) ->
     "not a fun of two arguments";
 text(not_a_callback, _) ->

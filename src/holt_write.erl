@@ -85,8 +85,17 @@ timeout_ms(_) -> error.
 register(Name, Key, Value, #{pid := Pid, sync := Sync, timeout := TimeoutMs}) ->
     Deadline = deadline(TimeoutMs),
     case claim(Name, Key, Value, Pid, new, Deadline) of
-        {ok, Seq} -> await_acks(Name, node(Pid), Seq, Sync, Deadline);
-        Refused -> Refused
+        {ok, _Actor, _Seq} when Sync =:= none ->
+            ok;
+        {ok, _Actor, Seq} when node(Pid) =:= node() ->
+            waited(Name, holt_replica:await_acks(Name, Seq, Sync, left(Deadline)));
+        {ok, Actor, Seq} ->
+            Node = node(Pid),
+            holt_replica:await_at(
+                Name, {Node, Key}, Sync, {Node, Actor, Seq}, left(Deadline)
+            );
+        Refused ->
+            Refused
     end.
 
 %% @doc Do something with each item, each of which stands for a key: which of the keys were
@@ -146,33 +155,48 @@ give_away(Name, Key, Pid, Deadline, Hops) ->
             case may(Name, Holder) of
                 true ->
                     case claim(Name, Key, Value, Pid, {replace, Actor, Birth}, Deadline) of
-                        {ok, _} ->
+                        {ok, _, _} ->
                             ok;
                         {error, Changed} when Changed =:= changed; Changed =:= not_found ->
+                            Row = {node(Holder), Actor, Birth},
+                            ok = await_row(Name, Key, node(Pid), Row, Deadline),
                             give_away(Name, Key, Pid, Deadline, Hops - 1);
                         Refused ->
                             Refused
                     end;
                 false ->
-                    {error, not_owner}
+                    {error, not_owner};
+                {invalid, Cause} ->
+                    {invalid, Cause}
             end
     end.
 
+%% The member that is to take a row over may not have heard of it yet; whether it has then,
+%% the next try shows.
+-spec await_row(atom(), term(), node(), holt_waiters:change(), integer()) -> ok.
+await_row(_Name, _Key, Node, _Row, _Deadline) when Node =:= node() ->
+    ok;
+await_row(Name, Key, Node, Row, Deadline) ->
+    _ = holt_replica:await_at(Name, {Node, Key}, seen, Row, left(Deadline)),
+    ok.
+
 %% Where only the owner may change a row, others may not.
--spec may(atom(), pid()) -> boolean().
-may(_Name, Holder) when Holder =:= self() -> true;
-may(Name, _Holder) -> not holt_nif:owner_only(Name).
+-spec may(atom(), pid()) -> boolean() | invalid().
+may(_Name, Holder) when Holder =:= self() ->
+    true;
+may(Name, _Holder) ->
+    case holt_nif:owner_only(Name) of
+        {invalid, Cause} -> {invalid, Cause};
+        OwnerOnly -> not OwnerOnly
+    end.
 
 %% Registered by the member of the process, and seen here.
 -spec claim(atom(), term(), binary(), pid(), holt_nif:claimed(), integer()) ->
-    {ok, Seq :: pos_integer()}
+    {ok, holt_nif:actor(), holt_nif:seq()}
     | {error, refusal() | not_found | changed | unsupported | failure()}
     | invalid().
 claim(Name, Key, Value, Pid, How, _Deadline) when node(Pid) =:= node() ->
-    case holt_nif:claim(Name, Key, Value, Pid, How) of
-        {ok, _Actor, Seq} -> {ok, Seq};
-        Refused -> refused(Refused)
-    end;
+    refused(holt_nif:claim(Name, Key, Value, Pid, How));
 claim(Name, Key, Value, Pid, How, Deadline) ->
     Node = node(Pid),
     %% What is wrong here is not asked for there.
@@ -183,7 +207,7 @@ claim(Name, Key, Value, Pid, How, Deadline) ->
             case holt_replica:register_at(Name, Node, Key, Value, Pid, How, left(Deadline)) of
                 {ok, Actor, Seq} ->
                     case await(Name, Node, Actor, Seq, Deadline) of
-                        ok -> {ok, Seq};
+                        ok -> {ok, Actor, Seq};
                         Failed -> Failed
                     end;
                 Refused ->
@@ -192,7 +216,7 @@ claim(Name, Key, Value, Pid, How, Deadline) ->
     end.
 
 %% A process of another life of its node.
--spec refused({error, Reason} | {invalid, Cause}) -> {error, Reason | not_alive} | {invalid, Cause}.
+-spec refused(Answer) -> Answer | {error, not_alive}.
 refused({invalid, remote_pid}) -> {error, not_alive};
 refused(Refused) -> Refused.
 
@@ -290,7 +314,9 @@ update(Name, Key, Pid, Fun) ->
                     updated(Refused)
             end;
         false ->
-            {error, not_owner}
+            {error, not_owner};
+        {invalid, Cause} ->
+            {invalid, Cause}
     end.
 
 -spec updated(holt_remote:updated() | holt_remote:failure()) ->
@@ -315,15 +341,6 @@ await(Name, Node, Actor, Seq, Deadline) ->
         {error, timeout} -> {error, {unreachable, Node}};
         Answer -> Answer
     end.
-
--spec await_acks(atom(), node(), holt_nif:seq(), none | quorum | all, integer()) ->
-    ok | {error, timeout} | invalid().
-await_acks(_Name, _Node, _Seq, none, _Deadline) ->
-    ok;
-await_acks(Name, Node, Seq, Sync, Deadline) when Node =:= node() ->
-    waited(Name, holt_replica:await_acks(Name, Seq, Sync, left(Deadline)));
-await_acks(Name, Node, Seq, Sync, Deadline) ->
-    waited(Name, holt_replica:await_acks_at(Name, Node, Seq, Sync, left(Deadline))).
 
 %% Without its replica process nothing gets here or away.
 -spec waited(atom(), ok | {error, timeout | no_instance}) -> ok | {error, timeout} | invalid().

@@ -292,9 +292,6 @@ wrong_use_says_what_is_wrong(Config) ->
         {1, "nobody has this name", fun() -> holt_registry:send({Reg, nobodys}, hello) end},
         {2, "not a pid", fun() -> holt_registry:register_name({Reg, key}, not_a_pid) end},
         {2, "not a pid", fun() -> holt_registry:keys(Reg, not_a_pid) end},
-        {2, "a process of another node; it can be registered on its own node only", fun() ->
-            holt_registry:register_name({Reg, key}, Remote)
-        end},
         {3, "not a fun of one argument", fun() -> holt_registry:update_value(Reg, mine, 7) end},
         {3, "not a fun of one argument", fun() -> holt_registry:update_value(Reg, mine, Fun) end},
         {3, ValueTooLarge, fun() ->
@@ -307,6 +304,7 @@ wrong_use_says_what_is_wrong(Config) ->
         {error, {too_large, 1048582, 1048576}}, holt_registry:register(Reg, key, Value)
     ),
     ?assertEqual(no, holt_registry:register_name({Reg, key}, Dead)),
+    ?assertEqual(no, holt_registry:register_name({Reg, key}, Remote)),
     ?assertEqual([{mine, self(), 1}], holt_registry:to_list(Reg)).
 
 wrong_options_say_what_is_wrong(_Config) ->
