@@ -54,7 +54,7 @@ static ErlNifFunc functions[] = {
   { "hello", 3, nif_hello, 0 },         { "deliver", 4, nif_deliver, 0 },
   { "poll", 1, nif_poll, 0 },           { "members", 1, nif_members, 0 },
   { "reached", 3, nif_reached, 0 },     { "info", 1, nif_info, 0 },
-  { "in_sync", 1, nif_in_sync, 0 },
+  { "in_sync", 1, nif_in_sync, 0 },     { "owner_only", 1, nif_owner_only, 0 },
 };
 
 ERL_NIF_INIT(holt_nif, functions, load, NULL, upgrade, unload)
