@@ -305,11 +305,28 @@ defmodule Holt.Registry do
       iex> Holt.Registry.keys(Doc.Unregister, self())
       []
 
-  A key that is itself a list is written in a list.
+  A list that is itself a name, as a charlist may be, is that name.
+
+      iex> {:ok, _} = Holt.Registry.start_link(name: Doc.UnregisterAll)
+      iex> {:ok, _} = Holt.Registry.register(Doc.UnregisterAll, [{:a, 1}, {:b, 2}, {'a b', 3}])
+      iex> :ok = Holt.Registry.unregister(Doc.UnregisterAll, 'a b')
+      iex> :ok = Holt.Registry.unregister(Doc.UnregisterAll, [:a, :b])
+      iex> Holt.Registry.count(Doc.UnregisterAll)
+      0
   """
   @spec unregister(registry(), key() | [key()]) ::
-          :ok | {:error, elsewhere() | :not_owner | [{key(), reason :: term()}]}
-  defdelegate unregister(registry, key), to: :holt_registry
+          :ok
+          | {:error, elsewhere() | :not_owner}
+          | {:error, [{key(), elsewhere() | :not_owner}]}
+  def unregister(registry, keys) when is_list(keys) do
+    if List.improper?(keys) or :holt_registry.is_registered(registry, keys) do
+      :holt_registry.unregister(registry, keys)
+    else
+      :holt_registry.unregister_keys(registry, keys)
+    end
+  end
+
+  def unregister(registry, key), do: :holt_registry.unregister(registry, key)
 
   @doc """
   Take those entries of the caller's away whose value matches; see `match/4`.
@@ -345,22 +362,22 @@ defmodule Holt.Registry do
   @doc """
   Let the calling process stand by: when the holder of the name goes, it takes over.
 
-  Of several the one that has waited longest does. When nobody has the name, the caller gets
-  it at once. `unregister/2` of the standby ends the waiting only together with the name: a
-  process that is to wait no more ends.
+  Of several the one that came first is next. When nobody has the name, the caller gets it at
+  once. `unregister/2` takes the name from its holder only.
 
       iex> {:ok, _} = Holt.Registry.start_link(name: Doc.Standby)
       iex> {:ok, agent} = Agent.start(fn -> 0 end)
       iex> {:ok, _} = Holt.Registry.register(Doc.Standby, :leader, nil, pid: agent)
-      iex> {:ok, _} = Holt.Registry.standby(Doc.Standby, :leader)
+      iex> Holt.Registry.standby(Doc.Standby, :leader, :second)
+      :ok
       iex> Holt.Registry.whereis_name({Doc.Standby, :leader}) == agent
       true
       iex> Agent.stop(agent)
-      iex> Holt.Registry.whereis_name({Doc.Standby, :leader}) == self()
+      iex> Holt.Registry.lookup(Doc.Standby, :leader) == [{self(), :second}]
       true
   """
-  @spec standby(registry(), key()) :: {:ok, replica :: pid()} | {:error, reason :: term()}
-  defdelegate standby(registry, key), to: :holt_registry
+  @spec standby(registry(), key(), value()) :: :ok | {:error, reason :: term()}
+  defdelegate standby(registry, key, value \\ nil), to: :holt_registry
 
   ## Finding names
 

@@ -97,7 +97,7 @@ defmodule Holt.ClusterTest do
       registry = registry(context)
       {holder, standby} = {agent(a, registry), agent(b, registry)}
       assert {:ok, _} = on(a, :register, [registry, "leader", 1, [pid: holder, sync: :all]])
-      assert {:ok, _} = by(standby, :standby, ["leader"])
+      assert by(standby, :standby, ["leader"]) == :ok
       assert on(b, :sync_barrier, [registry, @wait_ms]) == :ok
       for node <- [a, b, c], do: assert(on(node, :whereis_name, [{registry, "leader"}]) == holder)
       finish(holder)

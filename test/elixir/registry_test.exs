@@ -234,14 +234,14 @@ defmodule Holt.RegistryTest do
     test "standbys", %{registry: registry} do
       [first, second, third] = for _ <- 1..3, do: worker()
       {:ok, _} = by(first, :register, [registry, :a, 1])
-      {:ok, _} = by(second, :standby, [registry, :a])
-      {:ok, _} = by(third, :standby, [registry, :a])
+      :ok = by(second, :standby, [registry, :a])
+      :ok = by(third, :standby, [registry, :a, 3])
       assert [{^first, 1}] = Holt.Registry.lookup(registry, :a)
       assert Holt.Registry.count(registry) == 1
       Agent.stop(first)
-      assert [{^second, _}] = Holt.Registry.lookup(registry, :a)
+      assert [{^second, nil}] = Holt.Registry.lookup(registry, :a)
       Agent.stop(second)
-      assert [{^third, _}] = Holt.Registry.lookup(registry, :a)
+      assert [{^third, 3}] = Holt.Registry.lookup(registry, :a)
       Agent.stop(third)
       assert [] = Holt.Registry.lookup(registry, :a)
     end
