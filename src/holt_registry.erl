@@ -42,7 +42,7 @@
     to_list/1
 ]).
 %% For the replica process
--export([decode/1]).
+-export([decode/1, encode/1]).
 
 -export_type([registry/0, key/0, value/0, name/0, options/0]).
 
@@ -321,6 +321,7 @@ decode(Binary) -> binary_to_term(Binary).
 %%--------------------------------------------------------------------
 %% Internal
 
+%% @private
 -spec encode(value()) -> binary().
 encode(undefined) -> <<>>;
 encode(Value) -> term_to_binary(Value).
@@ -398,10 +399,11 @@ remove_at(_Registry, Node, _Key, 0) ->
 remove_at(Registry, Node, Key, _Hops) when Node =:= node() ->
     remove(Registry, Key);
 remove_at(Registry, Node, Key, Hops) ->
-    case holt_replica:unregister_at(Registry, Node, Key, ?REMOTE_MS) of
+    case holt_replica:unregister_at(Registry, Node, Key, self(), ?REMOTE_MS) of
         {ok, Actor, Seq} -> await(Registry, Node, Actor, Seq);
         {remote, Other} -> remove_at(Registry, Other, Key, Hops - 1);
-        {error, Reason} -> {error, {Reason, Node}}
+        {error, Reason} -> {error, Reason};
+        {invalid, Cause} -> {invalid, Cause}
     end.
 
 -spec await(registry(), node(), non_neg_integer(), non_neg_integer()) ->

@@ -23,7 +23,13 @@
 -include_lib("kernel/include/logger.hrl").
 
 %% API
--export([start_link/1, process_name/1, pause/1, resume/1, close/1, await/5, unregister_at/4]).
+-export([start_link/1, process_name/1, pause/1, resume/1, close/1]).
+%% Names of other members
+-export([register_at/7, unregister_at/5, update_at/6]).
+%% Waiting
+-export([await/5, await_acks/4, barrier/2]).
+%% Looking inside
+-export([last_conflict/2]).
 %% For sys:replace_state/2
 -export([reload_loss/1]).
 %% gen_server callbacks
@@ -48,7 +54,19 @@
 %% Polls in a row before the mailbox has its turn.
 -define(POLLS_MAX, 16).
 
+%% What others say is checked before it is believed.
 -define(IS_UINT64(Number), is_integer(Number), Number >= 0, Number < 1 bsl 64).
+-define(IS_MEMBER(Member),
+    tuple_size(Member) =:= 2, is_atom(element(1, Member)), is_atom(element(2, Member))
+).
+-define(IS_CLAIM(How),
+    (How =:= new orelse How =:= standby orelse
+        (tuple_size(How) =:= 3 andalso element(1, How) =:= replace andalso
+            is_integer(element(2, How)) andalso is_integer(element(3, How)) andalso
+            element(2, How) > 0 andalso element(2, How) < 1 bsl 64 andalso
+            element(3, How) > 0 andalso element(3, How) < 1 bsl 64))
+).
+-define(IS_LOSS(How), (How =:= exit orelse How =:= standby)).
 
 -type identity() :: {node(), Creation :: non_neg_integer()}.
 
@@ -59,25 +77,16 @@
     monitor = undefined :: undefined | reference()
 }).
 
-%% Somebody who waits until the change Seq of an actor is seen here.
--record(waiter, {
-    from :: gen_server:from(),
-    node :: node(),
-    actor :: non_neg_integer(),
-    seq :: non_neg_integer(),
-    %% In milliseconds of the monotonic clock; its caller has given up by then.
-    deadline :: integer()
-}).
-
 -record(data, {
     name :: atom(),
     %% The node as the native code knows it.
     identity :: identity(),
-    conflict_grace_ms :: pos_integer(),
+    contests :: holt_contest:contests(),
     peers = #{} :: #{holt_nif:peer() => #peer{}},
     ids = #{} :: #{holt_nif:member() => holt_nif:peer()},
     monitors = #{} :: #{reference() => holt_nif:peer()},
-    waiters = [] :: [#waiter{}],
+    waiters = holt_waiters:new() :: holt_waiters:waiters(),
+    met_at = erlang:monotonic_time(millisecond) :: integer(),
     %% The next poll that nothing asks for: its timer, and when in milliseconds of the
     %% monotonic clock.
     timer = undefined :: undefined | {reference(), integer()},
@@ -104,7 +113,7 @@ start_link(#{name := Name} = Config) ->
 %% @doc The registered name of an instance's replica process, the same on every node.
 -spec process_name(Name :: atom()) -> atom().
 process_name(Name) ->
-    list_to_atom("holt." ++ atom_to_list(Name)).
+    holt_remote:process_name(Name).
 
 %% @doc Have the other nodes hide the names of an instance of this node until it resumes.
 -spec pause(Name :: atom()) -> ok.
@@ -136,40 +145,130 @@ close(Name) ->
     _ = holt_nif:close(Name),
     holt_janitor:sweep().
 
+%%--------------------------------------------------------------------
+%% Names of other members
+
+%% @doc Register a name for a process of another node, or, `{replace, Actor, Birth}', give it
+%% a name in the place of that registration.  Actor and seq are for {@link await/5}.
+-spec register_at(
+    Name :: atom(), node(), Key :: term(), Value :: binary(), pid(), holt_nif:claimed(),
+    holt_remote:timeout_ms()
+) ->
+    {ok, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
+    | holt_nif:refusal()
+    | {error, not_found | changed | unsupported}
+    | holt_remote:failure()
+    | holt_nif:invalid().
+register_at(Name, Node, Key, Value, Pid, How, TimeoutMs) ->
+    Request = {claim, Key, Value, Pid, How},
+    answer_of(Node, holt_remote:call(Name, {Node, Key}, Request, TimeoutMs)).
+
+%% @doc Unregister a name where it is held, for Caller.  `remote': it is held by a process of
+%% that node now.
+-spec unregister_at(
+    Name :: atom(), node(), Key :: term(), Caller :: pid(), holt_remote:timeout_ms()
+) ->
+    {ok, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
+    | {remote, node()}
+    | {error, not_owner}
+    | holt_remote:failure()
+    | holt_nif:invalid().
+unregister_at(Name, Node, Key, Caller, TimeoutMs) ->
+    answer_of(Node, holt_remote:call(Name, {Node, Key}, {unregister, Key, Caller}, TimeoutMs)).
+
+%% @doc Change the value of a name of a process of another node.  The fun runs there, in a
+%% process of its own.
+-spec update_at(
+    Name :: atom(), node(), Key :: term(), pid(), fun((term()) -> term()),
+    holt_remote:timeout_ms()
+) ->
+    {{ok, New :: term(), Old :: term()}, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
+    | holt_remote:updated()
+    | holt_remote:failure().
+update_at(Name, Node, Key, Pid, Fun, TimeoutMs) ->
+    answer_of(Node, holt_remote:call(Name, {Node, Key}, {update, Key, Pid, Fun}, TimeoutMs)).
+
+%% A member of another version, or with an instance that is ending.
+-spec answer_of(node(), {ok, term()} | holt_remote:failure()) -> term().
+answer_of(Node, {ok, {invalid, no_instance}}) -> {error, {no_instance, Node}};
+answer_of(Node, {ok, {error, unsupported_request}}) -> {error, {no_instance, Node}};
+answer_of(_Node, {ok, Answer}) -> Answer;
+answer_of(_Node, Failure) -> Failure.
+
+%%--------------------------------------------------------------------
+%% Waiting
+
 %% @doc Return when this node sees what the actor of `Node' wrote as its change `Seq',
 %% or sees nothing of that node any more.
 -spec await(
-    Name :: atom(), node(), Actor :: non_neg_integer(), Seq :: non_neg_integer(), timeout_ms()
+    Name :: atom(), node(), Actor :: non_neg_integer(), Seq :: non_neg_integer(),
+    holt_remote:timeout_ms()
 ) -> ok | {error, timeout | no_instance}.
 await(Name, Node, Actor, Seq, TimeoutMs) ->
+    wait(Name, {seen, Node, Actor, Seq}, TimeoutMs).
+
+%% @doc Return when what this member wrote up to its change `Seq' is held by all members that
+%% are present, or by a majority of those there are.
+-spec await_acks(
+    Name :: atom(), Seq :: non_neg_integer(), all | quorum, holt_remote:timeout_ms()
+) -> ok | {error, timeout | no_instance}.
+await_acks(Name, Seq, Whom, TimeoutMs) ->
+    wait(Name, {acked, Seq, Whom}, TimeoutMs).
+
+%% @doc Return when all that this member has written by now is held by all that are present.
+-spec barrier(Name :: atom(), holt_remote:timeout_ms()) ->
+    ok | {error, timeout | no_instance}.
+barrier(Name, TimeoutMs) ->
+    case holt_nif:info(Name) of
+        #{version := Seq} -> await_acks(Name, Seq, all, TimeoutMs);
+        {invalid, _} -> {error, no_instance}
+    end.
+
+-spec wait(atom(), holt_waiters:condition(), holt_remote:timeout_ms()) ->
+    ok | {error, timeout | no_instance}.
+wait(Name, Condition, TimeoutMs) ->
     Deadline = erlang:monotonic_time(millisecond) + TimeoutMs,
-    case call(process_name(Name), {await, Node, Actor, Seq, Deadline}, TimeoutMs) of
+    case ask(Name, {await, Condition, Deadline}, TimeoutMs) of
         {ok, Answer} -> Answer;
-        {error, no_instance} -> {error, no_instance};
-        {error, unreachable} -> {error, timeout}
+        Error -> Error
     end.
 
-%% @doc Unregister a name where it is held.
--spec unregister_at(Name :: atom(), node(), Key :: term(), timeout_ms()) ->
-    {ok, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
-    | {remote, node()}
-    | {error, no_instance | unreachable}.
-unregister_at(Name, Node, Key, TimeoutMs) ->
-    case call({process_name(Name), Node}, {unregister, Key}, TimeoutMs) of
-        {ok, {ok, Actor, Seq}} when is_integer(Actor), is_integer(Seq) -> {ok, Actor, Seq};
-        {ok, {remote, Other}} when is_atom(Other) -> {remote, Other};
-        {ok, _} -> {error, no_instance};
-        {error, Reason} -> {error, Reason}
+%% Ask the replica process of this node.
+-spec ask(atom(), term(), timeout()) -> {ok, term()} | {error, timeout | no_instance}.
+ask(Name, Request, TimeoutMs) ->
+    try
+        {ok, gen_server:call(process_name(Name), Request, TimeoutMs)}
+    catch
+        exit:{timeout, _} -> {error, timeout};
+        exit:_ -> {error, no_instance}
     end.
 
--type timeout_ms() :: non_neg_integer().
+%%--------------------------------------------------------------------
+%% Looking inside
+
+%% @doc The last conflict about a name in which a process of this node has lost it, if it is
+%% remembered: the last 1,000 are.
+-spec last_conflict(Name :: atom(), Key :: term()) ->
+    none
+    | #{
+        lost := pid(),
+        won := pid(),
+        value := term(),
+        %% Milliseconds since 1970.
+        at_ms := integer()
+    }.
+last_conflict(Name, Key) ->
+    case ask(Name, {last_conflict, Key}, 5000) of
+        {ok, Answer} -> Answer;
+        {error, _} -> none
+    end.
 
 %%--------------------------------------------------------------------
 %% gen_server callbacks
 
 %% @private
 -spec init(holt_options:config()) -> {ok, #data{}} | {stop, term()}.
-init(#{name := Name, conflict_grace_ms := GraceMs} = Config) ->
+init(#{name := Name} = Config) ->
     %% Else a stop would leave no time to close the instance.
     _ = process_flag(trap_exit, true),
     case holt_nif:open(Name, holt_options:native(Config)) of
@@ -178,7 +277,7 @@ init(#{name := Name, conflict_grace_ms := GraceMs} = Config) ->
             Data = #data{
                 name = Name,
                 identity = identity(),
-                conflict_grace_ms = GraceMs,
+                contests = holt_contest:new(Name, Config),
                 loss = holt_loss:load()
             },
             {ok, work(begin_with(Opened, Data))};
@@ -188,17 +287,38 @@ init(#{name := Name, conflict_grace_ms := GraceMs} = Config) ->
 
 %% @private
 -spec handle_call(term(), gen_server:from(), #data{}) -> {noreply, #data{}}.
-handle_call({unregister, Key}, From, #data{name = Name} = Data) ->
-    %% The native code wakes this process for what is to be sent.
-    reply(From, unregister(Name, Key)),
+handle_call({await, Condition, Deadline}, From, #data{waiters = Waiters} = Data) ->
+    More = holt_waiters:add(From, Condition, Deadline, Waiters),
+    {noreply, answer_waiters(Data#data{waiters = More})};
+handle_call({last_conflict, Key}, From, #data{contests = Contests} = Data) ->
+    reply(From, holt_contest:last(Key, Contests)),
     {noreply, Data};
-handle_call({await, Node, Actor, Seq, Deadline}, From, Data) when
-    is_atom(Node), ?IS_UINT64(Actor), ?IS_UINT64(Seq), is_integer(Deadline)
+%% From other members.  The native code wakes this process for what is to be sent.
+handle_call({claim, Key, Value, Pid, How}, From, #data{name = Name} = Data) when
+    is_binary(Value), is_pid(Pid), ?IS_CLAIM(How)
 ->
-    Waiter = #waiter{from = From, node = Node, actor = Actor, seq = Seq, deadline = Deadline},
-    {noreply, answer_waiters(Data#data{waiters = [Waiter | Data#data.waiters]})};
+    reply(From, holt_nif:claim(Name, Key, Value, Pid, How)),
+    {noreply, Data};
+handle_call({unregister, Key, Caller}, From, #data{name = Name} = Data) when is_pid(Caller) ->
+    reply(From, unregister(Name, Key, Caller)),
+    {noreply, Data};
+handle_call({update, Key, Pid, Fun}, From, #data{name = Name} = Data) when
+    is_pid(Pid), is_function(Fun, 1)
+->
+    _ = spawn(fun() -> reply(From, update(Name, Key, Pid, Fun)) end),
+    {noreply, Data};
+handle_call({lose, Key, Birth, {Actor, WinnerBirth}, How}, From, #data{name = Name} = Data) when
+    ?IS_UINT64(Birth), ?IS_UINT64(Actor), ?IS_UINT64(WinnerBirth), ?IS_LOSS(How)
+->
+    reply(From, holt_contest:lose(Name, Key, {Birth, {Actor, WinnerBirth}, How})),
+    {noreply, work(Data)};
+handle_call({relay, Member, Request, TimeoutMs}, From, Data) when
+    ?IS_MEMBER(Member), ?IS_UINT64(TimeoutMs), element(1, Request) =/= relay
+->
+    _ = holt_remote:relay(From, Member, Request, TimeoutMs),
+    {noreply, Data};
 handle_call(Request, From, Data) ->
-    reply(From, {error, unsupported}),
+    reply(From, {error, unsupported_request}),
     {noreply, drop(Request, Data)}.
 
 %% @private
@@ -262,11 +382,18 @@ handle_message({nodedown, Node, _Info}, #data{name = Name, ids = Ids} = Data) ->
     end;
 handle_message({'DOWN', Monitor, process, _Pid, Reason}, #data{monitors = Monitors} = Data) ->
     case Monitors of
-        #{Monitor := Id} -> {noreply, work(peer_down(Id, Reason, Data))};
-        #{} -> {noreply, Data}
+        #{Monitor := Id} ->
+            {noreply, work(peer_down(Id, Reason, Data))};
+        #{} ->
+            case holt_contest:down(Monitor, Reason, Data#data.contests) of
+                false -> {noreply, Data};
+                Contests -> {noreply, work(Data#data{contests = Contests})}
+            end
     end;
-handle_message({holt_grace, Loser}, Data) when is_pid(Loser) ->
-    true = exit(Loser, kill),
+handle_message({holt_grace, Loser}, #data{contests = Contests} = Data) when is_pid(Loser) ->
+    {noreply, Data#data{contests = holt_contest:grace(Loser, Contests)}};
+handle_message({holt_overdue, Decider}, Data) when is_pid(Decider) ->
+    true = exit(Decider, kill),
     {noreply, Data};
 handle_message(Message, Data) ->
     {noreply, drop(Message, Data)}.
@@ -502,10 +629,10 @@ poll(Count, #data{name = Name} = Data) ->
             %% Closed: the end of this process is on its way.
             Data;
         {Effects, Next} ->
-            lists:foreach(fun(Effect) -> perform(Effect, Data) end, Effects),
+            Done = lists:foldl(fun perform/2, Data, Effects),
             case Next of
-                again -> poll(Count - 1, Data);
-                Ms -> set_timer(Ms, Data)
+                again -> poll(Count - 1, Done);
+                Ms -> set_timer(Ms, Done)
             end
     end.
 
@@ -518,9 +645,9 @@ say_goodbye(Count, #data{name = Name} = Data) ->
         {invalid, _} ->
             ok;
         {Effects, Next} ->
-            lists:foreach(fun(Effect) -> perform(Effect, Data) end, Effects),
+            Done = lists:foldl(fun perform/2, Data, Effects),
             case Next of
-                again -> say_goodbye(Count - 1, Data);
+                again -> say_goodbye(Count - 1, Done);
                 _ -> ok
             end
     end.
@@ -539,12 +666,13 @@ set_timer(Ms, #data{timer = Timer} = Data) ->
             Data#data{timer = {erlang:start_timer(At, self(), poll, [{abs, true}]), At}}
     end.
 
--spec perform(holt_nif:effect(), #data{}) -> ok.
+-spec perform(holt_nif:effect(), #data{}) -> #data{}.
 perform({send, Targets, Body}, Data) ->
     lists:foreach(
         fun({Id, Header}) -> send(Id, pid_of(Id, Data), {holt_data, Header, Body}, Data) end,
         Targets
-    );
+    ),
+    Data;
 perform({hello, Id, Bytes}, #data{name = Name, peers = Peers} = Data) ->
     case Peers of
         #{Id := #peer{member = {PeerName, Node}}} ->
@@ -553,15 +681,13 @@ perform({hello, Id, Bytes}, #data{name = Name, peers = Peers} = Data) ->
             send(Id, Process, Hello, Data);
         #{} ->
             ok
-    end;
-perform({conflict, _Loser, _Key, _Value, _Winner, true}, _Data) ->
-    %% Who was replaced on purpose has lost nothing that it did not give.
-    ok;
-perform({conflict, Loser, Key, Value, Winner, false}, #data{name = Name} = Data) ->
-    Conflict = {name_conflict, {Key, holt_registry:decode(Value)}, Name, Winner},
-    true = exit(Loser, {shutdown, Conflict}),
-    _ = erlang:send_after(Data#data.conflict_grace_ms, self(), {holt_grace, Loser}),
-    ok.
+    end,
+    Data;
+perform({conflict, Loser, Key, Value, Winner, Replaced}, #data{contests = Contests} = Data) ->
+    Conflict = {Loser, Key, Value, Winner},
+    Data#data{contests = holt_contest:conflict(Conflict, Replaced, Contests)};
+perform({contest, Own, Other}, #data{contests = Contests} = Data) ->
+    Data#data{contests = holt_contest:contest(Own, Other, Contests)}.
 
 -spec pid_of(holt_nif:peer(), #data{}) -> pid() | undefined.
 pid_of(Id, #data{peers = Peers}) ->
@@ -587,53 +713,46 @@ send(Id, To, Message, #data{loss = Loss} = Data) ->
     end.
 
 -spec answer_waiters(#data{}) -> #data{}.
-answer_waiters(#data{waiters = []} = Data) ->
-    Data;
 answer_waiters(#data{name = Name, ids = Ids, waiters = Waiters} = Data) ->
     Now = erlang:monotonic_time(millisecond),
-    Left = lists:filter(
-        fun(#waiter{from = From, node = Node, actor = Actor, seq = Seq, deadline = Deadline}) ->
-            IsSeen =
-                case holt_nif:reached(Name, Actor, Seq) of
-                    false -> false;
-                    %% The names of a member that is gone are gone, too.
-                    absent -> not is_map_key({Name, Node}, Ids);
-                    _ -> true
-                end,
-            _ = IsSeen andalso reply(From, ok),
-            not IsSeen andalso Deadline > Now
-        end,
-        Waiters
-    ),
-    Data#data{waiters = Left}.
+    Surroundings = #{
+        name => Name,
+        nodes => [Node || {_, Node} <- maps:keys(Ids)],
+        declared => 0,
+        met_at => Data#data.met_at
+    },
+    Data#data{waiters = holt_waiters:answer(Now, Surroundings, Waiters)}.
 
 %%--------------------------------------------------------------------
 %% Messages
 
--spec call(atom() | {atom(), node()}, term(), timeout_ms()) ->
-    {ok, term()} | {error, no_instance | unreachable}.
-call(Process, Request, TimeoutMs) ->
-    try
-        {ok, gen_server:call(Process, Request, TimeoutMs)}
-    catch
-        exit:{Reason, _} when Reason =:= noproc; Reason =:= normal; Reason =:= shutdown ->
-            {error, no_instance};
-        exit:_ ->
-            {error, unreachable}
+%% Unregister a name of this node.  Nobody has it: the answer is where that is seen.
+-spec unregister(atom(), term(), pid()) ->
+    {ok, non_neg_integer(), non_neg_integer()}
+    | {remote, node()}
+    | {error, not_owner}
+    | holt_nif:invalid().
+unregister(Name, Key, Caller) ->
+    case holt_nif:unregister(Name, Key, Caller) of
+        none -> version(ok, Name);
+        Answer -> Answer
     end.
 
-%% Unregister a name of this node.  Nobody has it: the answer is where that is seen.
--spec unregister(atom(), term()) ->
-    {ok, non_neg_integer(), non_neg_integer()} | {remote, node()} | holt_nif:invalid().
-unregister(Name, Key) ->
-    case holt_nif:unregister(Name, Key, self()) of
-        none ->
-            case holt_nif:info(Name) of
-                #{actor := Actor, version := Version} -> {ok, Actor, Version};
-                Invalid -> Invalid
-            end;
-        Answer ->
-            Answer
+%% In a process of its own: what the fun does is not ours.
+-spec update(atom(), term(), pid(), fun((term()) -> term())) -> term().
+update(Name, Key, Pid, Fun) ->
+    case holt_remote:update(Name, Key, Pid, Fun) of
+        {ok, _, _} = Done -> version(Done, Name);
+        Answer -> Answer
+    end.
+
+%% With where it is seen.
+-spec version(Answer, atom()) ->
+    {Answer, non_neg_integer(), non_neg_integer()} | holt_nif:invalid().
+version(Answer, Name) ->
+    case holt_nif:info(Name) of
+        #{actor := Actor, version := Version} -> {Answer, Actor, Version};
+        Invalid -> Invalid
     end.
 
 %% Who asked may be anything: it came from outside.
@@ -662,6 +781,6 @@ describe(#data{name = Name, peers = Peers} = Data) ->
     Native#{
         name => Name,
         dropped => Data#data.dropped,
-        waiters => length(Data#data.waiters),
+        waiters => holt_waiters:count(Data#data.waiters),
         processes => [{Member, Pid} || #peer{member = Member, pid = Pid} <- maps:values(Peers)]
     }.

@@ -1,0 +1,169 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% @private
+%% @doc Questions to the replica process of another member.
+%%
+%% Only its own member writes a row, so who wants a row of another member changed asks there.
+%% The process that asks waits, with a deadline; no replica process ever waits for another
+%% one.  A member without a link to us is asked through the one that vouches for it:
+%%
+%% ```
+%%   caller --- {claim, ...} ---------------------------> replica of B
+%%
+%%   caller --- {relay, B, {claim, ...}, Ms} --> replica of P
+%%                                     a process of P --> replica of B
+%% '''
+-module(holt_remote).
+
+%% Asking
+-export([call/4, call_member/4, process_name/1, is_linked/1]).
+%% Answering
+-export([relay/4, update/4]).
+
+-export_type([failure/0, timeout_ms/0, request/0, updated/0]).
+
+-type timeout_ms() :: non_neg_integer().
+-type failure() :: {error, {no_instance | unreachable, node()}}.
+-type request() ::
+    {claim, Key :: term(), Value :: binary(), pid(), holt_nif:claimed()}
+    | {unregister, Key :: term(), Caller :: pid()}
+    | {update, Key :: term(), pid(), fun((term()) -> term())}
+    | {lose, Key :: term(), holt_nif:birth(), Winner :: {holt_nif:actor(), holt_nif:birth()},
+        exit | standby}
+    | {relay, holt_nif:member(), request(), timeout_ms()}.
+%% What became of a change of a value; what the fun raised is to be raised where it came from.
+-type updated() ::
+    {ok, New :: term(), Old :: term()}
+    | error
+    | {raised, error | exit | throw, Reason :: term(), Stack :: list()}
+    | {error, {too_large, Bytes :: non_neg_integer(), Max :: pos_integer()}}
+    | holt_nif:invalid().
+
+%%--------------------------------------------------------------------
+%% Asking
+
+%% @doc The registered name of a member's replica process.
+-spec process_name(Name :: atom()) -> atom().
+process_name(Name) ->
+    list_to_atom("holt." ++ atom_to_list(Name)).
+
+%% @doc Ask the member on a node; of several the one that has this key, if one has it.
+-spec call(Name :: atom(), {node(), Key :: term()}, request(), timeout_ms()) ->
+    {ok, Answer :: term()} | failure().
+call(Name, {Node, Key}, Request, TimeoutMs) ->
+    call_member(Name, member_on(Name, Node, Key), Request, TimeoutMs).
+
+%% @doc Ask this member, over a link or through who vouches for it.
+-spec call_member(Name :: atom(), holt_nif:member(), request(), timeout_ms()) ->
+    {ok, Answer :: term()} | failure().
+call_member(Name, {_, Node} = Member, Request, TimeoutMs) ->
+    case is_linked(Node) of
+        true ->
+            ask(Member, Request, TimeoutMs);
+        false ->
+            %% Asking over no link would make one, and wait for it.
+            case [Voucher || {_, At} = Voucher <- vouchers(Name, Member), is_linked(At)] of
+                [Voucher] ->
+                    case ask(Voucher, {relay, Member, Request, TimeoutMs}, TimeoutMs) of
+                        {ok, {relayed, Answer}} -> Answer;
+                        _ -> {error, {unreachable, Node}}
+                    end;
+                [] ->
+                    {error, {unreachable, Node}}
+            end
+    end.
+
+%% @doc Is there a link to this node, or is it our own?
+-spec is_linked(node()) -> boolean().
+is_linked(Node) ->
+    Node =:= node() orelse lists:member(Node, nodes(connected)).
+
+-spec ask(holt_nif:member(), request(), timeout_ms()) -> {ok, term()} | failure().
+ask({Name, Node}, Request, TimeoutMs) ->
+    try
+        {ok, gen_server:call({process_name(Name), Node}, Request, TimeoutMs)}
+    catch
+        exit:{Reason, _} when Reason =:= noproc; Reason =:= normal; Reason =:= shutdown ->
+            {error, {no_instance, Node}};
+        exit:_ ->
+            {error, {unreachable, Node}}
+    end.
+
+-spec vouchers(atom(), holt_nif:member()) -> [holt_nif:member()].
+vouchers(Name, Member) ->
+    [Voucher || #{member := Of, voucher := {_, _} = Voucher} <- actors(Name), Of =:= Member].
+
+-spec actors(atom()) -> [map()].
+actors(Name) ->
+    case holt_nif:info(Name) of
+        #{actors := Actors} -> Actors;
+        {invalid, _} -> []
+    end.
+
+%% Nearly always the only one there, by our own name.
+-spec member_on(atom(), node(), term()) -> holt_nif:member().
+member_on(Name, Node, Key) ->
+    Members =
+        case holt_nif:members(Name) of
+            {invalid, _} -> [];
+            Present -> [Member || {_, At} = Member <- Present, At =:= Node]
+        end,
+    Own = {Name, Node},
+    case Members of
+        [] -> Own;
+        [Member] -> Member;
+        _ -> hd(holders(Name, Key, Members) ++ [Own || lists:member(Own, Members)] ++ Members)
+    end.
+
+-spec holders(atom(), term(), [holt_nif:member()]) -> [holt_nif:member()].
+holders(Name, Key, Members) ->
+    case holt_nif:locate(Name, Key) of
+        {_Pid, _Value, Actor, _Birth, _Seq} ->
+            [
+                Member
+             || #{member := Member, actor := Of} <- actors(Name),
+                Of =:= Actor,
+                lists:member(Member, Members)
+            ];
+        _ ->
+            []
+    end.
+
+%%--------------------------------------------------------------------
+%% Answering
+
+%% @doc Ask on behalf of another member; it has no link to whom it asks.
+-spec relay(gen_server:from(), holt_nif:member(), request(), timeout_ms()) -> pid().
+relay(From, {_, Node} = Member, Request, TimeoutMs) ->
+    spawn(fun() ->
+        Answer =
+            case is_linked(Node) of
+                true -> ask(Member, Request, TimeoutMs);
+                false -> {error, {unreachable, Node}}
+            end,
+        gen_server:reply(From, {relayed, Answer})
+    end).
+
+%% @doc Change the value of a name of a process of this node.  The fun runs here, and again
+%% if somebody changed the value meanwhile.
+-spec update(Name :: atom(), Key :: term(), pid(), fun((term()) -> term())) -> updated().
+update(Name, Key, Pid, Fun) ->
+    case holt_nif:fetch(Name, Key, Pid) of
+        none ->
+            error;
+        {invalid, Cause} ->
+            {invalid, Cause};
+        {Binary, Token} ->
+            Old = holt_registry:decode(Binary),
+            try Fun(Old) of
+                New ->
+                    case holt_nif:update(Name, Key, Pid, Token, holt_registry:encode(New)) of
+                        ok -> {ok, New, Old};
+                        changed -> update(Name, Key, Pid, Fun);
+                        none -> error;
+                        {error, Reason} -> {error, Reason};
+                        {invalid, Cause} -> {invalid, Cause}
+                    end
+            catch
+                Class:Reason:Stack -> {raised, Class, Reason, Stack}
+            end
+    end.

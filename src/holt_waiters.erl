@@ -1,0 +1,143 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% @private
+%% @doc Processes that wait until a replica has come so far.
+%%
+%% Each has asked its replica process, which asks here after all that it has done and when
+%% the time of {@link due/2} has come.
+-module(holt_waiters).
+
+-export([new/0, add/4, answer/3, due/2, count/1]).
+
+-export_type([waiters/0, condition/0]).
+
+-type condition() ::
+    %% What an actor wrote up to this change is seen here, or nothing of its node any more.
+    {seen, node(), holt_nif:actor(), Seq :: non_neg_integer()}
+    %% What we wrote up to this change is held by all members that are present, or, we
+    %% included, by the majority of those that there are.
+    | {acked, Seq :: non_neg_integer(), all | quorum}
+    | {ready, ready()}.
+%% All that is said has to hold: so many members are present, and their names are seen here;
+%% so many that they are a majority; nobody has come for so long.
+-type ready() :: #{members => pos_integer(), quorum => majority, settle_ms => pos_integer()}.
+
+%% What the replica process knows beside the native code.
+-type surroundings() :: #{
+    name := atom(),
+    %% The nodes of its peers.
+    nodes := [node()],
+    %% How many members were declared; 0 where nobody did.
+    declared := non_neg_integer(),
+    %% When somebody was met last, in milliseconds of the monotonic clock.
+    met_at := integer()
+}.
+
+-record(waiter, {
+    from :: gen_server:from(),
+    condition :: condition(),
+    %% In milliseconds of the monotonic clock; its caller has given up by then.
+    deadline :: integer()
+}).
+
+-opaque waiters() :: [#waiter{}].
+
+%% @doc Nobody waits.
+-spec new() -> waiters().
+new() ->
+    [].
+
+%% @doc One more.
+-spec add(gen_server:from(), condition(), Deadline :: integer(), waiters()) -> waiters().
+add(From, Condition, Deadline, Waiters) ->
+    [#waiter{from = From, condition = Condition, deadline = Deadline} | Waiters].
+
+%% @doc How many wait.
+-spec count(waiters()) -> non_neg_integer().
+count(Waiters) ->
+    length(Waiters).
+
+%% @doc Answer those who have waited long enough; those who gave up are forgotten.
+-spec answer(Now :: integer(), surroundings(), waiters()) -> waiters().
+answer(_Now, _Surroundings, []) ->
+    [];
+answer(Now, Surroundings, Waiters) ->
+    lists:filter(
+        fun(#waiter{from = From, condition = Condition, deadline = Deadline}) ->
+            IsMet = is_met(Condition, Now, Surroundings),
+            _ = IsMet andalso reply(From, ok),
+            not IsMet andalso Deadline > Now
+        end,
+        Waiters
+    ).
+
+%% @doc When to look again though nothing has happened; the time of none is infinity.
+-spec due(surroundings(), waiters()) -> integer() | infinity.
+due(#{met_at := MetAt}, Waiters) ->
+    Settled = [
+        MetAt + Ms
+     || #waiter{condition = {ready, #{settle_ms := Ms}}} <- Waiters
+    ],
+    %% An atom is more than any number.
+    lists:min([infinity | Settled]).
+
+-spec is_met(condition(), integer(), surroundings()) -> boolean().
+is_met({seen, Node, Actor, Seq}, _Now, #{name := Name, nodes := Nodes}) ->
+    case holt_nif:reached(Name, Actor, Seq) of
+        false -> false;
+        %% The names of a member that is gone are gone, too.
+        absent -> not lists:member(Node, Nodes);
+        _ -> true
+    end;
+is_met({acked, Seq, all}, _Now, #{name := Name}) ->
+    case holt_nif:acks(Name, Seq) of
+        {Members, Acked} when is_integer(Members) -> Acked >= Members;
+        _ -> false
+    end;
+is_met({acked, Seq, quorum}, _Now, #{name := Name} = Surroundings) ->
+    case holt_nif:acks(Name, Seq) of
+        {Members, Acked} when is_integer(Members) -> Acked + 1 >= majority(Surroundings);
+        _ -> false
+    end;
+is_met({ready, Ready}, Now, #{name := Name} = Surroundings) ->
+    case holt_nif:info(Name) of
+        #{actors := Actors} ->
+            maps:fold(
+                fun(What, Value, IsMet) ->
+                    IsMet andalso is_ready(What, Value, Now, Actors, Surroundings)
+                end,
+                true,
+                Ready
+            );
+        _ ->
+            false
+    end.
+
+-spec is_ready(atom(), term(), integer(), [map()], surroundings()) -> boolean().
+is_ready(members, Count, _Now, Actors, _) ->
+    shown(Actors) >= Count;
+is_ready(quorum, majority, _Now, Actors, Surroundings) ->
+    shown(Actors) >= majority(Surroundings);
+is_ready(settle_ms, Ms, Now, Actors, #{met_at := MetAt}) ->
+    Hidden = [Actor || #{sight := Sight, shown := false} = Actor <- Actors, Sight =/= absent],
+    MetAt + Ms =< Now andalso Hidden =:= [].
+
+%% Members whose names are seen here.
+-spec shown([map()]) -> non_neg_integer().
+shown(Actors) ->
+    length(lists:usort([Member || #{member := Member, shown := true} <- Actors])).
+
+-spec majority(surroundings()) -> pos_integer().
+majority(#{name := Name, declared := Declared}) ->
+    case {Declared, holt_nif:census(Name)} of
+        {0, {Known, _Present}} when is_integer(Known) -> Known div 2 + 1;
+        _ -> Declared div 2 + 1
+    end.
+
+%% Who asked may be anything: it came from outside.
+-spec reply(term(), term()) -> ok.
+reply(From, Answer) ->
+    try
+        gen_server:reply(From, Answer)
+    catch
+        _:_ -> ok
+    end.
