@@ -173,8 +173,7 @@ changes_init(struct changes *changes, struct holt_replica *replica,
                                .next = 1,
                                .news = news,
                                .user = user };
-  changes->ring =
-    holt_mem_zalloc(mem, CHANGES_MAX * sizeof(struct change *));
+  changes->ring = holt_mem_zalloc(mem, CHANGES_MAX * sizeof(struct change *));
   if (changes->ring == NULL) {
     return HOLT_ERR_NOMEM;
   }

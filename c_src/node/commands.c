@@ -212,8 +212,7 @@ answer_watch(struct call *call)
   struct holt_etf_reader from = term_reader(call->from);
   struct term_pid pid;
   if (!term_read_tuple(&from, 2) || !term_read_term(&from, &request.pid) ||
-      !term_is_pid(request.pid, &pid) ||
-      !dist_peer_owns(request.peer, &pid)) {
+      !term_is_pid(request.pid, &pid) || !dist_peer_owns(request.peer, &pid)) {
     commands_put_error(call->writer, "bad_caller",
                        "who watches is a process of the node that asks");
     return;

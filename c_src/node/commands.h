@@ -28,8 +28,8 @@
  * `limit' (entries of this page, about) and `from' (Next of the page before).
  * Each name that is there all the time is on one page exactly.
  *
- * Cost:    most are O(what they return); prefix looks at all there is, in pieces
- *          (lookup.h); list looks at no more than
+ * Cost:    most are O(what they return); prefix looks at all there is, in
+ *          pieces (lookup.h); list looks at no more than
  *          COMMANDS_LIST_VISITS names a call, and at fewer when the turn is
  *          over, so a page may be short, or empty, and still have a next one.
  * Memory:  an answer is freed when it has been sent.

@@ -251,9 +251,8 @@ describe_key(struct term_writer *writer, struct instance *instance,
 {
   struct holt_explained rows[HOLT_EXPLAIN_ROWS_MAX];
   struct shelf list = open_list(writer);
-  const size_t count =
-    holt_replica_explain(instance_replica(instance), key, key_size, rows,
-                         HOLT_EXPLAIN_ROWS_MAX);
+  const size_t count = holt_replica_explain(
+    instance_replica(instance), key, key_size, rows, HOLT_EXPLAIN_ROWS_MAX);
   for (; list.count < count && list.count < HOLT_EXPLAIN_ROWS_MAX;
        list.count++) {
     put_row(writer, &rows[list.count]);

@@ -117,9 +117,9 @@ put_if_prefix(void *user, const struct holt_view *view)
 {
   struct lookup *const lookup = user;
   lookup->visits++;
-  if (lookup_has_prefix(term_slice(view->key, view->key_size),
-                        term_slice(lookup->bytes + lookup->from_size,
-                                   lookup->prefix_size))) {
+  if (lookup_has_prefix(
+        term_slice(view->key, view->key_size),
+        term_slice(lookup->bytes + lookup->from_size, lookup->prefix_size))) {
     lookup_put_entry(&lookup->writer, view);
     lookup->count++;
   }
@@ -136,8 +136,8 @@ gather(struct lookup *lookup)
   }
   lookup->visits = 0;
   do {
-    lookup->cursor = holt_replica_scan_entries(replica, lookup->cursor,
-                                               put_if_prefix, lookup);
+    lookup->cursor =
+      holt_replica_scan_entries(replica, lookup->cursor, put_if_prefix, lookup);
     lookup->visits++; /* An empty place is one, too. */
   } while (lookup->cursor != 0 && lookup->visits < LOOKUP_ROWS);
   return lookup->cursor != 0;
@@ -223,8 +223,8 @@ lookup_start(struct lookups *lookups, struct instance *instance,
              size_t key_size)
 {
   struct lookup *lookup;
-  int rv = lookup_new(&lookup, lookups, instance, peer, from,
-                      term_slice(NULL, 0));
+  int rv =
+    lookup_new(&lookup, lookups, instance, peer, from, term_slice(NULL, 0));
   if (rv != 0) {
     return rv;
   }

@@ -38,7 +38,8 @@ struct watch {
   size_t filter_size;
   size_t pid_size;
   size_t opening_size;
-  uint8_t bytes[]; /* The filter; the pid; {holt, Ref, as each message begins. */
+  uint8_t
+    bytes[]; /* The filter; the pid; {holt, Ref, as each message begins. */
 };
 
 static void timer_fired(uv_timer_t *timer);
@@ -98,8 +99,8 @@ wants(const struct watch *watch, const struct change *change)
 /* {holt, Ref, Seq, [changes]}: count parts, between the opening and the end of
  * the list, for which there is room. */
 static int
-send(const struct watch *watch, struct term_slice *parts, size_t count,
-     uint64_t seq)
+send_list(const struct watch *watch, struct term_slice *parts, size_t count,
+          uint64_t seq)
 {
   static const uint8_t end[] = { 106 };
   struct term_writer writer;
@@ -110,11 +111,11 @@ send(const struct watch *watch, struct term_slice *parts, size_t count,
   parts[0] = term_slice(pid + watch->pid_size, watch->opening_size);
   parts[1] = term_writer_slice(&writer);
   parts[2 + count] = term_slice(end, sizeof end);
-  const int rv = writer.error != 0
-                   ? writer.error
-                   : dist_send_to_pid(watch->peer,
-                                      term_slice(pid, watch->pid_size), parts,
-                                      count + 3);
+  const int rv =
+    writer.error != 0
+      ? writer.error
+      : dist_send_to_pid(watch->peer, term_slice(pid, watch->pid_size), parts,
+                         count + 3);
   term_writer_deinit(&writer);
   return rv;
 }
@@ -127,7 +128,7 @@ send_missed(struct watch *watch)
   struct term_slice parts[4];
   parts[2] = term_slice(missed, sizeof missed - 1);
   const uint64_t next = watch->feed->changes.next;
-  const int rv = send(watch, parts, 1, next - 1);
+  const int rv = send_list(watch, parts, 1, next - 1);
   watch->next = rv == 0 ? next : watch->next;
   return rv;
 }
@@ -152,7 +153,7 @@ send_some(struct watch *watch)
     parts[2 + count++] = change_term(change);
     size += change->size;
   }
-  const int rv = count > 0 ? send(watch, parts, count, at - 1) : 0;
+  const int rv = count > 0 ? send_list(watch, parts, count, at - 1) : 0;
   watch->next = rv == 0 ? at : watch->next;
   return rv;
 }
@@ -168,8 +169,8 @@ serve(struct watch *watch)
   const bool full = dist_peer_queued(watch->peer) > WATCH_QUEUED_BYTES;
   int rv = HOLT_ERR_BUSY;
   if (!full) {
-    rv = watch->next < feed->changes.first ? send_missed(watch)
-                                           : send_some(watch);
+    rv =
+      watch->next < feed->changes.first ? send_missed(watch) : send_some(watch);
   }
   if (rv == HOLT_ERR_DEAD) {
     return false; /* Its end is on its way. */
@@ -368,8 +369,7 @@ watch_start(struct watches *watches, const struct watch_request *request,
   if (feed == NULL) {
     return HOLT_ERR_NOMEM;
   }
-  struct watch *const watch =
-    watch_new(watches, request, watches->number + 1);
+  struct watch *const watch = watch_new(watches, request, watches->number + 1);
   int rv = watch != NULL ? 0 : HOLT_ERR_NOMEM;
   /* What cannot watch, such as the command line, is one process. */
   if (rv == 0 &&
