@@ -3,6 +3,7 @@
 #include <erl_nif.h>
 
 #include "nif_atoms.h"
+#include "nif_changes.h"
 #include "nif_info.h"
 #include "nif_instance.h"
 #include "nif_names.h"
@@ -52,9 +53,13 @@ static ErlNifFunc functions[] = {
   { "next", 3, nif_next, 0 },           { "peer_up", 2, nif_peer_up, 0 },
   { "peer_down", 3, nif_peer_down, 0 }, { "peer_busy", 2, nif_peer_busy, 0 },
   { "hello", 3, nif_hello, 0 },         { "deliver", 4, nif_deliver, 0 },
-  { "poll", 1, nif_poll, 0 },           { "members", 1, nif_members, 0 },
-  { "reached", 3, nif_reached, 0 },     { "info", 1, nif_info, 0 },
-  { "in_sync", 1, nif_in_sync, 0 },
+  { "poll", 1, nif_poll, 0 },           { "evict", 2, nif_evict, 0 },
+  { "lose", 5, nif_lose, 0 },           { "count_node", 2, nif_count_node, 0 },
+  { "explain", 2, nif_explain, 0 },     { "acks", 2, nif_acks, 0 },
+  { "census", 1, nif_census, 0 },       { "watch", 1, nif_watch, 0 },
+  { "changes", 3, nif_changes, 0 },     { "head", 1, nif_head, 0 },
+  { "members", 1, nif_members, 0 },     { "reached", 3, nif_reached, 0 },
+  { "info", 1, nif_info, 0 },           { "in_sync", 1, nif_in_sync, 0 },
 };
 
 ERL_NIF_INIT(holt_nif, functions, load, NULL, upgrade, unload)
