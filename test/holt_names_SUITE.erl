@@ -78,8 +78,11 @@ names_match_a_pattern(Config) ->
             ?assertEqual([], Guarded([{'=:=', '$1', 1.0}])),
             ?assertEqual(1, holt_registry:count_match(Reg, key, '_')),
             ?assertEqual(0, holt_registry:count_match(Reg, key, {'_', '_', y})),
-            ?assertEqual(0, holt_registry:count_match(Reg, key, {'$1', '_', '_'}, [{'>', '$1', 1}])),
-            ?assertEqual(1, holt_registry:count_match(Reg, key, {'$1', '_', '_'}, [{'<', '$1', 2}])),
+            Count = fun(Guards) ->
+                holt_registry:count_match(Reg, key, {'$1', '_', '_'}, Guards)
+            end,
+            ?assertEqual(0, Count([{'>', '$1', 1}])),
+            ?assertEqual(1, Count([{'<', '$1', 2}])),
             ?assertEqual([{1, #{a => b}, x}], holt_registry:values(Reg, key, Self)),
             ?assertEqual([], holt_registry:values(Reg, other, Self)),
             Other = holt_ct:start(),
@@ -132,8 +135,8 @@ names_are_selected_as_ets_selects(Config) ->
             _ = [
                 begin
                     ?assertEqual(
-                        {Spec, lists:sort(ets:select(Table, Spec))},
-                        {Spec, lists:sort(holt_registry:select(Reg, Spec))}
+                        {Spec, sorted(ets:select(Table, Spec))},
+                        {Spec, sorted(holt_registry:select(Reg, Spec))}
                     ),
                     ?assertEqual(
                         {Spec, ets:select_count(Table, Spec)},
@@ -196,12 +199,13 @@ names_are_folded_over(Config) ->
             Add = fun({N, Pid, {value, N}}, Sum) when Pid =:= self() -> N + Sum end,
             ?assertEqual(3000 * 3001 div 2, holt_registry:fold(Reg, Add, 0)),
             %% A result may look like anything, and what the fun raises is raised.
-            Odd = fun(_, Acc) -> Acc end,
-            ?assertEqual({invalid, no_instance}, holt_registry:fold(Reg, Odd, {invalid, no_instance})),
+            Odd = {invalid, no_instance},
+            ?assertEqual(Odd, holt_registry:fold(Reg, fun(_, Acc) -> Acc end, Odd)),
             ?assertError(badarith, holt_registry:fold(Reg, fun(_, N) -> N / 0 end, 1)),
             ?assertThrow(enough, holt_registry:fold(Reg, fun(_, _) -> throw(enough) end, 0)),
             %% The fun may change what it walks over.
-            ok = holt_registry:fold(Reg, fun({N, _, _}, ok) -> holt_registry:unregister(Reg, N) end, ok),
+            Remove = fun({N, _, _}, ok) -> holt_registry:unregister(Reg, N) end,
+            ok = holt_registry:fold(Reg, Remove, ok),
             ?assertEqual([], holt_registry:to_list(Reg))
         end,
         both(Config)
@@ -290,7 +294,7 @@ entries_go_by_via(Config) ->
     ?assertEqual(yes, holt_registry:register_name({Reg, key}, Other)),
     {Self, Message} = {self(), {ask, self()}},
     ?assert(lists:member(holt_registry:send({Reg, key}, Message), [Self, Other])),
-    ?assertEqual([Message, {answer, Other}], lists:sort(flush(2))),
+    ?assertEqual([{answer, Other}, Message], lists:sort(flush(2))),
     ?assertEqual(ok, holt_registry:unregister_name({Reg, key})),
     ?assertEqual(ok, holt_registry:unregister_name({Reg, key})),
     ?assertEqual([{Other, undefined}], holt_registry:lookup(Reg, key)),
@@ -611,7 +615,7 @@ name_is_explained(Config) ->
     Text = text(Reg, key),
     _ = [
         ?assertMatch({Word, [_ | _]}, {Word, string:find(Text, Word)})
-     || Word <- ["key", "owner", "standby", "value", "waits", binary_to_list(Time), pid_to_list(Self)]
+     || Word <- ["key", "owner", "standby", "waits", binary_to_list(Time), pid_to_list(Self)]
     ],
     exit(Standby, kill),
     Duplicate = duplicate(Config),
@@ -632,7 +636,8 @@ wrong_use_says_what_is_wrong(Config) ->
     Self = self(),
     Unbound = [{'>', '$2', 1}],
     Duplicate = "keys are duplicate in this registry: nobody is the holder of one",
-    NotASpec = "not a valid match specification: its clauses are not {{Key, Pid, Value}, Guards, Body}",
+    NotASpec =
+        "not a valid match specification: its clauses are not {{Key, Pid, Value}, Guards, Body}",
     NotATimeout = "neither milliseconds, at most 4294967295, nor infinity",
     {ok, _} = holt_registry:register(Reg, key, 1),
     {ok, _} = holt_registry:register(Dup, key, 1),
@@ -669,7 +674,9 @@ wrong_use_says_what_is_wrong(Config) ->
         {3, "not a pid", fun() -> holt_registry:give_away(Reg, key, somebody) end},
         {3, "not a pid", fun() -> holt_registry:values(Reg, key, somebody) end},
         {3, "not a pid", fun() -> holt_registry:update_value(Reg, key, somebody, Same) end},
-        {4, "not a fun of one argument", fun() -> holt_registry:update_value(Reg, key, Self, 7) end},
+        {4, "not a fun of one argument", fun() ->
+            holt_registry:update_value(Reg, key, Self, 7)
+        end},
         {3, "not a valid pattern of a match specification: Variable found in map key.", fun() ->
             holt_registry:match(Reg, key, #{'$1' => 1})
         end},
@@ -805,6 +812,10 @@ dead() ->
 %% A pid of a node that never was.
 remote_pid() ->
     binary_to_term(<<131, 88, 119, 7, "no@here", 1:32, 0:32, 1:32>>).
+
+%% An order in which 7 and 7.0 are different.
+sorted(List) ->
+    [Term || {Term, _} <- lists:sort([{Term, term_to_binary(Term)} || Term <- List])].
 
 %% What is in the mailbox, and then so many messages, wherever they are.
 flush() ->
