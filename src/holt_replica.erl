@@ -27,7 +27,7 @@
 %% Names of other members
 -export([register_at/7, unregister_at/5, update_at/6]).
 %% Waiting
--export([await/5, await_acks/4, barrier/2]).
+-export([await/5, await_acks/4, await_at/5, barrier/2]).
 %% Looking inside
 -export([last_conflict/2]).
 %% For sys:replace_state/2
@@ -215,6 +215,24 @@ await(Name, Node, Actor, Seq, TimeoutMs) ->
 await_acks(Name, Seq, Whom, TimeoutMs) ->
     wait(Name, {acked, Seq, Whom}, TimeoutMs).
 
+%% @doc Wait at another member, the one on a node that has this key, if one has it.
+-spec await_at(
+    Name :: atom(), {node(), Key :: term()}, all | quorum | seen, holt_waiters:change(),
+    holt_remote:timeout_ms()
+) -> ok | {error, timeout} | holt_remote:failure().
+await_at(Name, Where, What, {Node, Actor, Seq}, TimeoutMs) ->
+    Condition =
+        case What of
+            seen -> {seen, Node, Actor, Seq};
+            _ -> {acked, Seq, What}
+        end,
+    case holt_remote:call(Name, Where, {await_for, Condition, TimeoutMs}, TimeoutMs) of
+        {ok, ok} -> ok;
+        {ok, _} -> {error, {no_instance, element(1, Where)}};
+        {error, {unreachable, _}} -> {error, timeout};
+        Failure -> Failure
+    end.
+
 %% @doc Return when all that this member has written by now is held by all that are present.
 -spec barrier(Name :: atom(), holt_remote:timeout_ms()) ->
     ok | {error, timeout | no_instance}.
@@ -290,6 +308,15 @@ init(#{name := Name} = Config) ->
 handle_call({await, Condition, Deadline}, From, #data{waiters = Waiters} = Data) ->
     More = holt_waiters:add(From, Condition, Deadline, Waiters),
     {noreply, answer_waiters(Data#data{waiters = More})};
+handle_call({await_for, Condition, TimeoutMs}, From, Data) when ?IS_UINT64(TimeoutMs) ->
+    case holt_waiters:is_of_change(Condition) of
+        true ->
+            Deadline = erlang:monotonic_time(millisecond) + TimeoutMs,
+            handle_call({await, Condition, Deadline}, From, Data);
+        false ->
+            reply(From, {error, unsupported_request}),
+            {noreply, drop(Condition, Data)}
+    end;
 handle_call({last_conflict, Key}, From, #data{contests = Contests} = Data) ->
     reply(From, holt_contest:last(Key, Contests)),
     {noreply, Data};

@@ -6,10 +6,12 @@
 %% the time of {@link due/2} has come.
 -module(holt_waiters).
 
--export([new/0, add/4, answer/3, due/2, count/1]).
+-export([new/0, is_of_change/1, add/4, answer/3, due/2, count/1]).
 
--export_type([waiters/0, condition/0]).
+-export_type([waiters/0, condition/0, change/0]).
 
+%% What an actor of a node wrote.
+-type change() :: {node(), holt_nif:actor(), holt_nif:seq()}.
 -type condition() ::
     %% What an actor wrote up to this change is seen here, or nothing of its node any more.
     {seen, node(), holt_nif:actor(), Seq :: non_neg_integer()}
@@ -45,6 +47,19 @@
 -spec new() -> waiters().
 new() ->
     [].
+
+%% @doc Is it a condition of one change, such as other members may ask for?
+-spec is_of_change(term()) -> boolean().
+is_of_change({seen, Node, Actor, Seq}) ->
+    is_atom(Node) andalso is_uint64(Actor) andalso is_uint64(Seq);
+is_of_change({acked, Seq, Whom}) ->
+    is_uint64(Seq) andalso lists:member(Whom, [all, quorum]);
+is_of_change(_) ->
+    false.
+
+-spec is_uint64(term()) -> boolean().
+is_uint64(Number) ->
+    is_integer(Number) andalso Number >= 0 andalso Number < 1 bsl 64.
 
 %% @doc One more.
 -spec add(gen_server:from(), condition(), Deadline :: integer(), waiters()) -> waiters().
