@@ -28,6 +28,8 @@
 -export([register_at/7, unregister_at/5, update_at/6]).
 %% Waiting
 -export([await/5, await_acks/4, barrier/2]).
+%% Members
+-export([change_members/2, offer/1, await_ready/3]).
 %% Looking inside
 -export([last_conflict/2]).
 %% For sys:replace_state/2
@@ -42,6 +44,16 @@
     format_status/1
 ]).
 
+%% How long a change of the members may take here.
+-define(MEMBERS_MS, 5000).
+
+%% What was not told to another member is told again after so long, so often.
+-define(TICK_MS, 1000).
+-define(TELL_MAX, 5).
+
+%% How often to try and forget those who may not take part.
+-define(EVICT_MAX, 60).
+
 %% How long a hidden node may stay without being greeted.
 -define(HIDDEN_MS, 1000).
 
@@ -54,44 +66,27 @@
 %% Polls in a row before the mailbox has its turn.
 -define(POLLS_MAX, 16).
 
-%% What others say is checked before it is believed.
--define(IS_UINT64(Number), is_integer(Number), Number >= 0, Number < 1 bsl 64).
--define(IS_MEMBER(Member),
-    tuple_size(Member) =:= 2, is_atom(element(1, Member)), is_atom(element(2, Member))
-).
--define(IS_CLAIM(How),
-    (How =:= new orelse How =:= standby orelse
-        (tuple_size(How) =:= 3 andalso element(1, How) =:= replace andalso
-            is_integer(element(2, How)) andalso is_integer(element(3, How)) andalso
-            element(2, How) > 0 andalso element(2, How) < 1 bsl 64 andalso
-            element(3, How) > 0 andalso element(3, How) < 1 bsl 64))
-).
--define(IS_LOSS(How), (How =:= exit orelse How =:= standby)).
-
 -type identity() :: {node(), Creation :: non_neg_integer()}.
-
--record(peer, {
-    member :: holt_nif:member(),
-    %% Known since its hello; monitored as long as it is.
-    pid = undefined :: undefined | pid(),
-    monitor = undefined :: undefined | reference()
-}).
 
 -record(data, {
     name :: atom(),
     %% The node as the native code knows it.
     identity :: identity(),
     contests :: holt_contest:contests(),
-    peers = #{} :: #{holt_nif:peer() => #peer{}},
-    ids = #{} :: #{holt_nif:member() => holt_nif:peer()},
-    monitors = #{} :: #{reference() => holt_nif:peer()},
+    links :: holt_links:links(),
+    %% Who may take part, and what is still to be told of it to whom: {@link spread/1}.
+    members :: holt_members:members(),
+    untold = #{} :: #{pid() => TriesLeft :: pos_integer()},
+    %% Those who may not take part any more, and are to be forgotten once they are absent.
+    strangers = {[], 0} :: {[holt_nif:member()], TriesLeft :: non_neg_integer()},
+    %% A timer for both.
+    ticking = false :: boolean(),
     waiters = holt_waiters:new() :: holt_waiters:waiters(),
+    %% When somebody was met last.
     met_at = erlang:monotonic_time(millisecond) :: integer(),
     %% The next poll that nothing asks for: its timer, and when in milliseconds of the
     %% monotonic clock.
     timer = undefined :: undefined | {reference(), integer()},
-    %% Why which node was refused, the last time that was said.
-    noticed = #{} :: #{node() => atom()},
     %% Messages nobody of this version sends.
     dropped = 0 :: non_neg_integer(),
     %% What tests have get lost; in production nothing.
@@ -143,6 +138,7 @@ reload_loss(#data{} = Data) ->
 -spec close(Name :: atom()) -> ok.
 close(Name) ->
     _ = holt_nif:close(Name),
+    ok = holt_members:delete(Name),
     holt_janitor:sweep().
 
 %%--------------------------------------------------------------------
@@ -243,20 +239,40 @@ ask(Name, Request, TimeoutMs) ->
         exit:_ -> {error, no_instance}
     end.
 
+%% @doc Return when this member is ready in all that is asked for.
+-spec await_ready(Name :: atom(), holt_waiters:ready(), holt_remote:timeout_ms()) ->
+    ok | {error, timeout | no_instance}.
+await_ready(Name, Ready, TimeoutMs) ->
+    wait(Name, {ready, Ready}, TimeoutMs).
+
+%%--------------------------------------------------------------------
+%% Members
+
+%% @doc Change who may take part: here when this returns, and soon on all others.
+-spec change_members(Name :: atom(), Change) -> ok | {error, timeout | no_instance} when
+    Change ::
+        {set, auto | [holt_nif:member()]}
+        | {join, [holt_nif:member()], holt_members:export() | none}
+        | leave.
+change_members(Name, Change) ->
+    case ask(Name, {members, Change}, ?MEMBERS_MS) of
+        {ok, Answer} -> Answer;
+        Error -> Error
+    end.
+
+%% @doc What another instance is to know that is going to be joined with this one.
+-spec offer(Name :: atom()) ->
+    {ok, {[holt_nif:member()], holt_members:export() | none}} | {error, timeout | no_instance}.
+offer(Name) ->
+    ask(Name, offer, ?MEMBERS_MS).
+
 %%--------------------------------------------------------------------
 %% Looking inside
 
 %% @doc The last conflict about a name in which a process of this node has lost it, if it is
 %% remembered: the last 1,000 are.
 -spec last_conflict(Name :: atom(), Key :: term()) ->
-    none
-    | #{
-        lost := pid(),
-        won := pid(),
-        value := term(),
-        %% Milliseconds since 1970.
-        at_ms := integer()
-    }.
+    none | holt_contest:last().
 last_conflict(Name, Key) ->
     case ask(Name, {last_conflict, Key}, 5000) of
         {ok, Answer} -> Answer;
@@ -278,8 +294,11 @@ init(#{name := Name} = Config) ->
                 name = Name,
                 identity = identity(),
                 contests = holt_contest:new(Name, Config),
+                links = holt_links:new(Name),
+                members = first_members(Opened, Config),
                 loss = holt_loss:load()
             },
+            ok = holt_members:store(Name, Data#data.members),
             {ok, work(begin_with(Opened, Data))};
         {_, Reason} ->
             {stop, Reason}
@@ -287,37 +306,37 @@ init(#{name := Name} = Config) ->
 
 %% @private
 -spec handle_call(term(), gen_server:from(), #data{}) -> {noreply, #data{}}.
-handle_call({await, Condition, Deadline}, From, #data{waiters = Waiters} = Data) ->
-    More = holt_waiters:add(From, Condition, Deadline, Waiters),
-    {noreply, answer_waiters(Data#data{waiters = More})};
+handle_call({await, Condition, Deadline} = Request, From, #data{waiters = Waiters} = Data) ->
+    case holt_waiters:is_condition(Condition) andalso is_integer(Deadline) of
+        true ->
+            More = holt_waiters:add(From, Condition, Deadline, Waiters),
+            {noreply, answer_waiters(Data#data{waiters = More})};
+        false ->
+            refuse(Request, From, Data)
+    end;
 handle_call({last_conflict, Key}, From, #data{contests = Contests} = Data) ->
     reply(From, holt_contest:last(Key, Contests)),
     {noreply, Data};
-%% From other members.  The native code wakes this process for what is to be sent.
-handle_call({claim, Key, Value, Pid, How}, From, #data{name = Name} = Data) when
-    is_binary(Value), is_pid(Pid), ?IS_CLAIM(How)
-->
-    reply(From, holt_nif:claim(Name, Key, Value, Pid, How)),
+handle_call({members, Change} = Request, From, Data) ->
+    case changed(Change, Data) of
+        refused ->
+            refuse(Request, From, Data);
+        Members ->
+            Adopted = adopt(Members, Data),
+            reply(From, ok),
+            {noreply, work(Adopted)}
+    end;
+handle_call(offer, From, #data{members = Members} = Data) ->
+    reply(From, {declared(Data), holt_members:export(Members)}),
     {noreply, Data};
-handle_call({unregister, Key, Caller}, From, #data{name = Name} = Data) when is_pid(Caller) ->
-    reply(From, unregister(Name, Key, Caller)),
-    {noreply, Data};
-handle_call({update, Key, Pid, Fun}, From, #data{name = Name} = Data) when
-    is_pid(Pid), is_function(Fun, 1)
-->
-    _ = spawn(fun() -> reply(From, update(Name, Key, Pid, Fun)) end),
-    {noreply, Data};
-handle_call({lose, Key, Birth, {Actor, WinnerBirth}, How}, From, #data{name = Name} = Data) when
-    ?IS_UINT64(Birth), ?IS_UINT64(Actor), ?IS_UINT64(WinnerBirth), ?IS_LOSS(How)
-->
-    reply(From, holt_contest:lose(Name, Key, {Birth, {Actor, WinnerBirth}, How})),
-    {noreply, work(Data)};
-handle_call({relay, Member, Request, TimeoutMs}, From, Data) when
-    ?IS_MEMBER(Member), ?IS_UINT64(TimeoutMs), element(1, Request) =/= relay
-->
-    _ = holt_remote:relay(From, Member, Request, TimeoutMs),
-    {noreply, Data};
-handle_call(Request, From, Data) ->
+handle_call(Request, From, #data{name = Name} = Data) ->
+    case holt_remote:serve(Request, From, Name) of
+        ok -> {noreply, work(Data)};
+        unknown -> refuse(Request, From, Data)
+    end.
+
+-spec refuse(term(), gen_server:from(), #data{}) -> {noreply, #data{}}.
+refuse(Request, From, Data) ->
     reply(From, {error, unsupported_request}),
     {noreply, drop(Request, Data)}.
 
@@ -360,14 +379,26 @@ handle_message({holt_data, Header, Body}, #data{name = Name} = Data) when
 handle_message({holt_nodes, _Nodes}, Data) ->
     %% For members that do not hear of other nodes by themselves.
     {noreply, Data};
-handle_message({holt_hello, Pid, Name, Bytes, _Nodes}, #data{name = Name} = Data) when
-    is_pid(Pid), is_binary(Bytes)
+handle_message({holt_hello, Pid, Name, Bytes, _Nodes}, Data) when
+    is_pid(Pid), is_atom(Name), is_binary(Bytes)
 ->
-    %% To monitor a process of a node that is gone would call the node.
-    case lists:member(node(Pid), nodes(connected)) of
-        true -> {noreply, work(hello({Name, node(Pid)}, Pid, Bytes, Data))};
-        false -> {noreply, Data}
+    {noreply, hello({Name, Pid}, Bytes, Data)};
+handle_message({holt_hello, Pid, Name, Bytes, _Nodes, Theirs} = Message, Data) when
+    is_pid(Pid), is_atom(Name), is_binary(Bytes)
+->
+    case holt_members:is_export(Theirs) of
+        true -> {noreply, hello({Name, Pid}, Bytes, told(Pid, Theirs, Data))};
+        false -> {noreply, drop(Message, Data)}
     end;
+handle_message({holt_members, Pid, Theirs} = Message, Data) when is_pid(Pid) ->
+    case holt_members:is_export(Theirs) of
+        true -> {noreply, work(told(Pid, Theirs, Data))};
+        false -> {noreply, drop(Message, Data)}
+    end;
+handle_message({holt_leave, Pid}, Data) when is_pid(Pid) ->
+    {noreply, work(left(Pid, Data))};
+handle_message(holt_tick, Data) ->
+    {noreply, work(tick(Data))};
 handle_message({nodeup, Node, _Info}, Data) ->
     {noreply, work(meet_in_time(Node, Data))};
 handle_message({holt_meet, Node}, Data) ->
@@ -375,20 +406,18 @@ handle_message({holt_meet, Node}, Data) ->
         true -> {noreply, work(meet(Node, Data))};
         false -> {noreply, Data}
     end;
-handle_message({nodedown, Node, _Info}, #data{name = Name, ids = Ids} = Data) ->
-    case Ids of
-        #{{Name, Node} := Id} -> {noreply, work(part(Id, Data))};
-        #{} -> {noreply, Data}
-    end;
-handle_message({'DOWN', Monitor, process, _Pid, Reason}, #data{monitors = Monitors} = Data) ->
-    case Monitors of
-        #{Monitor := Id} ->
-            {noreply, work(peer_down(Id, Reason, Data))};
-        #{} ->
+handle_message({nodedown, Node, _Info}, #data{links = Links} = Data) ->
+    Gone = [Member || {_, At} = Member <- holt_links:members(Links), At =:= Node],
+    {noreply, work(Data#data{links = lists:foldl(fun holt_links:part/2, Links, Gone)})};
+handle_message({'DOWN', Monitor, process, _Pid, Reason}, #data{links = Links} = Data) ->
+    case holt_links:down(Monitor, Reason, Links) of
+        false ->
             case holt_contest:down(Monitor, Reason, Data#data.contests) of
                 false -> {noreply, Data};
                 Contests -> {noreply, work(Data#data{contests = Contests})}
-            end
+            end;
+        Left ->
+            {noreply, work(Data#data{links = Left})}
     end;
 handle_message({holt_grace, Loser}, #data{contests = Contests} = Data) when is_pid(Loser) ->
     {noreply, Data#data{contests = holt_contest:grace(Loser, Contests)}};
@@ -427,9 +456,10 @@ format_status(Status) ->
 %%--------------------------------------------------------------------
 %% Peers
 
+%% Members on this node have no link to wait for.
 -spec meet_all([node()], #data{}) -> #data{}.
 meet_all(Nodes, Data) ->
-    lists:foldl(fun meet_in_time/2, Data, Nodes).
+    lists:foldl(fun meet_in_time/2, meet(node(), Data), Nodes).
 
 %% A hidden node that takes part says so as soon as there is a link.  Others come to ask
 %% one thing and go, as erl_call does, and do not bear to be spoken to: they get some time.
@@ -444,118 +474,31 @@ meet_in_time(Node, Data) ->
             meet(Node, Data)
     end.
 
-%% A link is new once: a nodeup that was on its way while the nodes were listed, or
-%% that was overtaken by nothing else, finds the peer known.
 -spec meet(node(), #data{}) -> #data{}.
-meet(Node, Data) when Node =:= node() ->
-    Data;
-meet(Node, #data{name = Name, ids = Ids} = Data) ->
-    Member = {Name, Node},
-    case Ids of
-        #{Member := _} -> Data;
-        #{} -> know(holt_nif:peer_up(Name, Member), Member, Data)
-    end.
+meet(Node, #data{links = Links, members = Members} = Data) ->
+    Data#data{
+        links = lists:foldl(fun holt_links:meet/2, Links, holt_members:on_node(Node, Members))
+    }.
 
--spec know(holt_nif:peer() | {refused | invalid, atom()}, holt_nif:member(), #data{}) ->
-    #data{}.
-know(Id, Member, #data{ids = Ids} = Data) when is_integer(Id) ->
-    case Ids of
-        #{Member := Id} ->
+-spec hello({Name :: atom(), pid()}, binary(), #data{}) -> #data{}.
+hello({Name, Pid}, Bytes, #data{links = Links, members = Members} = Data) ->
+    Member = {Name, node(Pid)},
+    case {holt_remote:is_linked(node(Pid)), holt_members:is_member(Member, Members)} of
+        {false, _} ->
+            %% To monitor a process of a node that is gone would call the node.
             Data;
-        #{Member := Former} ->
-            %% The native code has given that one up.
-            know(Id, Member, forget(Former, Data));
-        #{} ->
-            #data{peers = Peers} = Data,
-            Data#data{peers = Peers#{Id => #peer{member = Member}}, ids = Ids#{Member => Id}}
-    end;
-know({_, Reason}, {_, Node}, #data{name = Name, noticed = Noticed} = Data) ->
-    case Noticed of
-        #{Node := Reason} ->
-            Data;
-        #{} ->
-            ?LOG_NOTICE("holt: instance ~p cannot sync with ~p: ~p", [Name, Node, Reason]),
-            Data#data{noticed = Noticed#{Node => Reason}}
+        {true, true} ->
+            case holt_links:hello(Member, Pid, Bytes, Links) of
+                {true, Met} ->
+                    work(Data#data{links = Met, met_at = erlang:monotonic_time(millisecond)});
+                {false, Same} ->
+                    work(Data#data{links = Same})
+            end;
+        {true, false} ->
+            %% It may not know what is said of it here.
+            ok = tell(Pid, Data),
+            Data#data{links = holt_links:refuse(not_a_member, Member, Links)}
     end.
-
--spec hello(holt_nif:member(), pid(), binary(), #data{}) -> #data{}.
-hello(Member, Pid, Bytes, #data{name = Name} = Data) ->
-    case holt_nif:hello(Name, Member, Bytes) of
-        Id when is_integer(Id) -> bind(Id, Pid, know(Id, Member, Data));
-        Refused -> know(Refused, Member, Data)
-    end.
-
-%% The process behind a peer.
--spec bind(holt_nif:peer(), pid(), #data{}) -> #data{}.
-bind(Id, Pid, #data{peers = Peers} = Data) ->
-    case Peers of
-        #{Id := #peer{pid = Pid}} ->
-            Data;
-        #{Id := Peer} ->
-            #data{monitors = Monitors} = Unbound = unbind(Id, Data),
-            Monitor = erlang:monitor(process, Pid),
-            introduce(node(Pid), Unbound),
-            ok = holt_janitor:peer_met(),
-            Unbound#data{
-                peers = Peers#{Id := Peer#peer{pid = Pid, monitor = Monitor}},
-                monitors = Monitors#{Monitor => Id}
-            }
-    end.
-
-%% Tell hidden nodes of a new member: nobody else tells them which nodes there are.  One
-%% that is too busy to hear it is told by the others.
--spec introduce(node(), #data{}) -> ok.
-introduce(Node, #data{peers = Peers}) ->
-    Hidden = nodes(hidden),
-    lists:foreach(
-        fun(#peer{pid = Pid}) ->
-            _ =
-                is_pid(Pid) andalso lists:member(node(Pid), Hidden) andalso
-                    erlang:send(Pid, {holt_nodes, [Node]}, [noconnect, nosuspend])
-        end,
-        maps:values(Peers)
-    ).
-
-%% Where members are, for a hello.
--spec member_nodes(#data{}) -> [node()].
-member_nodes(#data{peers = Peers}) ->
-    Nodes = [node(Pid) || #peer{pid = Pid} <- maps:values(Peers), is_pid(Pid)],
-    lists:sublist(Nodes, ?NODES_MAX).
-
--spec unbind(holt_nif:peer(), #data{}) -> #data{}.
-unbind(Id, #data{peers = Peers, monitors = Monitors} = Data) ->
-    case Peers of
-        #{Id := #peer{monitor = undefined}} ->
-            Data;
-        #{Id := #peer{monitor = Monitor} = Peer} ->
-            true = erlang:demonitor(Monitor, [flush]),
-            Data#data{
-                peers = Peers#{Id := Peer#peer{pid = undefined, monitor = undefined}},
-                monitors = maps:remove(Monitor, Monitors)
-            }
-    end.
-
-%% Gone with its link, or ended in order: nothing to wait for.
--spec peer_down(holt_nif:peer(), term(), #data{}) -> #data{}.
-peer_down(Id, Reason, #data{name = Name} = Data) ->
-    case Reason =:= noconnection orelse is_orderly(Reason) of
-        true ->
-            part(Id, Data);
-        false ->
-            _ = holt_nif:peer_down(Name, Id, replica),
-            unbind(Id, Data)
-    end.
-
--spec part(holt_nif:peer(), #data{}) -> #data{}.
-part(Id, #data{name = Name} = Data) ->
-    _ = holt_nif:peer_down(Name, Id, link),
-    forget(Id, Data).
-
--spec forget(holt_nif:peer(), #data{}) -> #data{}.
-forget(Id, Data) ->
-    #data{peers = Peers, ids = Ids} = Unbound = unbind(Id, Data),
-    {#peer{member = Member}, Rest} = maps:take(Id, Peers),
-    Unbound#data{peers = Rest, ids = maps:remove(Member, Ids)}.
 
 -spec is_orderly(term()) -> boolean().
 is_orderly(normal) -> true;
@@ -565,14 +508,16 @@ is_orderly(_) -> false.
 
 %% Distribution was started or stopped: the same names on a node with another name.
 -spec renode(#data{}) -> #data{}.
-renode(#data{name = Name} = Data) ->
+renode(#data{name = Name, members = Members} = Data) ->
     _ = holt_nif:renode(Name),
-    meet_all(nodes(connected), (alone(Data))#data{identity = identity()}).
+    Renamed = holt_members:renamed({Name, node()}, Members),
+    ok = holt_members:store(Name, Renamed),
+    meet_all(nodes(connected), (alone(Data))#data{identity = identity(), members = Renamed}).
 
 %% The native code has given up all peers.
 -spec alone(#data{}) -> #data{}.
-alone(#data{peers = Peers} = Data) ->
-    (lists:foldl(fun unbind/2, Data, maps:keys(Peers)))#data{peers = #{}, ids = #{}}.
+alone(#data{links = Links} = Data) ->
+    Data#data{links = holt_links:alone(Links)}.
 
 %% A node that stops distribution and starts it again by the same name is another one: its
 %% processes have other pids.
@@ -593,15 +538,171 @@ begin_with(adopted, #data{name = Name} = Data) ->
         ->
             renode(Data);
         #{peers := Peers} ->
-            _ = [
-                holt_nif:peer_down(Name, Id, link)
-             || #{peer := Id, member := {_, Node}} <- Peers,
-                not lists:member(Node, Nodes)
+            Left = [
+                Id
+             || #{peer := Id, member := {_, At} = Member} <- Peers,
+                not (lists:member(At, [node() | Nodes]) andalso
+                    holt_members:is_member(Member, Data#data.members))
             ],
-            Up = [Node || #{up := true, member := {_, Node}} <- Peers],
-            Known = [Node || Node <- Nodes, lists:member(Node, Up)],
-            meet_all(Nodes -- Known, lists:foldl(fun meet/2, Data, Known))
+            _ = [holt_nif:peer_down(Name, Id, link) || Id <- Left],
+            Up = [
+                Member
+             || #{up := true, peer := Id, member := Member} <- Peers, not lists:member(Id, Left)
+            ],
+            Links = lists:foldl(fun holt_links:meet/2, Data#data.links, Up),
+            meet_all(Nodes, Data#data{links = Links})
     end.
+
+%%--------------------------------------------------------------------
+%% Who may take part
+
+%% What others have said is kept over a crash; what was said at the start may be new.
+-spec first_members(ok | adopted, holt_options:config()) -> holt_members:members().
+first_members(Opened, #{name := Name, members := Members}) ->
+    New = holt_members:new({Name, node()}, Members),
+    case Opened =:= adopted andalso holt_members:load(Name) of
+        {ok, Kept} ->
+            case holt_members:export(Kept) =:= none andalso not holt_members:has_left(Kept) of
+                true -> New;
+                false -> Kept
+            end;
+        _ ->
+            New
+    end.
+
+%% This member's list, or, where there is none, who is present.
+-spec declared(#data{}) -> [holt_nif:member()].
+declared(#data{name = Name, members = Members}) ->
+    case {holt_members:list(Members), holt_nif:members(Name)} of
+        {auto, Present} when is_list(Present) -> Present;
+        {auto, _} -> [];
+        {List, _} -> List
+    end.
+
+-spec changed(term(), #data{}) -> holt_members:members() | refused.
+changed({set, auto}, #data{members = Members}) ->
+    holt_members:set(auto, Members);
+changed({set, List}, #data{members = Members}) ->
+    case holt_members:is_list(List) of
+        true -> holt_members:set(List, Members);
+        false -> refused
+    end;
+changed({join, List, Theirs}, #data{members = Members} = Data) ->
+    case holt_members:is_list(List) andalso (Theirs =:= none orelse holt_members:is_export(Theirs)) of
+        true when Theirs =:= none ->
+            holt_members:join(List, declared(Data), Members);
+        true ->
+            holt_members:join(List, declared(Data), holt_members:merge(Theirs, Members));
+        false ->
+            refused
+    end;
+changed({merge, Theirs}, #data{members = Members}) ->
+    case holt_members:is_export(Theirs) of
+        true -> holt_members:merge(Theirs, Members);
+        false -> refused
+    end;
+changed(leave, #data{members = Members}) ->
+    holt_members:leave(Members);
+changed(_, _) ->
+    refused.
+
+%% All are told, also those who are out now; then they are strangers.
+-spec adopt(holt_members:members(), #data{}) -> #data{}.
+adopt(Members, #data{members = Members} = Data) ->
+    Data;
+adopt(Members, #data{name = Name, links = Links} = Data) ->
+    ok = holt_members:store(Name, Members),
+    Untold = maps:from_list([{Pid, ?TELL_MAX} || {_, Pid} <- holt_links:processes(Links)]),
+    Spread = spread(Data#data{members = Members, untold = Untold}),
+    Out = [
+        Member
+     || Member <- holt_links:members(Links), not holt_members:is_member(Member, Members)
+    ],
+    Parted = Spread#data{links = lists:foldl(fun holt_links:part/2, Links, Out)},
+    meet_all(nodes(connected), estrange(known(Name) -- holt_links:members(Links) ++ Out, Parted)).
+
+%% All that the native code has heard of.
+-spec known(atom()) -> [holt_nif:member()].
+known(Name) ->
+    case holt_nif:info(Name) of
+        #{actors := Actors} -> [Member || #{member := Member, sight := Sight} <- Actors, Sight =/= self];
+        {invalid, _} -> []
+    end.
+
+%% Another one has said who may take part, or has answered that it knows.
+-spec told(pid(), holt_members:export(), #data{}) -> #data{}.
+told(Pid, Theirs, #data{members = Members} = Data) ->
+    #data{untold = Untold} = Adopted = adopt(holt_members:merge(Theirs, Members), Data),
+    case holt_members:export(Adopted#data.members) of
+        Theirs ->
+            Adopted#data{untold = maps:remove(Pid, Untold)};
+        _ ->
+            ok = tell(Pid, Adopted),
+            Adopted
+    end.
+
+%% A member of an instance without a list says that it is none any more.
+-spec left(pid(), #data{}) -> #data{}.
+left(Pid, #data{links = Links} = Data) ->
+    case [Member || {Member, Process} <- holt_links:processes(Links), Process =:= Pid] of
+        [Member] ->
+            estrange([Member], Data#data{links = holt_links:part(Member, Links)});
+        [] ->
+            Data
+    end.
+
+%% Tell who may take part to all who are not known to know.
+-spec spread(#data{}) -> #data{}.
+spread(#data{untold = Untold} = Data) ->
+    lists:foreach(fun(Pid) -> tell(Pid, Data) end, maps:keys(Untold)),
+    Left = [{Pid, Tries - 1} || {Pid, Tries} <- maps:to_list(Untold), Tries > 1],
+    start_ticking(Data#data{untold = maps:from_list(Left)}).
+
+%% Whoever has no room for it is told again.
+-spec tell(pid(), #data{}) -> ok.
+tell(Pid, #data{members = Members, loss = Loss}) ->
+    Message =
+        case {holt_members:has_left(Members), holt_members:export(Members)} of
+            {true, _} -> {holt_leave, self()};
+            {false, none} -> none;
+            {false, Export} -> {holt_members, self(), Export}
+        end,
+    _ =
+        Message =/= none andalso (Loss =:= none orelse not holt_loss:is_sent_lost(Pid, Loss)) andalso
+            erlang:send(Pid, Message, [noconnect, nosuspend]),
+    ok.
+
+-spec start_ticking(#data{}) -> #data{}.
+start_ticking(#data{ticking = false, untold = Untold, strangers = {Strangers, _}} = Data) when
+    map_size(Untold) > 0; Strangers =/= []
+->
+    _ = erlang:send_after(?TICK_MS, self(), holt_tick),
+    Data#data{ticking = true};
+start_ticking(Data) ->
+    Data.
+
+-spec tick(#data{}) -> #data{}.
+tick(Data) ->
+    spread(evict(Data#data{ticking = false})).
+
+%% Those who may not take part, or have said that they do not, are forgotten once they are
+%% absent: nobody is to count on them.
+-spec estrange([holt_nif:member()], #data{}) -> #data{}.
+estrange(More, #data{strangers = {Strangers, _}} = Data) ->
+    start_ticking(Data#data{strangers = {lists:usort(More ++ Strangers), ?EVICT_MAX}}).
+
+-spec evict(#data{}) -> #data{}.
+evict(#data{strangers = {_, 0}} = Data) ->
+    Data#data{strangers = {[], 0}};
+evict(#data{name = Name, links = Links, strangers = {Strangers, Tries}} = Data) ->
+    Left = [
+        Member
+     || Member <- Strangers,
+        %% It may be back.
+        not holt_links:is_known(Member, Links),
+        holt_nif:evict(Name, Member) =:= {error, present}
+    ],
+    Data#data{strangers = {Left, Tries - 1}}.
 
 %%--------------------------------------------------------------------
 %% Work
@@ -667,19 +768,19 @@ set_timer(Ms, #data{timer = Timer} = Data) ->
     end.
 
 -spec perform(holt_nif:effect(), #data{}) -> #data{}.
-perform({send, Targets, Body}, Data) ->
+perform({send, Targets, Body}, #data{links = Links} = Data) ->
     lists:foreach(
-        fun({Id, Header}) -> send(Id, pid_of(Id, Data), {holt_data, Header, Body}, Data) end,
+        fun({Id, Header}) ->
+            send(Id, holt_links:pid(Id, Links), {holt_data, Header, Body}, Data)
+        end,
         Targets
     ),
     Data;
-perform({hello, Id, Bytes}, #data{name = Name, peers = Peers} = Data) ->
-    case Peers of
-        #{Id := #peer{member = {PeerName, Node}}} ->
-            Process = {process_name(PeerName), Node},
-            Hello = {holt_hello, self(), Name, Bytes, member_nodes(Data)},
-            send(Id, Process, Hello, Data);
-        #{} ->
+perform({hello, Id, Bytes}, #data{links = Links} = Data) ->
+    case holt_links:member(Id, Links) of
+        {PeerName, Node} ->
+            ok = send(Id, {process_name(PeerName), Node}, greeting(Bytes, Data), Data);
+        undefined ->
             ok
     end,
     Data;
@@ -689,11 +790,13 @@ perform({conflict, Loser, Key, Value, Winner, Replaced}, #data{contests = Contes
 perform({contest, Own, Other}, #data{contests = Contests} = Data) ->
     Data#data{contests = holt_contest:contest(Own, Other, Contests)}.
 
--spec pid_of(holt_nif:peer(), #data{}) -> pid() | undefined.
-pid_of(Id, #data{peers = Peers}) ->
-    case Peers of
-        #{Id := #peer{pid = Pid}} -> Pid;
-        #{} -> undefined
+%% With who may take part, if anybody has said so since the start.
+-spec greeting(binary(), #data{}) -> tuple().
+greeting(Bytes, #data{name = Name, links = Links, members = Members}) ->
+    Nodes = lists:sublist(holt_links:nodes(Links), ?NODES_MAX),
+    case holt_members:export(Members) of
+        none -> {holt_hello, self(), Name, Bytes, Nodes};
+        Export -> {holt_hello, self(), Name, Bytes, Nodes, Export}
     end.
 
 %% Never wait for a link, never make one.
@@ -713,47 +816,22 @@ send(Id, To, Message, #data{loss = Loss} = Data) ->
     end.
 
 -spec answer_waiters(#data{}) -> #data{}.
-answer_waiters(#data{name = Name, ids = Ids, waiters = Waiters} = Data) ->
+answer_waiters(#data{name = Name, links = Links, waiters = Waiters} = Data) ->
     Now = erlang:monotonic_time(millisecond),
     Surroundings = #{
         name => Name,
-        nodes => [Node || {_, Node} <- maps:keys(Ids)],
-        declared => 0,
+        nodes => [Node || {_, Node} <- holt_links:members(Links)],
+        declared => holt_members:declared(Data#data.members),
         met_at => Data#data.met_at
     },
-    Data#data{waiters = holt_waiters:answer(Now, Surroundings, Waiters)}.
+    Left = holt_waiters:answer(Now, Surroundings, Waiters),
+    case holt_waiters:due(Surroundings, Left) of
+        At when is_integer(At), At > Now -> set_timer(At - Now, Data#data{waiters = Left});
+        _ -> Data#data{waiters = Left}
+    end.
 
 %%--------------------------------------------------------------------
 %% Messages
-
-%% Unregister a name of this node.  Nobody has it: the answer is where that is seen.
--spec unregister(atom(), term(), pid()) ->
-    {ok, non_neg_integer(), non_neg_integer()}
-    | {remote, node()}
-    | {error, not_owner}
-    | holt_nif:invalid().
-unregister(Name, Key, Caller) ->
-    case holt_nif:unregister(Name, Key, Caller) of
-        none -> version(ok, Name);
-        Answer -> Answer
-    end.
-
-%% In a process of its own: what the fun does is not ours.
--spec update(atom(), term(), pid(), fun((term()) -> term())) -> term().
-update(Name, Key, Pid, Fun) ->
-    case holt_remote:update(Name, Key, Pid, Fun) of
-        {ok, _, _} = Done -> version(Done, Name);
-        Answer -> Answer
-    end.
-
-%% With where it is seen.
--spec version(Answer, atom()) ->
-    {Answer, non_neg_integer(), non_neg_integer()} | holt_nif:invalid().
-version(Answer, Name) ->
-    case holt_nif:info(Name) of
-        #{actor := Actor, version := Version} -> {Answer, Actor, Version};
-        Invalid -> Invalid
-    end.
 
 %% Who asked may be anything: it came from outside.
 -spec reply(term(), term()) -> ok.
@@ -772,7 +850,7 @@ drop(_Message, #data{dropped = Dropped, name = Name} = Data) ->
     Data#data{dropped = Dropped + 1}.
 
 -spec describe(#data{}) -> map().
-describe(#data{name = Name, peers = Peers} = Data) ->
+describe(#data{name = Name, links = Links} = Data) ->
     Native =
         case holt_nif:info(Name) of
             #{} = Info -> Info;
@@ -782,5 +860,6 @@ describe(#data{name = Name, peers = Peers} = Data) ->
         name => Name,
         dropped => Data#data.dropped,
         waiters => holt_waiters:count(Data#data.waiters),
-        processes => [{Member, Pid} || #peer{member = Member, pid = Pid} <- maps:values(Peers)]
+        processes => holt_links:processes(Links),
+        members => holt_members:list(Data#data.members)
     }.

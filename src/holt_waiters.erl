@@ -6,9 +6,9 @@
 %% the time of {@link due/2} has come.
 -module(holt_waiters).
 
--export([new/0, add/4, answer/3, due/2, count/1]).
+-export([new/0, is_condition/1, add/4, answer/3, due/2, count/1]).
 
--export_type([waiters/0, condition/0]).
+-export_type([waiters/0, condition/0, ready/0]).
 
 -type condition() ::
     %% What an actor wrote up to this change is seen here, or nothing of its node any more.
@@ -45,6 +45,29 @@
 -spec new() -> waiters().
 new() ->
     [].
+
+%% @doc Can one wait for this?  Who asks may be anything.
+-spec is_condition(term()) -> boolean().
+is_condition({seen, Node, Actor, Seq}) ->
+    is_atom(Node) andalso is_uint64(Actor) andalso is_uint64(Seq);
+is_condition({acked, Seq, Whom}) ->
+    is_uint64(Seq) andalso (Whom =:= all orelse Whom =:= quorum);
+is_condition({ready, Ready}) when is_map(Ready) ->
+    lists:all(
+        fun
+            ({members, Count}) -> is_uint64(Count);
+            ({quorum, Quorum}) -> Quorum =:= majority;
+            ({settle_ms, Ms}) -> is_uint64(Ms);
+            (_) -> false
+        end,
+        maps:to_list(Ready)
+    );
+is_condition(_) ->
+    false.
+
+-spec is_uint64(term()) -> boolean().
+is_uint64(Number) ->
+    is_integer(Number) andalso Number >= 0 andalso Number < 1 bsl 64.
 
 %% @doc One more.
 -spec add(gen_server:from(), condition(), Deadline :: integer(), waiters()) -> waiters().
