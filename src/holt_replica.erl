@@ -27,7 +27,7 @@
 %% Names of other members
 -export([register_at/7, unregister_at/5, update_at/6]).
 %% Waiting
--export([await/5, await_acks/4, barrier/2]).
+-export([await/5, await_acks/4, await_at/5, barrier/2]).
 %% Members
 -export([change_members/2, offer/1, await_ready/3]).
 %% Looking inside
@@ -211,6 +211,24 @@ await(Name, Node, Actor, Seq, TimeoutMs) ->
 await_acks(Name, Seq, Whom, TimeoutMs) ->
     wait(Name, {acked, Seq, Whom}, TimeoutMs).
 
+%% @doc Wait at another member, the one on a node that has this key, if one has it.
+-spec await_at(
+    Name :: atom(), {node(), Key :: term()}, all | quorum | seen, holt_waiters:change(),
+    holt_remote:timeout_ms()
+) -> ok | {error, timeout} | holt_remote:failure().
+await_at(Name, Where, What, {Node, Actor, Seq}, TimeoutMs) ->
+    Condition =
+        case What of
+            seen -> {seen, Node, Actor, Seq};
+            _ -> {acked, Seq, What}
+        end,
+    case holt_remote:call(Name, Where, {await, Condition, TimeoutMs}, TimeoutMs) of
+        {ok, ok} -> ok;
+        {ok, _} -> {error, {no_instance, element(1, Where)}};
+        {error, {unreachable, _}} -> {error, timeout};
+        Failure -> Failure
+    end.
+
 %% @doc Return when all that this member has written by now is held by all that are present.
 -spec barrier(Name :: atom(), holt_remote:timeout_ms()) ->
     ok | {error, timeout | no_instance}.
@@ -223,8 +241,7 @@ barrier(Name, TimeoutMs) ->
 -spec wait(atom(), holt_waiters:condition(), holt_remote:timeout_ms()) ->
     ok | {error, timeout | no_instance}.
 wait(Name, Condition, TimeoutMs) ->
-    Deadline = erlang:monotonic_time(millisecond) + TimeoutMs,
-    case ask(Name, {await, Condition, Deadline}, TimeoutMs) of
+    case ask(Name, {await, Condition, TimeoutMs}, TimeoutMs) of
         {ok, Answer} -> Answer;
         Error -> Error
     end.
@@ -306,9 +323,10 @@ init(#{name := Name} = Config) ->
 
 %% @private
 -spec handle_call(term(), gen_server:from(), #data{}) -> {noreply, #data{}}.
-handle_call({await, Condition, Deadline} = Request, From, #data{waiters = Waiters} = Data) ->
-    case holt_waiters:is_condition(Condition) andalso is_integer(Deadline) of
+handle_call({await, Condition, TimeoutMs} = Request, From, #data{waiters = Waiters} = Data) ->
+    case holt_waiters:is_condition(Condition) andalso is_integer(TimeoutMs) of
         true ->
+            Deadline = erlang:monotonic_time(millisecond) + TimeoutMs,
             More = holt_waiters:add(From, Condition, Deadline, Waiters),
             {noreply, answer_waiters(Data#data{waiters = More})};
         false ->

@@ -8,8 +8,10 @@
 
 -export([new/0, is_condition/1, add/4, answer/3, due/2, count/1]).
 
--export_type([waiters/0, condition/0, ready/0]).
+-export_type([waiters/0, condition/0, change/0, ready/0]).
 
+%% What an actor of a node wrote.
+-type change() :: {node(), holt_nif:actor(), holt_nif:seq()}.
 -type condition() ::
     %% What an actor wrote up to this change is seen here, or nothing of its node any more.
     {seen, node(), holt_nif:actor(), Seq :: non_neg_integer()}

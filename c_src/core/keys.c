@@ -21,9 +21,6 @@
 #include "mutant.h"
 #include "rows_state.h"
 
-/* Buckets that one call of holt_rows_scan() looks at without finding keys. */
-#define SCAN_CHAINS_MAX 64u
-
 /* So many cells of a key are looked through before its index is asked. */
 #define CELLS_NEAR 4u
 
@@ -305,13 +302,20 @@ holt_rows_count_key(const struct holt_rows *rows, const uint8_t *key,
 }
 
 size_t
-holt_rows_count(const struct holt_rows *rows)
+holt_rows_count_shown(const struct holt_rows *rows)
 {
   size_t count = 0;
   for (const struct holt_actor *actor = rows->actor_list; actor != NULL;
        actor = actor->next) {
     count += actor->shown ? actor->row_count : 0;
   }
+  return count;
+}
+
+size_t
+holt_rows_count(const struct holt_rows *rows)
+{
+  const size_t count = holt_rows_count_shown(rows);
   /* While keys wait to be settled the excess may be too great. */
   return count > rows->excess ? count - rows->excess : 0;
 }
@@ -321,7 +325,7 @@ holt_rows_scan(const struct holt_rows *rows, uint64_t cursor,
                bool (*visit)(void *user, uint32_t row), void *user)
 {
   bool visited = false;
-  for (uint32_t i = 0; !visited && i < SCAN_CHAINS_MAX; i++) {
+  for (uint32_t i = 0; !visited && i < HOLT_SCAN_CHAINS_MAX; i++) {
     uint32_t ref;
     const uint64_t next = holt_index_scan(&rows->keys, cursor, &ref);
     while (ref != 0) {

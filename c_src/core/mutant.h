@@ -52,7 +52,8 @@
   XX(34, VOUCHER_GONE, "the vouches of a lost voucher stand")                  \
   XX(35, FOLLOW_KEPT, "a stream is followed beside the actor's own")           \
   XX(36, AGE_UNSHARED, "nobody is told for how long one is absent")            \
-  XX(37, ECHO_OLD, "an echo of any age vouches")
+  XX(37, ECHO_OLD, "an echo of any age vouches")                               \
+  XX(38, EVICT_PRESENT, "a member that is present is evicted")
 
 /* True in the build of that mutant only. */
 #define holt_mutant(name) (HOLT_MUTANT == HOLT_MUTANT_##name)

@@ -197,6 +197,36 @@ holt_rows_born(const struct holt_rows *rows, const struct holt_actor *actor,
   return 0;
 }
 
+uint64_t
+holt_rows_scan_rows(const struct holt_rows *rows, uint64_t cursor,
+                    bool (*visit)(void *user, uint32_t row), void *user)
+{
+  bool visited = false;
+  for (uint32_t i = 0; !visited && i < HOLT_SCAN_CHAINS_MAX; i++) {
+    uint32_t ref;
+    const uint64_t next = holt_index_scan(&rows->births, cursor, &ref);
+    while (ref != 0) {
+      const uint32_t row = ref;
+      const struct holt_row *const at = holt_row_at(rows, row);
+      const uint32_t hash =
+        birth_hash(rows, holt__row_slot(at), holt_row_birth(at));
+      ref = at->by_birth;
+      if (holt_index_position(hash) < cursor) {
+        continue;
+      }
+      visited = true;
+      if (!visit(user, row)) {
+        return 0;
+      }
+    }
+    cursor = next;
+    if (cursor == HOLT_INDEX_SCAN_END) {
+      return 0;
+    }
+  }
+  return cursor;
+}
+
 /* What one row adds to its actor's fingerprint.  A dot determines all else of
  * the row; the rest is there to catch our own errors. */
 static uint64_t

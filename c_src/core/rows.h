@@ -406,6 +406,14 @@ size_t holt_rows_count(const struct holt_rows *rows);
 uint64_t holt_rows_scan(const struct holt_rows *rows, uint64_t cursor,
                         bool (*visit)(void *user, uint32_t row), void *user);
 
+/* Rows that are shown. */
+size_t holt_rows_count_shown(const struct holt_rows *rows);
+
+/* As holt_rows_scan(), over all rows, visible or not. */
+uint64_t holt_rows_scan_rows(const struct holt_rows *rows, uint64_t cursor,
+                             bool (*visit)(void *user, uint32_t row),
+                             void *user);
+
 /*--------------------------------------------------------------------
  * Actors */
 

@@ -98,6 +98,9 @@ struct holt_member_link {
   uint32_t unused;
 };
 
+/* Buckets that one call of a scan looks at without finding anything. */
+#define HOLT_SCAN_CHAINS_MAX 64u
+
 /* Beside HOLT_ROW_FLAGS: the row is in a cell. */
 #define HOLT_ROW_LISTED 0x80u
 

@@ -353,6 +353,9 @@ struct holt_replica {
   struct holt_repair *repairs;
   uint64_t ask_token; /* The last one: our clock, and what makes it grow. */
 
+  holt_change_fn watch; /* Who is told of changes, or NULL. */
+  void *watch_user;
+
   uint32_t dead_owners; /* Their rows go in slices. */
   struct holt_conflict *conflicts;
   struct holt_conflict **conflicts_end;

@@ -93,6 +93,14 @@ holt_replica_count(const struct holt_replica *replica)
   return holt_rows_count(&replica->rows);
 }
 
+size_t
+holt_replica_count_entries(const struct holt_replica *replica)
+{
+  return replica->rows.kind == HOLT_KIND_DUPLICATE
+           ? holt_rows_count_shown(&replica->rows)
+           : holt_rows_count(&replica->rows);
+}
+
 struct scan {
   const struct holt_replica *replica;
   holt_view_fn visit;
@@ -120,6 +128,31 @@ holt_replica_scan(const struct holt_replica *replica, uint64_t cursor,
 {
   struct scan scan = { .replica = replica, .visit = visit, .user = user };
   return holt_rows_scan(&replica->rows, cursor, scan_visit, &scan);
+}
+
+static bool
+entry_visit(void *user, uint32_t ref)
+{
+  const struct scan *const scan = user;
+  const struct holt_rows *const rows = &scan->replica->rows;
+  const struct holt_row *const row = holt_row_at(rows, ref);
+  if (!holt_row_visible(rows, row)) {
+    return true;
+  }
+  struct holt_view view;
+  holt__view_of(scan->replica, row, &view);
+  return scan->visit(scan->user, &view);
+}
+
+uint64_t
+holt_replica_scan_entries(const struct holt_replica *replica, uint64_t cursor,
+                          holt_view_fn visit, void *user)
+{
+  if (replica->rows.kind == HOLT_KIND_UNIQUE) {
+    return holt_replica_scan(replica, cursor, visit, user);
+  }
+  struct scan scan = { .replica = replica, .visit = visit, .user = user };
+  return holt_rows_scan_rows(&replica->rows, cursor, entry_visit, &scan);
 }
 
 /*--------------------------------------------------------------------
@@ -350,6 +383,72 @@ standby_replaced(const struct holt_replica *replica, uint32_t winner)
   return replaced ? ref : 0;
 }
 
+static bool
+same_key(const struct holt_rows *rows, uint32_t left, uint32_t right)
+{
+  size_t left_size;
+  size_t right_size;
+  const uint8_t *const left_key =
+    holt_row_key(rows, holt_row_at(rows, left), &left_size);
+  const uint8_t *const right_key =
+    holt_row_key(rows, holt_row_at(rows, right), &right_size);
+  return left_size == right_size && memcmp(left_key, right_key, left_size) == 0;
+}
+
+/* The same registration again, as one that waits; then it may go. */
+static int
+stand_by_for(struct holt_replica *replica, const struct holt_time *now,
+             uint32_t own)
+{
+  struct holt_row_spec spec;
+  holt_row_spec_of(&replica->rows, holt_row_at(&replica->rows, own), &spec);
+  const struct holt_registration registration = { .key = spec.key,
+                                                  .key_size = spec.key_size,
+                                                  .value = spec.value,
+                                                  .value_size = spec.value_size,
+                                                  .id = spec.owner_id,
+                                                  .serial = spec.owner_serial,
+                                                  .flags =
+                                                    HOLT_REGISTER_STANDBY };
+  return holt_replica_register(replica, now, &registration, NULL);
+}
+
+static uint32_t
+visible_born(const struct holt_replica *replica, const struct holt_actor *actor,
+             uint64_t birth)
+{
+  const uint32_t ref =
+    actor == NULL ? 0 : holt_rows_born(&replica->rows, actor, birth);
+  return ref != 0 &&
+             holt_row_visible(&replica->rows, holt_row_at(&replica->rows, ref))
+           ? ref
+           : 0;
+}
+
+int
+holt_replica_lose(struct holt_replica *replica, const struct holt_time *now,
+                  uint64_t own_birth, uint64_t winner_actor,
+                  uint64_t winner_birth, bool stand_by)
+{
+  const struct holt_rows *const rows = &replica->rows;
+  const uint32_t own = visible_born(replica, replica->self, own_birth);
+  const uint32_t winner =
+    visible_born(replica, holt_rows_actor(rows, winner_actor), winner_birth);
+  if (rows->kind == HOLT_KIND_DUPLICATE || own == 0 || winner == 0 ||
+      own == winner || !same_key(rows, own, winner) ||
+      (holt_row_at(rows, own)->birth_flags & HOLT_ROW_STANDBY) != 0) {
+    return HOLT_ERR_NOT_FOUND;
+  }
+  if (!stand_by) {
+    return lose(replica, own, winner) ? 0 : HOLT_ERR_NOMEM;
+  }
+  const int rv = stand_by_for(replica, now, own);
+  if (rv == 0) {
+    holt__own_remove(replica, own);
+  }
+  return rv;
+}
+
 void
 holt__key_settle(struct holt_replica *replica, uint32_t row)
 {
@@ -385,4 +484,15 @@ holt__key_settle(struct holt_replica *replica, uint32_t row)
   if (!all) {
     replica->memory_at_ms = replica->mono_ms + HOLT_BUSY_MS;
   }
+}
+
+/*--------------------------------------------------------------------
+ * Watching */
+
+void
+holt_replica_watch(struct holt_replica *replica, holt_change_fn watch,
+                   void *user)
+{
+  replica->watch = watch;
+  replica->watch_user = user;
 }

@@ -15,9 +15,11 @@
   XX(actors)                                                                   \
   XX(adopted)                                                                  \
   XX(again)                                                                    \
+  XX(all)                                                                      \
   XX(already_registered)                                                       \
   XX(asks)                                                                     \
   XX(backwards)                                                                \
+  XX(birth)                                                                    \
   XX(busy)                                                                     \
   XX(changed)                                                                  \
   XX(clock_bound_ms)                                                           \
@@ -30,6 +32,7 @@
   XX(cursor)                                                                   \
   XX(diverged)                                                                 \
   XX(done)                                                                     \
+  XX(duplicate_keys)                                                           \
   XX(duplicates)                                                               \
   XX(ended)                                                                    \
   XX(error)                                                                    \
@@ -56,19 +59,27 @@
   XX(message_bytes_max)                                                        \
   XX(mixed_rules)                                                              \
   XX(more)                                                                     \
+  XX(new)                                                                      \
   XX(no_instance)                                                              \
   XX(no_memory)                                                                \
+  XX(no_quorum)                                                                \
   XX(none)                                                                     \
   XX(not_alive)                                                                \
+  XX(not_found)                                                                \
+  XX(not_owner)                                                                \
   XX(ok)                                                                       \
   XX(options_hash)                                                             \
   XX(orphan_ms)                                                                \
+  XX(owner_only)                                                               \
   XX(paused)                                                                   \
   XX(peer)                                                                     \
   XX(peers)                                                                    \
+  XX(policy)                                                                   \
+  XX(prefix)                                                                   \
   XX(probe_ms)                                                                 \
   XX(probes)                                                                   \
   XX(protocol)                                                                 \
+  XX(quorum)                                                                   \
   XX(reached)                                                                  \
   XX(refused)                                                                  \
   XX(remote)                                                                   \
@@ -76,6 +87,7 @@
   XX(repairing)                                                                \
   XX(repairs)                                                                  \
   XX(repairs_served)                                                           \
+  XX(replace)                                                                  \
   XX(replica)                                                                  \
   XX(replica_restart_ms)                                                       \
   XX(rows)                                                                     \
@@ -87,9 +99,11 @@
   XX(stalls)                                                                   \
   XX(stamps_capped)                                                            \
   XX(stamps_refused)                                                           \
+  XX(standby)                                                                  \
   XX(suspect)                                                                  \
   XX(too_large)                                                                \
   XX(undefined)                                                                \
+  XX(unsupported)                                                              \
   XX(up)                                                                       \
   XX(value_bytes_max)                                                          \
   XX(vector_interval_ms)                                                       \

@@ -246,6 +246,20 @@ nif_in_sync(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   return answer;
 }
 
+/* owner_only(Name) -> boolean() | {invalid, Reason}. */
+ERL_NIF_TERM
+nif_owner_only(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
+  }
+  const bool owner_only = instance->owner_only;
+  nif_instance_put(instance);
+  return owner_only ? nif_atoms.is_true : nif_atoms.is_false;
+}
+
 static void
 put_counters(ErlNifEnv *env, ERL_NIF_TERM *map,
              const struct holt_counters *counters)

@@ -40,15 +40,24 @@
 /* Rows freed by one sweep. */
 #define NIF_SWEEP_ROWS 256u
 
+/* A quorum that is more than half of the members that are known. */
+#define NIF_MAJORITY UINT32_MAX
+
 struct nif_instance {
   ERL_NIF_TERM name; /* An atom. */
   struct nif_instance *next;
   ErlNifMutex *writers; /* First come, first served; cheap to wait for. */
   ErlNifRWLock *lock;
   struct holt_mem mem;
-  struct holt_tuning tuning; /* Set once, as are the next two. */
+  struct holt_tuning tuning; /* Set once, as are the next six. */
   uint64_t orphan_ms;        /* For whoever watches the root. */
   uint64_t options_hash;     /* Of the options that stay in Erlang. */
+  uint64_t policy;           /* HOLT_POLICY_ */
+  bool duplicate;            /* Keys are. */
+  bool owner_only;           /* Nobody else may unregister. */
+  uint64_t quorum;           /* Members present; NIF_MAJORITY of those known. */
+  bool quorate;              /* They are, at the last look. */
+  uint64_t actor;            /* Who the replica is. */
   uint32_t creation;         /* Of the node, as the replica knows it. */
   struct holt_replica *replica;
   ErlNifPid process; /* The replica process. */
@@ -80,7 +89,7 @@ void nif_instance_put(struct nif_instance *instance);
 bool nif_read_lock(struct nif_instance *instance);
 void nif_read_unlock(struct nif_instance *instance);
 bool nif_lock(struct nif_instance *instance);
-void nif_unlock(struct nif_instance *instance);
+void nif_unlock(ErlNifEnv *env, struct nif_instance *instance);
 
 /* Lock, open or not: for what must be undone. */
 void nif_lock_anyway(struct nif_instance *instance);

@@ -64,9 +64,9 @@ get_locked(ErlNifEnv *env, ERL_NIF_TERM name)
 }
 
 static void
-put_locked(struct nif_instance *instance)
+put_locked(ErlNifEnv *env, struct nif_instance *instance)
 {
-  nif_unlock(instance);
+  nif_unlock(env, instance);
   nif_instance_put(instance);
 }
 
@@ -90,7 +90,7 @@ nif_peer_up(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   uint32_t peer = 0;
   const int rv =
     holt_replica_peer_up(instance->replica, &bytes.member, &now, &peer);
-  put_locked(instance);
+  put_locked(env, instance);
   return rv == 0 ? enif_make_uint(env, peer) : refused(env, rv);
 }
 
@@ -112,7 +112,7 @@ nif_peer_down(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   holt_replica_peer_down(
     instance->replica, peer,
     argv[2] == nif_atoms.link ? HOLT_DOWN_LINK : HOLT_DOWN_REPLICA, &now);
-  put_locked(instance);
+  put_locked(env, instance);
   return nif_atoms.ok;
 }
 
@@ -131,7 +131,7 @@ nif_peer_busy(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   }
   const struct holt_time now = nif_now(env);
   holt_replica_peer_busy(instance->replica, peer, &now);
-  put_locked(instance);
+  put_locked(env, instance);
   return nif_atoms.ok;
 }
 
@@ -155,7 +155,7 @@ nif_hello(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   uint32_t peer = 0;
   const int rv = holt_replica_hello(instance->replica, &bytes.member,
                                     binary.data, binary.size, &now, &peer);
-  put_locked(instance);
+  put_locked(env, instance);
   return rv == 0 ? enif_make_uint(env, peer) : refused(env, rv);
 }
 
@@ -193,7 +193,7 @@ message_take(ErlNifEnv *env, struct nif_instance *instance,
     const int rv = message_new(header, body, out);
     if (rv != 0 && nif_lock(instance)) {
       holt_replica_refused(instance->replica, header->data, header->size, rv);
-      nif_unlock(instance);
+      nif_unlock(env, instance);
     }
     return rv;
   }
@@ -201,7 +201,7 @@ message_take(ErlNifEnv *env, struct nif_instance *instance,
   if (nif_lock_as_process(env, instance)) {
     message = instance->message;
     instance->message = NULL;
-    nif_unlock(instance);
+    nif_unlock(env, instance);
   }
   if (message == NULL) {
     return HOLT_ERR_STALE; /* Another process began it. */
@@ -234,7 +234,7 @@ message_apply(ErlNifEnv *env, struct nif_instance *instance,
     if (rv == HOLT_MORE && !time_left) {
       instance->message = message;
     }
-    nif_unlock(instance);
+    nif_unlock(env, instance);
   }
   if (rv != HOLT_MORE) {
     nif_message_close(message);
@@ -366,7 +366,7 @@ nif_poll(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
       effects = enif_make_list_cell(env, term, effects);
     }
     sent = effect.type == HOLT_EFFECT_HELLO || effect.type == HOLT_EFFECT_SEND;
-    nif_unlock(instance);
+    nif_unlock(env, instance);
     count++;
   } while (effect.type != HOLT_EFFECT_NONE && !sent && count < POLL_EFFECTS);
   nif_instance_put(instance);

@@ -66,9 +66,11 @@ extern "C" {
 
 /* What members of an instance agree on, as hellos compare it.  Members of
  * another kind (the low byte) are refused; where only the rule differs, a
- * name goes to the member that keeps the newest. */
+ * name goes to the member that keeps the newest, or else to the one that has
+ * somebody decide. */
 #define HOLT_POLICY_UNIQUE_KEEP_NEWEST UINT64_C(0x0001)
 #define HOLT_POLICY_UNIQUE_KEEP_OLDEST UINT64_C(0x0101)
+#define HOLT_POLICY_UNIQUE_CUSTOM UINT64_C(0x0201)
 #define HOLT_POLICY_DUPLICATE UINT64_C(0x0002)
 
 struct holt_replica;
@@ -266,12 +268,26 @@ HOLT_API size_t holt_replica_explain(const struct holt_replica *replica,
  * that several members claim are recounted when a member comes or goes. */
 HOLT_API size_t holt_replica_count(const struct holt_replica *replica);
 
+/* The same where keys are unique; where they are duplicate, the rows shown. */
+HOLT_API size_t holt_replica_count_entries(const struct holt_replica *replica);
+
+/* Registrations of processes of this node that are shown, those that wait for a
+ * name, or have just lost one, among them.  O(actors). */
+HOLT_API size_t holt_replica_count_node(const struct holt_replica *replica,
+                                        const uint8_t *node, size_t node_size);
+
 /* Visit some of the names: cursor is 0 at first, then what was returned; 0
  * again means that all have been visited.  Each name that is there from the
  * first call to the last is visited once. */
 HOLT_API uint64_t holt_replica_scan(const struct holt_replica *replica,
                                     uint64_t cursor, holt_view_fn visit,
                                     void *user);
+
+/* The same where keys are unique; where they are duplicate, each row that is
+ * visible. */
+HOLT_API uint64_t holt_replica_scan_entries(const struct holt_replica *replica,
+                                            uint64_t cursor, holt_view_fn visit,
+                                            void *user);
 
 /* A process of any node, as its pid says. */
 struct holt_process {
@@ -298,6 +314,87 @@ HOLT_API bool holt_tour_next(const struct holt_replica *replica,
                              holt_view_fn visit, void *user);
 HOLT_API void holt_tour_stop(struct holt_replica *replica,
                              struct holt_tour *tour);
+
+/*--------------------------------------------------------------------
+ * Watching
+ *
+ * Who watches is told of each change of what is seen, so that it could keep a
+ * copy.  What was told differs from what is found in two ways: a name of a
+ * local process that has ended is there until poll removes it, so that one end
+ * is told once, and of a name that goes over to another at once, one change;
+ * and names that several members claim follow a member that comes or goes when
+ * poll has come to them.
+ *
+ * One change stands for all names of a member: MEMBER_DOWN takes those that it
+ * has, by what was told; MEMBER_UP brings those that it registers and nobody
+ * else has.  What they are is not told; they are in the view. */
+
+enum holt_change_type {
+  HOLT_CHANGE_REGISTERED,   /* now has the key; before, if had, had it. */
+  HOLT_CHANGE_UPDATED,      /* now is before with another value. */
+  HOLT_CHANGE_UNREGISTERED, /* before had the key, and nobody has it now. */
+  HOLT_CHANGE_MEMBER_UP,
+  HOLT_CHANGE_MEMBER_DOWN
+};
+
+/* Why somebody has a key no more, as far as is known here. */
+enum holt_reason {
+  HOLT_REASON_USER,       /* It was unregistered, or updated. */
+  HOLT_REASON_DOWN,       /* Its process has ended. */
+  HOLT_REASON_CONFLICT,   /* It was outranked, or lost a contest. */
+  HOLT_REASON_GIVEN_AWAY, /* Another was registered in its place. */
+  HOLT_REASON_UNKNOWN,    /* A repair has shown that it has gone. */
+  HOLT_REASON_MEMBER      /* Its member went; or, that has it now, came. */
+};
+#define HOLT_REASON_MAX HOLT_REASON_MEMBER
+
+struct holt_change {
+  enum holt_change_type type;
+  enum holt_reason reason; /* Of before, if there is one. */
+  bool had;                /* before is valid. */
+  struct holt_view now;    /* REGISTERED, UPDATED; else zeros. */
+  struct holt_view before; /* As it was. */
+
+  /* MEMBER_: who, and how many registrations it has. */
+  struct holt_member member;
+  uint64_t actor;
+  size_t count;
+};
+
+/* Called inside of other calls: it must not call the replica.  What the change
+ * points to is good for the call. */
+typedef void (*holt_change_fn)(void *user, const struct holt_change *change);
+
+/* From now on tell watch of changes; NULL: nobody. */
+HOLT_API void holt_replica_watch(struct holt_replica *replica,
+                                 holt_change_fn watch, void *user);
+
+/*--------------------------------------------------------------------
+ * Contests
+ *
+ * With HOLT_POLICY_UNIQUE_CUSTOM nobody loses a name by rank.  Whoever has it
+ * is given HOLT_EFFECT_CONTEST, finds out who is to have it, and has the other
+ * member, or itself, say that its row gives way:
+ *
+ *     rows of "bob"    7 (has it)             9
+ *                      | contest 7, 9         |
+ *                      | the host decides     |
+ *                      |-- 7 wins ----------->| lose(own 9, winner 7)
+ *                      | 9 wins:              |
+ *                      | lose(own 7, winner 9)|
+ *
+ * Meanwhile the name is found where rank has put it. */
+
+/* Our row of this birth gives way to the row of winner_actor that was born at
+ * winner_birth, if both are there, under one unique key: it is removed as after
+ * any conflict (HOLT_EFFECT_CONFLICT), or, with stand_by, becomes one that
+ * waits for the name, of the same process with the same value, and nobody is
+ * told.  HOLT_ERR_NOT_FOUND: one of them is not there, or waits already.
+ * HOLT_ERR_NOMEM: nothing was changed. */
+HOLT_API int holt_replica_lose(struct holt_replica *replica,
+                               const struct holt_time *now, uint64_t own_birth,
+                               uint64_t winner_actor, uint64_t winner_birth,
+                               bool stand_by);
 
 /*--------------------------------------------------------------------
  * Peers */
@@ -391,10 +488,12 @@ struct holt_target {
 };
 
 enum holt_effect_type {
-  HOLT_EFFECT_NONE,    /* Ask again in timeout_ms, or after the next event. */
-  HOLT_EFFECT_HELLO,   /* Send bytes, a hello, to targets[0].peer. */
-  HOLT_EFFECT_SEND,    /* Send bytes behind its header to each target. */
-  HOLT_EFFECT_CONFLICT /* A local process has lost a name: tell it. */
+  HOLT_EFFECT_NONE,     /* Ask again in timeout_ms, or after the next event. */
+  HOLT_EFFECT_HELLO,    /* Send bytes, a hello, to targets[0].peer. */
+  HOLT_EFFECT_SEND,     /* Send bytes behind its header to each target. */
+  HOLT_EFFECT_CONFLICT, /* A local process has lost a name: tell it. */
+  HOLT_EFFECT_CONTEST   /* Ours has a name that another row claims: have it
+                       * decided.  It comes again about every second. */
 };
 
 struct holt_effect {
@@ -404,8 +503,12 @@ struct holt_effect {
   size_t target_count;
   const uint8_t *bytes;
   size_t size;
-  struct holt_view loser;  /* Of CONFLICT: the row as it was. */
-  struct holt_view winner; /* Who has the name now; key and value are empty. */
+
+  /* Of CONFLICT: the row as it was, and who has the name now, without key and
+   * value.  Of CONTEST: the row that ranks next, and ours, which has the name;
+   * both with key and value. */
+  struct holt_view loser;
+  struct holt_view winner;
   bool replaced; /* The winner was registered to take the loser's place. */
 };
 
@@ -525,6 +628,31 @@ HOLT_API void holt_replica_peers(
  * at their last word: see the digest in docs/wire.md.  False while a peer is
  * missing. */
 HOLT_API bool holt_replica_in_sync(const struct holt_replica *replica);
+
+/* Of members: those that have been seen, have not said that they are gone for
+ * good, and have not been evicted or forgotten; and of these the ones that are
+ * present.  We are in both.  O(actors), and for those absent O(actors) each. */
+struct holt_census {
+  size_t known;
+  size_t present;
+};
+HOLT_API void holt_replica_census(const struct holt_replica *replica,
+                                  struct holt_census *census);
+
+/* Members that are present, but ourselves; and how many of them are known to
+ * hold what we wrote at seq. */
+struct holt_acks {
+  size_t members;
+  size_t acked;
+};
+HOLT_API void holt_replica_acks(const struct holt_replica *replica,
+                                uint64_t seq, struct holt_acks *acks);
+
+/* Forget a member that is absent now, and not only when it has been for
+ * forget_after_ms.  HOLT_ERR_EXISTS: it is present.  HOLT_ERR_NOT_FOUND: nobody
+ * knows it. */
+HOLT_API int holt_replica_evict(struct holt_replica *replica,
+                                const struct holt_member *member);
 
 /* Whether the copy of this actor has come to seq and takes part in the view:
  * what was written at seq is seen here. */

@@ -28,6 +28,7 @@
   XX(rows)                                                                     \
   XX(keys)                                                                     \
   XX(cells)                                                                    \
+  XX(census)                                                                   \
   XX(owners)                                                                   \
   XX(actors)                                                                   \
   XX(walks)                                                                    \
