@@ -15,6 +15,7 @@
 -include_lib("kernel/include/logger.hrl").
 
 -export([new/1, meet/2, hello/4, refuse/3, down/3, part/2, alone/1]).
+-export([send/3, received/2, reload_loss/1]).
 -export([member/2, pid/2, members/1, nodes/1, processes/1, is_known/2]).
 
 -export_type([links/0]).
@@ -34,7 +35,9 @@
     ids = #{} :: #{member() => holt_nif:peer()},
     monitors = #{} :: #{reference() => holt_nif:peer()},
     %% Why who was refused, the last time that was said.
-    noticed = #{} :: #{member() => atom()}
+    noticed = #{} :: #{member() => atom()},
+    %% What tests have get lost; in production nothing.
+    loss = none :: none | holt_loss:rules()
 }).
 
 -opaque links() :: #links{}.
@@ -42,7 +45,7 @@
 %% @doc No links yet.
 -spec new(Name :: atom()) -> links().
 new(Name) ->
-    #links{name = Name}.
+    #links{name = Name, loss = holt_loss:load()}.
 
 %% @doc Greet a member: there is a link to its node.
 %%
@@ -183,6 +186,28 @@ is_orderly(normal) -> true;
 is_orderly(shutdown) -> true;
 is_orderly({shutdown, _}) -> true;
 is_orderly(_) -> false.
+
+%%--------------------------------------------------------------------
+%% Messages
+
+%% @doc Send, if that is possible at once: never wait for a link, never make one.
+-spec send(pid() | {atom(), node()}, term(), links()) -> boolean().
+send(To, Message, #links{loss = Loss}) ->
+    Loss =/= none andalso holt_loss:is_sent_lost(To, Loss) orelse
+        erlang:send(To, Message, [noconnect, nosuspend]) =:= ok.
+
+%% @doc Is what has come to be taken as lost?
+-spec received(term(), links()) -> {boolean(), links()}.
+received(_Message, #links{loss = none} = Links) ->
+    {false, Links};
+received(Message, #links{loss = Loss} = Links) ->
+    {IsLost, Next} = holt_loss:received(Message, Loss),
+    {IsLost, Links#links{loss = Next}}.
+
+%% @doc Look anew what is to get lost.
+-spec reload_loss(links()) -> links().
+reload_loss(Links) ->
+    Links#links{loss = holt_loss:load()}.
 
 %%--------------------------------------------------------------------
 %% Looking

@@ -47,13 +47,6 @@
 %% How long a change of the members may take here.
 -define(MEMBERS_MS, 5000).
 
-%% What was not told to another member is told again after so long, so often.
--define(TICK_MS, 1000).
--define(TELL_MAX, 5).
-
-%% How often to try and forget those who may not take part.
--define(EVICT_MAX, 60).
-
 %% How long a hidden node may stay without being greeted.
 -define(HIDDEN_MS, 1000).
 
@@ -74,13 +67,7 @@
     identity :: identity(),
     contests :: holt_contest:contests(),
     links :: holt_links:links(),
-    %% Who may take part, and what is still to be told of it to whom: {@link spread/1}.
-    members :: holt_members:members(),
-    untold = #{} :: #{pid() => TriesLeft :: pos_integer()},
-    %% Those who may not take part any more, and are to be forgotten once they are absent.
-    strangers = {[], 0} :: {[holt_nif:member()], TriesLeft :: non_neg_integer()},
-    %% A timer for both.
-    ticking = false :: boolean(),
+    roll :: holt_roll:roll(),
     waiters = holt_waiters:new() :: holt_waiters:waiters(),
     %% When somebody was met last.
     met_at = erlang:monotonic_time(millisecond) :: integer(),
@@ -88,9 +75,7 @@
     %% monotonic clock.
     timer = undefined :: undefined | {reference(), integer()},
     %% Messages nobody of this version sends.
-    dropped = 0 :: non_neg_integer(),
-    %% What tests have get lost; in production nothing.
-    loss = none :: none | holt_loss:rules()
+    dropped = 0 :: non_neg_integer()
 }).
 
 %%--------------------------------------------------------------------
@@ -131,8 +116,8 @@ resume(Name) ->
 
 %% @doc The state of a replica process that has looked anew what is to get lost.
 -spec reload_loss(#data{}) -> #data{}.
-reload_loss(#data{} = Data) ->
-    Data#data{loss = holt_loss:load()}.
+reload_loss(#data{links = Links} = Data) ->
+    Data#data{links = holt_links:reload_loss(Links)}.
 
 %% @doc End an instance of this node; its rows are freed soon.
 -spec close(Name :: atom()) -> ok.
@@ -266,11 +251,7 @@ await_ready(Name, Ready, TimeoutMs) ->
 %% Members
 
 %% @doc Change who may take part: here when this returns, and soon on all others.
--spec change_members(Name :: atom(), Change) -> ok | {error, timeout | no_instance} when
-    Change ::
-        {set, auto | [holt_nif:member()]}
-        | {join, [holt_nif:member()], holt_members:export() | none}
-        | leave.
+-spec change_members(Name :: atom(), holt_roll:change()) -> ok | {error, timeout | no_instance}.
 change_members(Name, Change) ->
     case ask(Name, {members, Change}, ?MEMBERS_MS) of
         {ok, Answer} -> Answer;
@@ -312,10 +293,8 @@ init(#{name := Name} = Config) ->
                 identity = identity(),
                 contests = holt_contest:new(Name, Config),
                 links = holt_links:new(Name),
-                members = first_members(Opened, Config),
-                loss = holt_loss:load()
+                roll = holt_roll:new(Opened, Config)
             },
-            ok = holt_members:store(Name, Data#data.members),
             {ok, work(begin_with(Opened, Data))};
         {_, Reason} ->
             {stop, Reason}
@@ -335,17 +314,16 @@ handle_call({await, Condition, TimeoutMs} = Request, From, #data{waiters = Waite
 handle_call({last_conflict, Key}, From, #data{contests = Contests} = Data) ->
     reply(From, holt_contest:last(Key, Contests)),
     {noreply, Data};
-handle_call({members, Change} = Request, From, Data) ->
-    case changed(Change, Data) of
-        refused ->
+handle_call({members, Change} = Request, From, #data{links = Links, roll = Roll} = Data) ->
+    case holt_roll:change(Change, Links, Roll) of
+        unknown ->
             refuse(Request, From, Data);
-        Members ->
-            Adopted = adopt(Members, Data),
+        Changed ->
             reply(From, ok),
-            {noreply, work(Adopted)}
+            {noreply, work(enrolled(Changed, Data))}
     end;
-handle_call(offer, From, #data{members = Members} = Data) ->
-    reply(From, {declared(Data), holt_members:export(Members)}),
+handle_call(offer, From, #data{roll = Roll} = Data) ->
+    reply(From, {holt_roll:present(Roll), holt_members:export(holt_roll:members(Roll))}),
     {noreply, Data};
 handle_call(Request, From, #data{name = Name} = Data) ->
     case holt_remote:serve(Request, From, Name) of
@@ -365,12 +343,10 @@ handle_cast(Message, Data) ->
 
 %% @private
 -spec handle_info(term(), #data{}) -> {noreply, #data{}}.
-handle_info(Message, #data{loss = none} = Data) ->
-    take(Message, Data);
-handle_info(Message, #data{loss = Loss} = Data) ->
-    case holt_loss:received(Message, Loss) of
-        {true, Next} -> {noreply, Data#data{loss = Next}};
-        {false, Next} -> take(Message, Data#data{loss = Next})
+handle_info(Message, #data{links = Links} = Data) ->
+    case holt_links:received(Message, Links) of
+        {true, Next} -> {noreply, Data#data{links = Next}};
+        {false, Next} -> take(Message, Data#data{links = Next})
     end.
 
 -spec take(term(), #data{}) -> {noreply, #data{}}.
@@ -400,12 +376,12 @@ handle_message({holt_nodes, _Nodes}, Data) ->
 handle_message({holt_hello, Pid, Name, Bytes, _Nodes}, Data) when
     is_pid(Pid), is_atom(Name), is_binary(Bytes)
 ->
-    {noreply, hello({Name, Pid}, Bytes, Data)};
+    {noreply, work(hello({Name, Pid}, Bytes, Data))};
 handle_message({holt_hello, Pid, Name, Bytes, _Nodes, Theirs} = Message, Data) when
     is_pid(Pid), is_atom(Name), is_binary(Bytes)
 ->
     case holt_members:is_export(Theirs) of
-        true -> {noreply, hello({Name, Pid}, Bytes, told(Pid, Theirs, Data))};
+        true -> {noreply, work(hello({Name, Pid}, Bytes, told(Pid, Theirs, Data)))};
         false -> {noreply, drop(Message, Data)}
     end;
 handle_message({holt_members, Pid, Theirs} = Message, Data) when is_pid(Pid) ->
@@ -413,10 +389,10 @@ handle_message({holt_members, Pid, Theirs} = Message, Data) when is_pid(Pid) ->
         true -> {noreply, work(told(Pid, Theirs, Data))};
         false -> {noreply, drop(Message, Data)}
     end;
-handle_message({holt_leave, Pid}, Data) when is_pid(Pid) ->
-    {noreply, work(left(Pid, Data))};
-handle_message(holt_tick, Data) ->
-    {noreply, work(tick(Data))};
+handle_message({holt_leave, Pid}, #data{links = Links, roll = Roll} = Data) when is_pid(Pid) ->
+    {noreply, work(enrolled(holt_roll:left(Pid, Links, Roll), Data))};
+handle_message(holt_tick, #data{links = Links, roll = Roll} = Data) ->
+    {noreply, work(Data#data{roll = holt_roll:tick(Links, Roll)})};
 handle_message({nodeup, Node, _Info}, Data) ->
     {noreply, work(meet_in_time(Node, Data))};
 handle_message({holt_meet, Node}, Data) ->
@@ -493,30 +469,37 @@ meet_in_time(Node, Data) ->
     end.
 
 -spec meet(node(), #data{}) -> #data{}.
-meet(Node, #data{links = Links, members = Members} = Data) ->
-    Data#data{
-        links = lists:foldl(fun holt_links:meet/2, Links, holt_members:on_node(Node, Members))
-    }.
+meet(Node, #data{links = Links, roll = Roll} = Data) ->
+    Members = holt_members:on_node(Node, holt_roll:members(Roll)),
+    Data#data{links = lists:foldl(fun holt_links:meet/2, Links, Members)}.
 
 -spec hello({Name :: atom(), pid()}, binary(), #data{}) -> #data{}.
-hello({Name, Pid}, Bytes, #data{links = Links, members = Members} = Data) ->
+hello({Name, Pid}, Bytes, #data{links = Links, roll = Roll} = Data) ->
     Member = {Name, node(Pid)},
-    case {holt_remote:is_linked(node(Pid)), holt_members:is_member(Member, Members)} of
+    case {holt_remote:is_linked(node(Pid)), holt_members:is_member(Member, holt_roll:members(Roll))} of
         {false, _} ->
             %% To monitor a process of a node that is gone would call the node.
             Data;
         {true, true} ->
             case holt_links:hello(Member, Pid, Bytes, Links) of
-                {true, Met} ->
-                    work(Data#data{links = Met, met_at = erlang:monotonic_time(millisecond)});
-                {false, Same} ->
-                    work(Data#data{links = Same})
+                {true, Met} -> Data#data{links = Met, met_at = erlang:monotonic_time(millisecond)};
+                {false, Same} -> Data#data{links = Same}
             end;
         {true, false} ->
-            %% It may not know what is said of it here.
-            ok = tell(Pid, Data),
-            Data#data{links = holt_links:refuse(not_a_member, Member, Links)}
+            Data#data{links = holt_roll:refused(Member, Pid, Links, Roll)}
     end.
+
+%% Another member says who may take part.
+-spec told(pid(), holt_members:export(), #data{}) -> #data{}.
+told(Pid, Theirs, #data{links = Links, roll = Roll} = Data) ->
+    enrolled(holt_roll:told(Pid, Theirs, Links, Roll), Data).
+
+%% Others may take part than before.
+-spec enrolled({holt_links:links(), holt_roll:roll()}, #data{}) -> #data{}.
+enrolled({Links, Roll}, #data{roll = Roll} = Data) ->
+    Data#data{links = Links};
+enrolled({Links, Roll}, Data) ->
+    meet_all(nodes(connected), Data#data{links = Links, roll = Roll}).
 
 -spec is_orderly(term()) -> boolean().
 is_orderly(normal) -> true;
@@ -526,11 +509,10 @@ is_orderly(_) -> false.
 
 %% Distribution was started or stopped: the same names on a node with another name.
 -spec renode(#data{}) -> #data{}.
-renode(#data{name = Name, members = Members} = Data) ->
+renode(#data{name = Name, roll = Roll} = Data) ->
     _ = holt_nif:renode(Name),
-    Renamed = holt_members:renamed({Name, node()}, Members),
-    ok = holt_members:store(Name, Renamed),
-    meet_all(nodes(connected), (alone(Data))#data{identity = identity(), members = Renamed}).
+    Renamed = holt_roll:renamed({Name, node()}, Roll),
+    meet_all(nodes(connected), (alone(Data))#data{identity = identity(), roll = Renamed}).
 
 %% The native code has given up all peers.
 -spec alone(#data{}) -> #data{}.
@@ -556,11 +538,12 @@ begin_with(adopted, #data{name = Name} = Data) ->
         ->
             renode(Data);
         #{peers := Peers} ->
+            Members = holt_roll:members(Data#data.roll),
             Left = [
                 Id
              || #{peer := Id, member := {_, At} = Member} <- Peers,
                 not (lists:member(At, [node() | Nodes]) andalso
-                    holt_members:is_member(Member, Data#data.members))
+                    holt_members:is_member(Member, Members))
             ],
             _ = [holt_nif:peer_down(Name, Id, link) || Id <- Left],
             Up = [
@@ -570,157 +553,6 @@ begin_with(adopted, #data{name = Name} = Data) ->
             Links = lists:foldl(fun holt_links:meet/2, Data#data.links, Up),
             meet_all(Nodes, Data#data{links = Links})
     end.
-
-%%--------------------------------------------------------------------
-%% Who may take part
-
-%% What others have said is kept over a crash; what was said at the start may be new.
--spec first_members(ok | adopted, holt_options:config()) -> holt_members:members().
-first_members(Opened, #{name := Name, members := Members}) ->
-    New = holt_members:new({Name, node()}, Members),
-    case Opened =:= adopted andalso holt_members:load(Name) of
-        {ok, Kept} ->
-            case holt_members:export(Kept) =:= none andalso not holt_members:has_left(Kept) of
-                true -> New;
-                false -> Kept
-            end;
-        _ ->
-            New
-    end.
-
-%% This member's list, or, where there is none, who is present.
--spec declared(#data{}) -> [holt_nif:member()].
-declared(#data{name = Name, members = Members}) ->
-    case {holt_members:list(Members), holt_nif:members(Name)} of
-        {auto, Present} when is_list(Present) -> Present;
-        {auto, _} -> [];
-        {List, _} -> List
-    end.
-
--spec changed(term(), #data{}) -> holt_members:members() | refused.
-changed({set, auto}, #data{members = Members}) ->
-    holt_members:set(auto, Members);
-changed({set, List}, #data{members = Members}) ->
-    case holt_members:is_list(List) of
-        true -> holt_members:set(List, Members);
-        false -> refused
-    end;
-changed({join, List, Theirs}, #data{members = Members} = Data) ->
-    case holt_members:is_list(List) andalso (Theirs =:= none orelse holt_members:is_export(Theirs)) of
-        true when Theirs =:= none ->
-            holt_members:join(List, declared(Data), Members);
-        true ->
-            holt_members:join(List, declared(Data), holt_members:merge(Theirs, Members));
-        false ->
-            refused
-    end;
-changed({merge, Theirs}, #data{members = Members}) ->
-    case holt_members:is_export(Theirs) of
-        true -> holt_members:merge(Theirs, Members);
-        false -> refused
-    end;
-changed(leave, #data{members = Members}) ->
-    holt_members:leave(Members);
-changed(_, _) ->
-    refused.
-
-%% All are told, also those who are out now; then they are strangers.
--spec adopt(holt_members:members(), #data{}) -> #data{}.
-adopt(Members, #data{members = Members} = Data) ->
-    Data;
-adopt(Members, #data{name = Name, links = Links} = Data) ->
-    ok = holt_members:store(Name, Members),
-    Untold = maps:from_list([{Pid, ?TELL_MAX} || {_, Pid} <- holt_links:processes(Links)]),
-    Spread = spread(Data#data{members = Members, untold = Untold}),
-    Out = [
-        Member
-     || Member <- holt_links:members(Links), not holt_members:is_member(Member, Members)
-    ],
-    Parted = Spread#data{links = lists:foldl(fun holt_links:part/2, Links, Out)},
-    meet_all(nodes(connected), estrange(known(Name) -- holt_links:members(Links) ++ Out, Parted)).
-
-%% All that the native code has heard of.
--spec known(atom()) -> [holt_nif:member()].
-known(Name) ->
-    case holt_nif:info(Name) of
-        #{actors := Actors} -> [Member || #{member := Member, sight := Sight} <- Actors, Sight =/= self];
-        {invalid, _} -> []
-    end.
-
-%% Another one has said who may take part, or has answered that it knows.
--spec told(pid(), holt_members:export(), #data{}) -> #data{}.
-told(Pid, Theirs, #data{members = Members} = Data) ->
-    #data{untold = Untold} = Adopted = adopt(holt_members:merge(Theirs, Members), Data),
-    case holt_members:export(Adopted#data.members) of
-        Theirs ->
-            Adopted#data{untold = maps:remove(Pid, Untold)};
-        _ ->
-            ok = tell(Pid, Adopted),
-            Adopted
-    end.
-
-%% A member of an instance without a list says that it is none any more.
--spec left(pid(), #data{}) -> #data{}.
-left(Pid, #data{links = Links} = Data) ->
-    case [Member || {Member, Process} <- holt_links:processes(Links), Process =:= Pid] of
-        [Member] ->
-            estrange([Member], Data#data{links = holt_links:part(Member, Links)});
-        [] ->
-            Data
-    end.
-
-%% Tell who may take part to all who are not known to know.
--spec spread(#data{}) -> #data{}.
-spread(#data{untold = Untold} = Data) ->
-    lists:foreach(fun(Pid) -> tell(Pid, Data) end, maps:keys(Untold)),
-    Left = [{Pid, Tries - 1} || {Pid, Tries} <- maps:to_list(Untold), Tries > 1],
-    start_ticking(Data#data{untold = maps:from_list(Left)}).
-
-%% Whoever has no room for it is told again.
--spec tell(pid(), #data{}) -> ok.
-tell(Pid, #data{members = Members, loss = Loss}) ->
-    Message =
-        case {holt_members:has_left(Members), holt_members:export(Members)} of
-            {true, _} -> {holt_leave, self()};
-            {false, none} -> none;
-            {false, Export} -> {holt_members, self(), Export}
-        end,
-    _ =
-        Message =/= none andalso (Loss =:= none orelse not holt_loss:is_sent_lost(Pid, Loss)) andalso
-            erlang:send(Pid, Message, [noconnect, nosuspend]),
-    ok.
-
--spec start_ticking(#data{}) -> #data{}.
-start_ticking(#data{ticking = false, untold = Untold, strangers = {Strangers, _}} = Data) when
-    map_size(Untold) > 0; Strangers =/= []
-->
-    _ = erlang:send_after(?TICK_MS, self(), holt_tick),
-    Data#data{ticking = true};
-start_ticking(Data) ->
-    Data.
-
--spec tick(#data{}) -> #data{}.
-tick(Data) ->
-    spread(evict(Data#data{ticking = false})).
-
-%% Those who may not take part, or have said that they do not, are forgotten once they are
-%% absent: nobody is to count on them.
--spec estrange([holt_nif:member()], #data{}) -> #data{}.
-estrange(More, #data{strangers = {Strangers, _}} = Data) ->
-    start_ticking(Data#data{strangers = {lists:usort(More ++ Strangers), ?EVICT_MAX}}).
-
--spec evict(#data{}) -> #data{}.
-evict(#data{strangers = {_, 0}} = Data) ->
-    Data#data{strangers = {[], 0}};
-evict(#data{name = Name, links = Links, strangers = {Strangers, Tries}} = Data) ->
-    Left = [
-        Member
-     || Member <- Strangers,
-        %% It may be back.
-        not holt_links:is_known(Member, Links),
-        holt_nif:evict(Name, Member) =:= {error, present}
-    ],
-    Data#data{strangers = {Left, Tries - 1}}.
 
 %%--------------------------------------------------------------------
 %% Work
@@ -808,30 +640,19 @@ perform({conflict, Loser, Key, Value, Winner, Replaced}, #data{contests = Contes
 perform({contest, Own, Other}, #data{contests = Contests} = Data) ->
     Data#data{contests = holt_contest:contest(Own, Other, Contests)}.
 
-%% With who may take part, if anybody has said so since the start.
 -spec greeting(binary(), #data{}) -> tuple().
-greeting(Bytes, #data{name = Name, links = Links, members = Members}) ->
+greeting(Bytes, #data{name = Name, links = Links, roll = Roll}) ->
     Nodes = lists:sublist(holt_links:nodes(Links), ?NODES_MAX),
-    case holt_members:export(Members) of
-        none -> {holt_hello, self(), Name, Bytes, Nodes};
-        Export -> {holt_hello, self(), Name, Bytes, Nodes, Export}
-    end.
+    Hello = [holt_hello, self(), Name, Bytes, Nodes],
+    %% With who may take part, if anybody has said so since the start.
+    list_to_tuple(Hello ++ holt_roll:greeting(Roll)).
 
-%% Never wait for a link, never make one.
+%% Whoever takes nothing now is told what it missed.
 -spec send(holt_nif:peer(), pid() | {atom(), node()} | undefined, term(), #data{}) -> ok.
-send(Id, undefined, _Message, #data{name = Name}) ->
-    _ = holt_nif:peer_busy(Name, Id),
-    ok;
-send(Id, To, Message, #data{loss = Loss} = Data) ->
-    case Loss =/= none andalso holt_loss:is_sent_lost(To, Loss) of
-        true ->
-            ok;
-        false ->
-            case erlang:send(To, Message, [noconnect, nosuspend]) of
-                ok -> ok;
-                _ -> send(Id, undefined, Message, Data)
-            end
-    end.
+send(Id, To, Message, #data{name = Name, links = Links}) ->
+    _ = To =/= undefined andalso holt_links:send(To, Message, Links) orelse
+        holt_nif:peer_busy(Name, Id),
+    ok.
 
 -spec answer_waiters(#data{}) -> #data{}.
 answer_waiters(#data{name = Name, links = Links, waiters = Waiters} = Data) ->
@@ -839,7 +660,7 @@ answer_waiters(#data{name = Name, links = Links, waiters = Waiters} = Data) ->
     Surroundings = #{
         name => Name,
         nodes => [Node || {_, Node} <- holt_links:members(Links)],
-        declared => holt_members:declared(Data#data.members),
+        declared => holt_members:declared(holt_roll:members(Data#data.roll)),
         met_at => Data#data.met_at
     },
     Left = holt_waiters:answer(Now, Surroundings, Waiters),
@@ -879,5 +700,5 @@ describe(#data{name = Name, links = Links} = Data) ->
         dropped => Data#data.dropped,
         waiters => holt_waiters:count(Data#data.waiters),
         processes => holt_links:processes(Links),
-        members => holt_members:list(Data#data.members)
+        members => holt_members:list(holt_roll:members(Data#data.roll))
     }.
