@@ -44,6 +44,8 @@
     | {lose, Key :: term(), holt_nif:birth(), Winner :: {holt_nif:actor(), holt_nif:birth()},
         exit | standby}
     | {await, holt_waiters:condition(), timeout_ms()}
+    | offer
+    | {members, {merge, holt_members:export()}}
     | {relay, holt_nif:member(), request(), timeout_ms()}.
 %% What became of a change of a value; what the fun raised is to be raised where it came from.
 -type updated() ::

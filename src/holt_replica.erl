@@ -69,8 +69,9 @@
     links :: holt_links:links(),
     roll :: holt_roll:roll(),
     waiters = holt_waiters:new() :: holt_waiters:waiters(),
-    %% When somebody was met last.
+    %% When somebody was met last, and after how long that is long ago, in milliseconds.
     met_at = erlang:monotonic_time(millisecond) :: integer(),
+    settle_ms :: pos_integer(),
     %% The next poll that nothing asks for: its timer, and when in milliseconds of the
     %% monotonic clock.
     timer = undefined :: undefined | {reference(), integer()},
@@ -282,7 +283,7 @@ last_conflict(Name, Key) ->
 
 %% @private
 -spec init(holt_options:config()) -> {ok, #data{}} | {stop, term()}.
-init(#{name := Name} = Config) ->
+init(#{name := Name, settle_ms := SettleMs} = Config) ->
     %% Else a stop would leave no time to close the instance.
     _ = process_flag(trap_exit, true),
     case holt_nif:open(Name, holt_options:native(Config)) of
@@ -293,7 +294,8 @@ init(#{name := Name} = Config) ->
                 identity = identity(),
                 contests = holt_contest:new(Name, Config),
                 links = holt_links:new(Name),
-                roll = holt_roll:new(Opened, Config)
+                roll = holt_roll:new(Opened, Config),
+                settle_ms = SettleMs
             },
             {ok, work(begin_with(Opened, Data))};
         {_, Reason} ->
@@ -661,6 +663,7 @@ answer_waiters(#data{name = Name, links = Links, waiters = Waiters} = Data) ->
         name => Name,
         nodes => [Node || {_, Node} <- holt_links:members(Links)],
         declared => holt_members:declared(holt_roll:members(Data#data.roll)),
+        settle_ms => Data#data.settle_ms,
         met_at => Data#data.met_at
     },
     Left = holt_waiters:answer(Now, Surroundings, Waiters),

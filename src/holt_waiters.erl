@@ -21,7 +21,7 @@
     | {ready, ready()}.
 %% All that is said has to hold: so many members are present, and their names are seen here;
 %% so many that they are a majority; nobody has come for so long.
--type ready() :: #{members => pos_integer(), quorum => majority, settle_ms => pos_integer()}.
+-type ready() :: #{members => pos_integer(), quorum => majority, settle => default | non_neg_integer()}.
 
 %% What the replica process knows beside the native code.
 -type surroundings() :: #{
@@ -30,6 +30,8 @@
     nodes := [node()],
     %% How many members were declared; 0 where nobody did.
     declared := non_neg_integer(),
+    %% The default of `settle', in milliseconds.
+    settle_ms := non_neg_integer(),
     %% When somebody was met last, in milliseconds of the monotonic clock.
     met_at := integer()
 }.
@@ -59,7 +61,7 @@ is_condition({ready, Ready}) when is_map(Ready) ->
         fun
             ({members, Count}) -> is_uint64(Count);
             ({quorum, Quorum}) -> Quorum =:= majority;
-            ({settle_ms, Ms}) -> is_uint64(Ms);
+            ({settle, Ms}) -> Ms =:= default orelse is_uint64(Ms);
             (_) -> false
         end,
         maps:to_list(Ready)
@@ -97,10 +99,10 @@ answer(Now, Surroundings, Waiters) ->
 
 %% @doc When to look again though nothing has happened; the time of none is infinity.
 -spec due(surroundings(), waiters()) -> integer() | infinity.
-due(#{met_at := MetAt}, Waiters) ->
+due(#{met_at := MetAt} = Surroundings, Waiters) ->
     Settled = [
-        MetAt + Ms
-     || #waiter{condition = {ready, #{settle_ms := Ms}}} <- Waiters
+        MetAt + settle_ms(Settle, Surroundings)
+     || #waiter{condition = {ready, #{settle := Settle}}} <- Waiters
     ],
     %% An atom is more than any number.
     lists:min([infinity | Settled]).
@@ -142,9 +144,13 @@ is_ready(members, Count, _Now, Actors, _) ->
     shown(Actors) >= Count;
 is_ready(quorum, majority, _Now, Actors, Surroundings) ->
     shown(Actors) >= majority(Surroundings);
-is_ready(settle_ms, Ms, Now, Actors, #{met_at := MetAt}) ->
+is_ready(settle, Settle, Now, Actors, #{met_at := MetAt} = Surroundings) ->
     Hidden = [Actor || #{sight := Sight, shown := false} = Actor <- Actors, Sight =/= absent],
-    MetAt + Ms =< Now andalso Hidden =:= [].
+    MetAt + settle_ms(Settle, Surroundings) =< Now andalso Hidden =:= [].
+
+-spec settle_ms(default | non_neg_integer(), surroundings()) -> non_neg_integer().
+settle_ms(default, #{settle_ms := Ms}) -> Ms;
+settle_ms(Ms, _) -> Ms.
 
 %% Members whose names are seen here.
 -spec shown([map()]) -> non_neg_integer().
