@@ -216,7 +216,7 @@ text({bad_pattern, Words}, _) ->
 text({bad_guards, Words}, _) ->
     ["not valid guards of a match specification", because(Words)];
 text({bad_spec, Words}, _) ->
-    ["not a valid match specification", because(Words)];
+    ["invalid match specification", because(Words)];
 text(not_all, _) ->
     "neither left out nor the atom all";
 text(not_members, _) ->
