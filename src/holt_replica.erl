@@ -477,8 +477,9 @@ meet(Node, #data{links = Links, roll = Roll} = Data) ->
 
 -spec hello({Name :: atom(), pid()}, binary(), #data{}) -> #data{}.
 hello({Name, Pid}, Bytes, #data{links = Links, roll = Roll} = Data) ->
-    Member = {Name, node(Pid)},
-    case {holt_remote:is_linked(node(Pid)), holt_members:is_member(Member, holt_roll:members(Roll))} of
+    {_, Node} = Member = {Name, node(Pid)},
+    IsMember = holt_members:is_member(Member, holt_roll:members(Roll)),
+    case {holt_remote:is_linked(Node), IsMember} of
         {false, _} ->
             %% To monitor a process of a node that is gone would call the node.
             Data;

@@ -21,7 +21,9 @@
     | {ready, ready()}.
 %% All that is said has to hold: so many members are present, and their names are seen here;
 %% so many that they are a majority; nobody has come for so long.
--type ready() :: #{members => pos_integer(), quorum => majority, settle => default | non_neg_integer()}.
+-type ready() :: #{
+    members => pos_integer(), quorum => majority, settle => default | non_neg_integer()
+}.
 
 %% What the replica process knows beside the native code.
 -type surroundings() :: #{
