@@ -24,13 +24,32 @@
     | fun_in_key
     | key_too_large
     | key_too_deep
+    | duplicate_keys
     | remote_pid
     | no_memory
     | no_such_name
     | not_a_name
     | not_a_pid
     | not_a_fun
+    | not_a_fold
+    | not_a_callback
+    | not_a_node
+    | not_a_binary
+    | not_a_timeout
+    | not_a_filter
+    | not_a_reference
+    | not_a_list
+    | not_a_module
+    | not_pairs
+    | not_text
     | not_all
+    | not_members
+    | not_a_member
+    | not_ready_options
+    | bad_dispatch_options
+    | {bad_pattern | bad_guards | bad_spec, Words :: string()}
+    | {bad_register_option, term(), term()}
+    | {bad_register_option, term()}
     | {too_large, Bytes :: non_neg_integer(), Max :: pos_integer()}.
 
 %% @doc The third argument of `erlang:error/3' for this cause.
@@ -42,35 +61,84 @@ info(Cause) ->
 -spec format_error(term(), erlang:stacktrace()) -> #{pos_integer() | general => unicode:chardata()}.
 format_error(_Reason, [{_Module, Function, Arguments, Info} | _]) ->
     #{cause := Cause} = proplists:get_value(error_info, Info, #{cause => unknown}),
-    #{position(role(Cause), roles(Function)) => text(Cause, Arguments)}.
+    #{position(role(Cause), roles(Function, arity(Arguments))) => text(Cause, Arguments)}.
 
 %%--------------------------------------------------------------------
 %% Internal
 
+-spec arity([term()] | arity()) -> arity().
+arity(Arguments) when is_list(Arguments) -> length(Arguments);
+arity(Arity) -> Arity.
+
 %% What the arguments of a function are, in order; `name' is a whole via name.
--spec roles(atom()) -> [atom()].
-roles(start_link) -> [options];
-roles(register_name) -> [name, pid];
-roles(unregister_name) -> [name];
-roles(whereis_name) -> [name];
-roles(send) -> [name, message];
-roles(keys) -> [instance, pid];
-roles(update_value) -> [instance, key, function];
-roles(register) -> [instance, key, value];
-roles(members) -> [instance, which];
-roles(_) -> [instance, key].
+-spec roles(atom(), arity()) -> [atom()].
+roles(start_link, 1) -> [options];
+roles(start_link, 3) -> [module, argument, options];
+roles(register_name, _) -> [name, pid];
+roles(unregister_name, _) -> [name];
+roles(whereis_name, _) -> [name];
+roles(send, _) -> [name, message];
+roles(keys, _) -> [instance, pid];
+roles(values, _) -> [instance, key, pid];
+roles(give_away, _) -> [instance, key, pid];
+roles(update_value, 3) -> [instance, key, function];
+roles(update_value, 4) -> [instance, key, pid, function];
+roles(register, 2) -> [instance, key];
+roles(register, _) -> [instance, key, value, choice];
+roles(standby, 3) -> [instance, key, value];
+roles(match, _) -> [instance, key, pattern, guards];
+roles(count_match, _) -> [instance, key, pattern, guards];
+roles(unregister_match, _) -> [instance, key, pattern, guards];
+roles(dispatch, _) -> [instance, key, function, choice];
+roles(await, _) -> [instance, key, choice];
+roles(subscribe, _) -> [instance, choice, options];
+roles(unsubscribe, _) -> [instance, choice];
+roles(explain, _) -> [instance, key, choice];
+roles(fold, _) -> [instance, function, accumulator];
+roles(count, 2) -> [instance, choice];
+roles(members, _) -> [instance, choice];
+roles(set_members, _) -> [instance, choice];
+roles(join, _) -> [instance, choice];
+roles(evict, _) -> [instance, choice];
+roles(await_ready, _) -> [instance, choice];
+roles(select, _) -> [instance, choice];
+roles(count_select, _) -> [instance, choice];
+roles(prefix, _) -> [instance, choice];
+roles(sync_barrier, _) -> [instance, choice];
+roles(_, _) -> [instance, key].
 
 -spec role(cause() | unknown) -> atom().
 role(no_instance) -> instance;
+role(duplicate_keys) -> instance;
 role(fun_in_key) -> key;
 role(key_too_large) -> key;
 role(key_too_deep) -> key;
+role(not_a_list) -> key;
+role(not_pairs) -> key;
 role(remote_pid) -> pid;
 role(not_a_pid) -> pid;
 role(not_a_fun) -> function;
+role(not_a_fold) -> function;
+role(not_a_callback) -> function;
+role(not_a_module) -> module;
 role(not_a_name) -> name;
-role(not_all) -> which;
 role(no_such_name) -> name;
+role(not_a_node) -> choice;
+role(not_a_binary) -> choice;
+role(not_a_timeout) -> choice;
+role(not_a_filter) -> choice;
+role(not_a_reference) -> choice;
+role(not_text) -> choice;
+role(not_all) -> choice;
+role(not_members) -> choice;
+role(not_a_member) -> choice;
+role(not_ready_options) -> choice;
+role(bad_dispatch_options) -> choice;
+role({bad_register_option, _, _}) -> choice;
+role({bad_register_option, _}) -> choice;
+role({bad_spec, _}) -> choice;
+role({bad_pattern, _}) -> pattern;
+role({bad_guards, _}) -> guards;
 role({too_large, _, _}) -> value;
 role(no_memory) -> general;
 role(unknown) -> general;
@@ -101,14 +169,62 @@ text(key_too_large, _) ->
     "the key takes more bytes than the registry's key_bytes_max";
 text(key_too_deep, _) ->
     "the key is nested too deep";
+text(duplicate_keys, _) ->
+    "keys are duplicate in this registry: nobody is the holder of one";
 text(remote_pid, _) ->
-    "a process of another node; it can be registered on its own node only";
+    "a process of another node";
 text(not_a_pid, _) ->
     "not a pid";
 text(not_a_fun, _) ->
     "not a fun of one argument";
+text(not_a_fold, _) ->
+    "not a fun of two arguments";
+text(not_a_callback, _) ->
+    "neither a fun of one argument nor {Module, Function, Arguments}";
+text(not_a_module, _) ->
+    "not the name of a module";
+text(not_a_node, _) ->
+    "not the name of a node";
+text(not_a_binary, _) ->
+    "not a binary";
+text(not_a_timeout, _) ->
+    "neither milliseconds, at most 4294967295, nor infinity";
+text(not_a_filter, _) ->
+    "neither all nor {key, Key} nor {prefix, Binary}";
+text(not_a_reference, _) ->
+    "not what subscribe has returned";
+text(not_a_list, _) ->
+    "not a list of keys";
+text(not_pairs, _) ->
+    "not a list of {Key, Value}";
+text(not_text, _) ->
+    "neither left out nor the atom text";
+text(bad_dispatch_options, _) ->
+    "the only option is parallel, true or false";
+text({bad_register_option, pid, Value}, _) ->
+    io_lib:format("the option pid must be a pid, not ~tP", [Value, 10]);
+text({bad_register_option, sync, Value}, _) ->
+    io_lib:format("the option sync must be none, quorum or all, not ~tP", [Value, 10]);
+text({bad_register_option, timeout, Value}, _) ->
+    io_lib:format("the option timeout must be milliseconds or infinity, not ~tP", [Value, 10]);
+text({bad_register_option, Key, _}, _) ->
+    text({unknown_option, Key}, []);
+text({bad_register_option, Options}, _) ->
+    text({not_options, Options}, []);
+text({bad_pattern, Words}, _) ->
+    ["not a valid pattern of a match specification", because(Words)];
+text({bad_guards, Words}, _) ->
+    ["not valid guards of a match specification", because(Words)];
+text({bad_spec, Words}, _) ->
+    ["invalid match specification", because(Words)];
 text(not_all, _) ->
     "neither left out nor the atom all";
+text(not_members, _) ->
+    "neither auto nor a list of members: nodes, names on this node, {Name, Node}";
+text(not_a_member, _) ->
+    "not a member: a node, a name on this node, {Name, Node}";
+text(not_ready_options, _) ->
+    "not options of readiness: members, quorum => majority, settle, timeout";
 text(not_a_name, _) ->
     "not of the form {Registry, Key} or {Registry, Key, Value}";
 text(no_such_name, _) ->
@@ -133,10 +249,6 @@ text({option_not_available, Key, Value}, _) ->
     io_lib:format("the option ~tp => ~tP is not available in this version", [Key, Value, 10]);
 text({options_exclude, Key, Other, Value}, _) ->
     io_lib:format("the option ~tp does not go with ~tp => ~tP", [Key, Other, Value, 10]);
-text({bad_init, Module, Answer}, _) ->
-    io_lib:format(
-        "~tp:init/1 returned neither {ok, Options} nor ignore: ~tP", [Module, Answer, 10]
-    );
 text({bad_option, Key, Value, Expected}, _) ->
     io_lib:format("the option ~tp must be ~ts, not ~tP", [Key, Expected, Value, 10]);
 text({not_an_option, Term}, _) ->
@@ -145,6 +257,10 @@ text({not_options, _}, _) ->
     "neither a map nor a list of options";
 text(_, _) ->
     "wrong use".
+
+-spec because(string()) -> string().
+because("") -> "";
+because(Words) -> ": " ++ Words.
 
 %% The instance that the first argument names, as its users write it.
 -spec instance([term()] | arity()) -> unicode:chardata().

@@ -1,12 +1,14 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% @private
 %% @doc The root process of an instance, registered by the instance's name: it supervises
-%% the replica process, and how it ends is how the instance ends.
+%% the replica process, the events process and, where there are listeners, theirs; and how
+%% it ends is how the instance ends.
 %%
 %% ```
 %%   ends with normal, shutdown, {shutdown, _}; or by stop/3  --> the instance ends
 %%   ends otherwise: killed, or its parent has crashed        --> the instance is an orphan
 %%   its replica process crashes too often                    --> likewise
+%%   another one does                                         --> it pauses; names go on
 %% '''
 %%
 %% A supervisor of OTP tells its children `shutdown' whatever it ends of, so this is none;
@@ -28,11 +30,16 @@
 -define(RESTARTS_MAX, 10).
 -define(PERIOD_MS, 10000).
 
+%% So long pauses another process that has crashed as often.
+-define(PAUSE_MS, 1000).
+
+-type id() :: replica | events | listener.
+
 -record(data, {
     config :: holt_options:config(),
-    replica :: pid() | undefined,
-    %% When the replica process was started again, in milliseconds of the monotonic clock.
-    restarts = [] :: [integer()],
+    children = #{} :: #{id() => pid()},
+    %% When which of them was started again, in milliseconds of the monotonic clock.
+    restarts = #{} :: #{id() => [integer()]},
     %% Whether the instance ends whatever the reason of this process is.
     ending = false :: boolean()
 }).
@@ -85,18 +92,22 @@ init(#{name := Name, orphan_ms := OrphanMs} = Config) ->
     %% From here on the janitor leaves an orphan of this name alone.
     ok = holt_janitor:watch(Name, self(), OrphanMs),
     ok = await_predecessor(whereis(holt_replica:process_name(Name))),
-    case holt_replica:start_link(Config) of
-        {ok, Replica} -> {ok, #data{config = Config, replica = Replica}};
-        {error, Reason} -> {stop, Reason}
-    end.
+    ok = await_predecessor(whereis(holt_events:process_name(Name))),
+    start_children(ids(Config), #data{config = Config}).
 
 %% @private
 %% What tools ask a supervisor.
 -spec handle_call(term(), gen_server:from(), #data{}) -> {reply, term(), #data{}}.
-handle_call(which_children, _From, #data{replica = Replica} = Data) ->
-    {reply, [{replica, Replica, worker, [holt_replica]}], Data};
-handle_call(count_children, _From, Data) ->
-    {reply, [{specs, 1}, {active, 1}, {supervisors, 0}, {workers, 1}], Data};
+handle_call(which_children, _From, #data{config = Config, children = Children} = Data) ->
+    Answer = [
+        {Id, maps:get(Id, Children, restarting), worker, [module_of(Id)]}
+     || Id <- ids(Config)
+    ],
+    {reply, Answer, Data};
+handle_call(count_children, _From, #data{config = Config, children = Children} = Data) ->
+    Specs = length(ids(Config)),
+    Counts = [{specs, Specs}, {active, map_size(Children)}, {supervisors, 0}, {workers, Specs}],
+    {reply, Counts, Data};
 handle_call(get_callback_module, _From, Data) ->
     {reply, ?MODULE, Data};
 handle_call(_Request, _From, Data) ->
@@ -111,51 +122,96 @@ handle_cast(_Message, Data) ->
 
 %% @private
 -spec handle_info(term(), #data{}) -> {noreply, #data{}} | {stop, term(), #data{}}.
-handle_info({'EXIT', Replica, Reason}, #data{replica = Replica} = Data) ->
-    restart(Reason, Data#data{replica = undefined});
+handle_info({'EXIT', Pid, Reason}, #data{children = Children} = Data) ->
+    case [Id || {Id, Child} <- maps:to_list(Children), Child =:= Pid] of
+        [Id] -> restart(Id, Reason, Data#data{children = maps:remove(Id, Children)});
+        [] -> {noreply, Data}
+    end;
+handle_info({start, Id}, Data) ->
+    restart(Id, paused, Data);
 handle_info(_Message, Data) ->
     {noreply, Data}.
 
 %% @private
 -spec terminate(term(), #data{}) -> ok.
-terminate(Reason, #data{config = #{name := Name}, replica = Replica, ending = Ending}) ->
+terminate(Reason, #data{config = #{name := Name} = Config, ending = Ending} = Data) ->
     End =
         case Ending orelse is_orderly(Reason) of
             true -> shutdown;
             false -> Reason
         end,
-    ok = end_replica(Replica, End),
+    %% Nobody is told of the end of what they had subscribed to.
+    lists:foreach(fun(Id) -> end_child(Id, End, Data) end, lists:reverse(ids(Config))),
     %% Whatever became of the replica process.
     _ = End =:= shutdown andalso holt_replica:close(Name),
+    _ = End =:= shutdown andalso holt_events:forget(Name),
     ok.
 
 %%--------------------------------------------------------------------
 %% Internal
 
--spec restart(term(), #data{}) -> {noreply, #data{}} | {stop, term(), #data{}}.
-restart(Reason, #data{config = Config, restarts = Restarts} = Data) ->
-    Now = erlang:monotonic_time(millisecond),
-    Recent = [At || At <- Restarts, At > Now - ?PERIOD_MS],
-    case length(Recent) < ?RESTARTS_MAX of
-        true ->
-            Again = Data#data{restarts = [Now | Recent]},
-            case holt_replica:start_link(Config) of
-                {ok, Replica} -> {noreply, Again#data{replica = Replica}};
-                {error, Failed} -> restart(Failed, Again)
-            end;
-        false ->
-            {stop, {replica_crashed, Reason}, Data}
+%% In the order in which they are started.
+-spec ids(holt_options:config()) -> [id()].
+ids(#{listeners := [_ | _]}) -> [replica, events, listener];
+ids(_) -> [replica, events].
+
+-spec module_of(id()) -> module().
+module_of(replica) -> holt_replica;
+module_of(events) -> holt_events;
+module_of(listener) -> holt_listener.
+
+-spec start_children([id()], #data{}) -> {ok, #data{}} | {stop, term()}.
+start_children([], Data) ->
+    {ok, Data};
+start_children([Id | Ids], Data) ->
+    case start_child(Id, Data) of
+        {ok, Started} -> start_children(Ids, Started);
+        {error, Reason} -> {stop, Reason}
     end.
 
--spec end_replica(pid() | undefined, term()) -> ok.
-end_replica(undefined, _Reason) ->
-    ok;
-end_replica(Replica, Reason) ->
-    Monitor = erlang:monitor(process, Replica),
-    true = exit(Replica, Reason),
-    await_end(Replica, Monitor).
+-spec start_child(id(), #data{}) -> {ok, #data{}} | {error, term()}.
+start_child(Id, #data{config = #{name := Name} = Config, children = Children} = Data) ->
+    Started =
+        case Id of
+            replica -> holt_replica:start_link(Config);
+            events -> holt_events:start_link(Name);
+            listener -> holt_listener:start_link(Config)
+        end,
+    case Started of
+        {ok, Pid} -> {ok, Data#data{children = Children#{Id => Pid}}};
+        {error, Reason} -> {error, Reason}
+    end.
 
-%% A root was killed; its replica process learns of it by a signal and ends soon.
+-spec restart(id(), term(), #data{}) -> {noreply, #data{}} | {stop, term(), #data{}}.
+restart(Id, Reason, #data{restarts = Restarts} = Data) ->
+    Now = erlang:monotonic_time(millisecond),
+    Recent = [At || At <- maps:get(Id, Restarts, []), At > Now - ?PERIOD_MS],
+    case length(Recent) < ?RESTARTS_MAX of
+        true ->
+            Again = Data#data{restarts = Restarts#{Id => [Now | Recent]}},
+            case start_child(Id, Again) of
+                {ok, Started} -> {noreply, Started};
+                {error, Failed} -> restart(Id, Failed, Again)
+            end;
+        false when Id =:= replica ->
+            {stop, {replica_crashed, Reason}, Data};
+        false ->
+            _ = erlang:send_after(?PAUSE_MS, self(), {start, Id}),
+            {noreply, Data}
+    end.
+
+-spec end_child(id(), term(), #data{}) -> ok.
+end_child(Id, Reason, #data{children = Children}) ->
+    case Children of
+        #{Id := Pid} ->
+            Monitor = erlang:monitor(process, Pid),
+            true = exit(Pid, Reason),
+            await_end(Pid, Monitor);
+        #{} ->
+            ok
+    end.
+
+%% A root was killed; its processes learn of it by a signal and end soon.
 -spec await_predecessor(pid() | port() | undefined) -> ok.
 await_predecessor(Pid) when is_pid(Pid) ->
     await_end(Pid, erlang:monitor(process, Pid));

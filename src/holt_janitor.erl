@@ -179,6 +179,7 @@ root_down(Name, #data{orphans = Orphans} = Data) ->
 close(Name, Data) ->
     true = ets:delete(?TABLE, Name),
     ok = holt_replica:close(Name),
+    ok = holt_events:forget(Name),
     Data.
 
 %% Whatever was planned for an earlier root of this name is off.

@@ -33,6 +33,7 @@
     acks/2,
     census/1,
     in_sync/1,
+    owner_only/1,
     info/1
 ]).
 %% What has changed: called by the process that watches.
@@ -82,6 +83,7 @@
         | fun_in_key
         | key_too_large
         | key_too_deep
+        | duplicate_keys
         | remote_pid
         | no_memory}.
 -type member() :: {Name :: atom(), node()}.
@@ -264,6 +266,10 @@ census(_Name) -> erlang:nif_error(not_loaded).
 
 -spec in_sync(Name :: atom()) -> boolean() | invalid().
 in_sync(_Name) -> erlang:nif_error(not_loaded).
+
+%% @doc May nobody but its owner change a name?
+-spec owner_only(Name :: atom()) -> boolean() | invalid().
+owner_only(_Name) -> erlang:nif_error(not_loaded).
 
 -spec info(Name :: atom()) -> map() | invalid().
 info(_Name) -> erlang:nif_error(not_loaded).

@@ -9,7 +9,7 @@
 
 -include_lib("kernel/include/logger.hrl").
 
--export([parse/1, native/1, name/1, merge/2, members/2]).
+-export([parse/1, parse/2, native/1, name/1, merge/2, members/2]).
 
 -export_type([options/0, config/0, cause/0, conflict/0, conflict_exit/0, listener/0]).
 
@@ -46,8 +46,7 @@
     | {option_not_available, atom()}
     | {option_not_available, atom(), term()}
     | {options_exclude, atom(), Other :: atom(), OtherValue :: term()}
-    | {bad_option, atom(), term(), Expected :: string()}
-    | {bad_init, module(), term()}.
+    | {bad_option, atom(), term(), Expected :: string()}.
 
 %% Larger numbers fit neither a timer nor a sensible message.
 -define(NUMBER_MAX, 16#ffffffff).
@@ -100,6 +99,14 @@ parse(Options) ->
         }}
     catch
         throw:{?MODULE, Cause} -> {error, Cause}
+    end.
+
+%% @doc Check all options of two sets; the first has the last word.
+-spec parse(term(), term()) -> {ok, config()} | {error, cause()}.
+parse(First, Second) ->
+    case merge(First, Second) of
+        {ok, Options} -> parse(Options);
+        {error, Cause} -> {error, Cause}
     end.
 
 %% @doc What the native code is opened with.  It keeps what stands for the other options,

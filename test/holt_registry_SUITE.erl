@@ -292,9 +292,6 @@ wrong_use_says_what_is_wrong(Config) ->
         {1, "nobody has this name", fun() -> holt_registry:send({Reg, nobodys}, hello) end},
         {2, "not a pid", fun() -> holt_registry:register_name({Reg, key}, not_a_pid) end},
         {2, "not a pid", fun() -> holt_registry:keys(Reg, not_a_pid) end},
-        {2, "a process of another node; it can be registered on its own node only", fun() ->
-            holt_registry:register_name({Reg, key}, Remote)
-        end},
         {3, "not a fun of one argument", fun() -> holt_registry:update_value(Reg, mine, 7) end},
         {3, "not a fun of one argument", fun() -> holt_registry:update_value(Reg, mine, Fun) end},
         {3, ValueTooLarge, fun() ->
@@ -307,6 +304,7 @@ wrong_use_says_what_is_wrong(Config) ->
         {error, {too_large, 1048582, 1048576}}, holt_registry:register(Reg, key, Value)
     ),
     ?assertEqual(no, holt_registry:register_name({Reg, key}, Dead)),
+    ?assertEqual(no, holt_registry:register_name({Reg, key}, Remote)),
     ?assertEqual([{mine, self(), 1}], holt_registry:to_list(Reg)).
 
 wrong_options_say_what_is_wrong(_Config) ->
@@ -896,9 +894,13 @@ root_answers_as_a_supervisor(Config) ->
     Reg = registry(Config),
     Root = whereis(Reg),
     Replica = whereis(holt_replica:process_name(Reg)),
-    ?assertEqual([{replica, Replica, worker, [holt_replica]}], supervisor:which_children(Reg)),
+    Events = whereis(holt_events:process_name(Reg)),
     ?assertEqual(
-        [{active, 1}, {specs, 1}, {supervisors, 0}, {workers, 1}],
+        [{replica, Replica, worker, [holt_replica]}, {events, Events, worker, [holt_events]}],
+        supervisor:which_children(Reg)
+    ),
+    ?assertEqual(
+        [{active, 2}, {specs, 2}, {supervisors, 0}, {workers, 2}],
         lists:sort(supervisor:count_children(Reg))
     ),
     ?assertEqual({error, unsupported}, gen_server:call(Reg, anything)),

@@ -14,7 +14,7 @@
 
 /* The layout of what an upgraded library finds. A library that does not know it
  * refuses to take over. */
-#define LAYOUT 3u
+#define LAYOUT 4u
 
 struct nif_library {
   uint32_t layout;
@@ -178,11 +178,23 @@ nif_lock_anyway(struct nif_instance *instance)
   enif_rwlock_rwlock(instance->lock);
 }
 
-void
-nif_unlock(struct nif_instance *instance)
+static void
+unlock(struct nif_instance *instance)
 {
   enif_rwlock_rwunlock(instance->lock);
   enif_mutex_unlock(instance->writers);
+}
+
+void
+nif_unlock(ErlNifEnv *env, struct nif_instance *instance)
+{
+  ErlNifPid process;
+  const bool news = nif_watch_news(&instance->watch, &process);
+  unlock(instance);
+  if (news) {
+    /* To nobody, if it has ended: whoever watches next begins anew. */
+    (void)enif_send(env, &process, NULL, nif_atoms.holt_changes);
+  }
 }
 
 bool
@@ -211,7 +223,7 @@ nif_lock(struct nif_instance *instance)
 {
   nif_lock_anyway(instance);
   if (instance->closed) {
-    nif_unlock(instance);
+    unlock(instance);
     return false;
   }
   return true;
@@ -225,7 +237,7 @@ nif_lock_as_process(ErlNifEnv *env, struct nif_instance *instance)
     return false;
   }
   if (enif_compare_pids(&self, &instance->process) != 0) {
-    nif_unlock(instance);
+    nif_unlock(env, instance);
     return false;
   }
   return true;
@@ -236,7 +248,7 @@ nif_unlock_wake(ErlNifEnv *env, struct nif_instance *instance)
 {
   const bool wake = holt_replica_wake(instance->replica);
   ErlNifPid process = instance->process;
-  nif_unlock(instance);
+  nif_unlock(env, instance);
   if (nif_fault(LATE_WAKE)) {
     process = instance->process;
   }
@@ -272,12 +284,38 @@ option_number(ErlNifEnv *env, ERL_NIF_TERM options, ERL_NIF_TERM key,
   return true;
 }
 
+/* A number that may be 0. */
+static bool
+option_count(ErlNifEnv *env, ERL_NIF_TERM options, ERL_NIF_TERM key,
+             uint64_t *out)
+{
+  ERL_NIF_TERM value;
+  ErlNifUInt64 number = *out;
+  if (enif_get_map_value(env, options, key, &value) != 0 &&
+      enif_get_uint64(env, value, &number) == 0) {
+    return false;
+  }
+  *out = number;
+  return true;
+}
+
 /* What an instance is opened with. */
 struct options {
   struct holt_tuning tuning;
   uint64_t orphan_ms;
   uint64_t hash;
+  uint64_t policy;
+  uint64_t owner_only;
+  uint64_t quorum;
 };
+
+static bool
+policy_is_known(uint64_t policy)
+{
+  return policy == HOLT_POLICY_UNIQUE_KEEP_NEWEST ||
+         policy == HOLT_POLICY_UNIQUE_KEEP_OLDEST ||
+         policy == HOLT_POLICY_UNIQUE_CUSTOM || policy == HOLT_POLICY_DUPLICATE;
+}
 
 static bool
 options_of(ErlNifEnv *env, ERL_NIF_TERM options, struct options *out)
@@ -286,6 +324,9 @@ options_of(ErlNifEnv *env, ERL_NIF_TERM options, struct options *out)
   holt_tuning_init(tuning);
   out->orphan_ms = 0;
   out->hash = 0;
+  out->policy = HOLT_POLICY_UNIQUE_KEEP_NEWEST;
+  out->owner_only = 0;
+  out->quorum = 0;
   uint64_t window = tuning->window_bytes;
   uint64_t message = tuning->message_bytes_max;
   uint64_t key = tuning->key_bytes_max;
@@ -308,7 +349,12 @@ options_of(ErlNifEnv *env, ERL_NIF_TERM options, struct options *out)
     option_number(env, options, nif_atoms.key_bytes_max, &key) &&
     option_number(env, options, nif_atoms.value_bytes_max, &value) &&
     option_number(env, options, nif_atoms.orphan_ms, &out->orphan_ms) &&
-    option_number(env, options, nif_atoms.options_hash, &out->hash);
+    option_number(env, options, nif_atoms.options_hash, &out->hash) &&
+    option_number(env, options, nif_atoms.policy, &out->policy) &&
+    policy_is_known(out->policy) &&
+    option_count(env, options, nif_atoms.owner_only, &out->owner_only) &&
+    out->owner_only <= 1 &&
+    option_count(env, options, nif_atoms.quorum, &out->quorum);
   tuning->window_bytes = (size_t)window;
   tuning->message_bytes_max = (size_t)message;
   tuning->key_bytes_max = (size_t)key;
@@ -348,14 +394,28 @@ replica_make(ErlNifEnv *env, struct nif_instance *instance)
   config.mem = &instance->mem;
   config.actor = random[0] | 1u;
   config.creation = process.process.creation;
+  instance->actor = config.actor;
   instance->creation = config.creation;
   config.hash_seed[0] = random[1];
   config.hash_seed[1] = random[2];
   config.entropy = random[3];
-  config.policy = HOLT_POLICY_UNIQUE_KEEP_NEWEST;
+  config.policy = instance->policy;
   config.tuning = instance->tuning;
   const struct holt_time now = nif_now(env);
   return holt_replica_new(&instance->replica, &config, &now) == 0;
+}
+
+void
+nif_quorum_look(struct nif_instance *instance)
+{
+  instance->quorate = true;
+  if (instance->quorum > 0) {
+    struct holt_census census;
+    holt_replica_census(instance->replica, &census);
+    instance->quorate = instance->quorum == NIF_MAJORITY
+                          ? census.present > census.known / 2
+                          : census.present >= instance->quorum;
+  }
 }
 
 static struct nif_instance *
@@ -377,7 +437,12 @@ instance_make(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
   instance->tuning = options->tuning;
   instance->orphan_ms = options->orphan_ms;
   instance->options_hash = options->hash;
+  instance->policy = options->policy;
+  instance->duplicate = options->policy == HOLT_POLICY_DUPLICATE;
+  instance->owner_only = options->owner_only != 0;
+  instance->quorum = options->quorum;
   holt_mem_init(&instance->mem, nif_resize, NULL, 0);
+  nif_watch_init(&instance->watch, &instance->mem);
   instance->writers = enif_mutex_create("holt_writers");
   instance->lock = enif_rwlock_create("holt_instance");
   if (instance->writers == NULL || instance->lock == NULL ||
@@ -385,6 +450,7 @@ instance_make(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
     enif_release_resource(instance);
     return NULL;
   }
+  nif_quorum_look(instance);
   return instance;
 }
 
@@ -413,6 +479,9 @@ opened_with(const struct nif_instance *instance, const struct options *options)
   const struct holt_tuning *const right = &options->tuning;
   return instance->orphan_ms == options->orphan_ms &&
          instance->options_hash == options->hash &&
+         instance->policy == options->policy &&
+         instance->owner_only == (options->owner_only != 0) &&
+         instance->quorum == options->quorum &&
          left->vector_interval_ms == right->vector_interval_ms &&
          left->replica_restart_ms == right->replica_restart_ms &&
          left->probe_ms == right->probe_ms &&
@@ -434,7 +503,7 @@ retire(struct nif_library *library, struct nif_instance **slot)
   struct nif_instance *const instance = *slot;
   nif_lock_anyway(instance);
   instance->closed = true;
-  nif_unlock(instance);
+  unlock(instance);
   *slot = instance->next;
   instance->next = library->closed;
   library->closed = instance;
@@ -457,7 +526,7 @@ adopt(ErlNifEnv *env, struct nif_library *library, ERL_NIF_TERM name,
     nif_lock_anyway(instance);
     instance->process = *self;
     nif_message_drop(instance);
-    nif_unlock(instance);
+    nif_unlock(env, instance);
     answer = nif_atoms.adopted;
   } else if (instance != NULL) {
     retire(library, slot);
@@ -528,9 +597,11 @@ nif_renode(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     const int rv = holt_replica_rename(instance->replica, actor | 1u, &member,
                                        process.process.creation, &now);
     if (rv == 0) {
+      instance->actor = actor | 1u;
+      nif_watch_forget(&instance->watch);
       instance->creation = process.process.creation;
     }
-    nif_unlock(instance);
+    nif_unlock(env, instance);
     answer = rv == 0 ? nif_atoms.ok : nif_invalid(env, nif_atoms.no_memory);
   }
   nif_instance_put(instance);
@@ -587,7 +658,7 @@ nif_resume(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
       instance->paused = false;
       answer = nif_atoms.ok;
     }
-    nif_unlock(instance);
+    nif_unlock(env, instance);
   }
   nif_instance_put(instance);
   return answer;
@@ -653,7 +724,7 @@ nif_sweep(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 
   nif_lock_anyway(instance);
   const bool empty = holt_replica_drain(instance->replica, NIF_SWEEP_ROWS);
-  nif_unlock(instance);
+  nif_unlock(env, instance);
   if (empty) {
     enif_release_resource(instance); /* The table's reference. */
     return nif_atoms.more;
@@ -671,6 +742,7 @@ instance_destroy(ErlNifEnv *env, void *object)
   (void)env;
   struct nif_instance *const instance = object;
   nif_message_drop(instance);
+  nif_watch_deinit(&instance->watch);
   if (instance->replica != NULL) {
     holt_replica_delete(instance->replica);
   }

@@ -37,8 +37,13 @@
 #include <holt/mem.h>
 #include <holt/replica.h>
 
+#include "nif_changes.h"
+
 /* Rows freed by one sweep. */
 #define NIF_SWEEP_ROWS 256u
+
+/* A quorum that is more than half of the members that are known. */
+#define NIF_MAJORITY UINT32_MAX
 
 struct nif_instance {
   ERL_NIF_TERM name; /* An atom. */
@@ -46,14 +51,21 @@ struct nif_instance {
   ErlNifMutex *writers; /* First come, first served; cheap to wait for. */
   ErlNifRWLock *lock;
   struct holt_mem mem;
-  struct holt_tuning tuning; /* Set once, as are the next two. */
+  struct holt_tuning tuning; /* Set once, as are the next six. */
   uint64_t orphan_ms;        /* For whoever watches the root. */
   uint64_t options_hash;     /* Of the options that stay in Erlang. */
+  uint64_t policy;           /* HOLT_POLICY_ */
+  bool duplicate;            /* Keys are. */
+  bool owner_only;           /* Nobody else may unregister. */
+  uint64_t quorum;           /* Members present; NIF_MAJORITY of those known. */
+  bool quorate;              /* They are, at the last look. */
+  uint64_t actor;            /* Who the replica is. */
   uint32_t creation;         /* Of the node, as the replica knows it. */
   struct holt_replica *replica;
   ErlNifPid process; /* The replica process. */
   bool closed;
   bool paused;                 /* Its peers have been told so. */
+  struct nif_watch watch;      /* What has changed, if somebody watches. */
   struct nif_message *message; /* Half applied, between two calls, or NULL. */
 };
 
@@ -80,7 +92,12 @@ void nif_instance_put(struct nif_instance *instance);
 bool nif_read_lock(struct nif_instance *instance);
 void nif_read_unlock(struct nif_instance *instance);
 bool nif_lock(struct nif_instance *instance);
-void nif_unlock(struct nif_instance *instance);
+
+/* Unlock what is locked alone, and tell who watches of changes. */
+void nif_unlock(ErlNifEnv *env, struct nif_instance *instance);
+
+/* Look anew whether there is a quorum.  Locked, alone. */
+void nif_quorum_look(struct nif_instance *instance);
 
 /* Lock, open or not: for what must be undone. */
 void nif_lock_anyway(struct nif_instance *instance);
