@@ -21,6 +21,7 @@
   XX(dist)                                                                     \
   XX(faults)                                                                   \
   XX(turn)                                                                     \
+  XX(roll)                                                                     \
   XX(instance)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
