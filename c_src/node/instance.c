@@ -444,8 +444,8 @@ read_nodes(struct instance *instance, struct holt_etf_reader *reader)
   return count == 0 || term_read_nil(reader);
 }
 
-/* {holt_members, Pid, Roll}: tell a process what is known; it goes on telling us
- * until it hears the same. */
+/* {holt_members, Pid, Roll}: tell a process what is known; it goes on telling
+ * us until it hears the same. */
 static void
 send_roll(struct instance *instance, struct dist_peer *node,
           struct term_slice pid)

@@ -22,7 +22,8 @@
   XX(faults)                                                                   \
   XX(turn)                                                                     \
   XX(roll)                                                                     \
-  XX(instance)
+  XX(instance)                                                                 \
+  XX(watch)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
 SUITES(SUITE_DECLARE)
