@@ -421,20 +421,13 @@ filter_of(ErlNifEnv *env, ERL_NIF_TERM term, struct scan *scan)
 }
 
 static bool
-scan_wants(const struct scan *scan, const struct holt_view *view)
-{
-  return scan->all || nif_key_begins(view->key, view->key_size,
-                                     scan->prefix.data, scan->prefix.size);
-}
-
-static bool
 list_name(void *user, const struct holt_view *view)
 {
   struct scan *const scan = user;
   ErlNifEnv *const env = scan->list.env;
   ERL_NIF_TERM key;
   ERL_NIF_TERM pid;
-  if (!scan_wants(scan, view) || !nif_view_alive(env, view)) {
+  if (!nif_view_alive(env, view)) {
     return true;
   }
   if (nif_too_heavy(view->value_size)) {
@@ -450,6 +443,16 @@ list_name(void *user, const struct holt_view *view)
   return true;
 }
 
+static uint64_t
+scan_step(struct scan *scan, const struct holt_replica *replica,
+          uint64_t cursor)
+{
+  return scan->all
+           ? holt_replica_scan_entries(replica, cursor, list_name, scan)
+           : holt_replica_scan_prefix(replica, cursor, scan->prefix.data,
+                                      scan->prefix.size, list_name, scan);
+}
+
 /* Some names from the cursor on, under the lock.  True: the call goes on. */
 static bool
 scan_slice(struct scan *scan, const struct nif_instance *instance,
@@ -458,8 +461,7 @@ scan_slice(struct scan *scan, const struct nif_instance *instance,
   const size_t begin = scan->list.count;
   unsigned step = 0;
   do {
-    *cursor =
-      holt_replica_scan_entries(instance->replica, *cursor, list_name, scan);
+    *cursor = scan_step(scan, instance->replica, *cursor);
     if (*cursor == 0 || scan->list.heavy ||
         scan->list.count >= CALL_NAMES / 2 ||
         scan->list.bytes >= CALL_VALUE_BYTES) {
