@@ -392,7 +392,9 @@ handle_message({holt_members, Pid, Theirs} = Message, Data) when is_pid(Pid) ->
         false -> {noreply, drop(Message, Data)}
     end;
 handle_message({holt_leave, Pid}, #data{links = Links, roll = Roll} = Data) when is_pid(Pid) ->
-    {noreply, work(enrolled(holt_roll:left(Pid, Links, Roll), Data))};
+    %% Its node is still there: nobody is to be met for that.
+    {Left, Next} = holt_roll:left(Pid, Links, Roll),
+    {noreply, work(Data#data{links = Left, roll = Next})};
 handle_message(holt_tick, #data{links = Links, roll = Roll} = Data) ->
     {noreply, work(Data#data{roll = holt_roll:tick(Links, Roll)})};
 handle_message({nodeup, Node, _Info}, Data) ->
