@@ -672,7 +672,9 @@ wrong_use_is_told(Config) ->
                 fun() -> holt_cluster:await_ready(nobody, #{}) end
             ]
         ],
-        Members = [{2, "neither auto nor a list of members: nodes, names on this node, {Name, Node}"}],
+        Members = [
+            {2, "neither auto nor a list of members: nodes, names on this node, {Name, Node}"}
+        ],
         [
             ?assertEqual(Members, holt_ct:badarg(fun() -> holt_cluster:set_members(Reg, List) end))
          || List <- [all, ["a@b"], [{a, b, c}], [a | b], #{}]
@@ -774,7 +776,8 @@ peers(Node, Reg) ->
 
 %% Of whom has a member ever heard?
 known(Node, Reg) ->
-    lists:usort([Member || #{member := Member, actor := Actor} <- all_members(Node, Reg), Actor > 0]).
+    All = all_members(Node, Reg),
+    lists:usort([Member || #{member := Member, actor := Actor} <- All, Actor > 0]).
 
 await_known(Node, Reg, Members) ->
     holt_ct:wait_until(fun() ->
