@@ -6,8 +6,8 @@
 %% when, how often, and in which shape.  Messages wait in one queue per direction.
 -module(prop_net).
 
--export([new/1, reopen/2, delete/1, link/3, unlink/3, poll/2, tamper/4, step/3, settle/2]).
--export([view/2, actors/2, conflicts/1, in_flight/1]).
+-export([new/1, new/2, reopen/2, delete/1, link/3, unlink/3, poll/2, tamper/4, step/3, settle/2]).
+-export([view/2, actors/2, conflicts/1, contests/1, in_flight/1]).
 
 -export_type([net/0, conflict/0]).
 
@@ -17,13 +17,17 @@
 -type conflict() ::
     {instance(), Loser :: pid(), Key :: term(), Value :: binary(), Winner :: pid()}.
 
+-type contest() :: {instance(), Own :: holt_nif:rival(), Other :: holt_nif:rival()}.
+
 -record(net, {
     instances :: [instance()],
     %% Who is behind a peer's number: links that are up.
     peers = #{} :: #{{instance(), holt_nif:peer()} => instance()},
     queues = #{} :: #{{From :: instance(), To :: instance()} => [message()]},
     %% What the losers of names were told, the last first.
-    conflicts = [] :: [conflict()]
+    conflicts = [] :: [conflict()],
+    %% What somebody was asked to decide, the last first.
+    contests = [] :: [contest()]
 }).
 -opaque net() :: #net{}.
 
@@ -40,7 +44,13 @@
 %% @doc Open these instances, connected to nobody.
 -spec new([instance()]) -> net().
 new(Instances) ->
-    _ = [ok = holt_nif:open(Instance, ?OPTIONS) || Instance <- Instances],
+    new(Instances, #{}).
+
+%% @doc The same, with these options on top.
+-spec new([instance()], #{atom() => non_neg_integer()}) -> net().
+new(Instances, More) ->
+    Options = maps:merge(?OPTIONS, More),
+    _ = [ok = holt_nif:open(Instance, Options) || Instance <- Instances],
     #net{instances = Instances}.
 
 %% @doc Close an instance and open it again: another actor, and no links.
@@ -111,7 +121,9 @@ effect(From, {send, Targets, Body}, Net) ->
         Targets
     );
 effect(At, {conflict, Loser, Key, Value, Winner, _Replaced}, #net{conflicts = Conflicts} = Net) ->
-    Net#net{conflicts = [{At, Loser, Key, Value, Winner} | Conflicts]}.
+    Net#net{conflicts = [{At, Loser, Key, Value, Winner} | Conflicts]};
+effect(At, {contest, Own, Other}, #net{contests = Contests} = Net) ->
+    Net#net{contests = [{At, Own, Other} | Contests]}.
 
 enqueue(From, Peer, Message, #net{peers = Peers, queues = Queues} = Net) ->
     case Peers of
@@ -218,6 +230,11 @@ in_flight(#net{queues = Queues}) ->
 -spec conflicts(net()) -> [conflict()].
 conflicts(#net{conflicts = Conflicts}) ->
     Conflicts.
+
+%% @doc What somebody was asked to decide so far.
+-spec contests(net()) -> [contest()].
+contests(#net{contests = Contests}) ->
+    Contests.
 
 %% @doc What an instance shows of these keys.
 -spec view(instance(), [term()]) -> [{term(), [{pid(), binary()}]}].

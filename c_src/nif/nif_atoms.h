@@ -27,15 +27,19 @@
   XX(conflict)                                                                 \
   XX(conflicts)                                                                \
   XX(connected)                                                                \
+  XX(contest)                                                                  \
   XX(count)                                                                    \
   XX(creation)                                                                 \
   XX(cursor)                                                                   \
   XX(diverged)                                                                 \
   XX(done)                                                                     \
+  XX(down)                                                                     \
   XX(duplicate_keys)                                                           \
   XX(duplicates)                                                               \
+  XX(early)                                                                    \
   XX(ended)                                                                    \
   XX(error)                                                                    \
+  XX(exit)                                                                     \
   XX(fingerprint)                                                              \
   XX(flap_ms_max)                                                              \
   XX(flaps)                                                                    \
@@ -44,19 +48,25 @@
   XX(forwarded_bytes)                                                          \
   XX(fun_in_key)                                                               \
   XX(gaps)                                                                     \
+  XX(given_away)                                                               \
   XX(hello)                                                                    \
+  XX(holt_changes)                                                             \
   XX(holt_wake)                                                                \
   XX(in_flight_bytes)                                                          \
   XX(in_sync)                                                                  \
   XX(in_use)                                                                   \
   XX(invalid)                                                                  \
+  XX(key)                                                                      \
   XX(key_bytes_max)                                                            \
   XX(key_too_deep)                                                             \
   XX(key_too_large)                                                            \
   XX(link)                                                                     \
   XX(member)                                                                   \
+  XX(member_down)                                                              \
+  XX(member_up)                                                                \
   XX(memory_bytes)                                                             \
   XX(message_bytes_max)                                                        \
+  XX(missed)                                                                   \
   XX(mixed_rules)                                                              \
   XX(more)                                                                     \
   XX(new)                                                                      \
@@ -74,14 +84,17 @@
   XX(paused)                                                                   \
   XX(peer)                                                                     \
   XX(peers)                                                                    \
+  XX(pid)                                                                      \
   XX(policy)                                                                   \
   XX(prefix)                                                                   \
+  XX(present)                                                                  \
   XX(probe_ms)                                                                 \
   XX(probes)                                                                   \
   XX(protocol)                                                                 \
   XX(quorum)                                                                   \
   XX(reached)                                                                  \
   XX(refused)                                                                  \
+  XX(registered)                                                               \
   XX(remote)                                                                   \
   XX(remote_pid)                                                               \
   XX(repairing)                                                                \
@@ -94,26 +107,35 @@
   XX(running)                                                                  \
   XX(self)                                                                     \
   XX(send)                                                                     \
+  XX(seq)                                                                      \
   XX(shown)                                                                    \
   XX(sight)                                                                    \
   XX(stalls)                                                                   \
+  XX(stamp)                                                                    \
   XX(stamps_capped)                                                            \
   XX(stamps_refused)                                                           \
   XX(standby)                                                                  \
   XX(suspect)                                                                  \
   XX(too_large)                                                                \
   XX(undefined)                                                                \
+  XX(unknown)                                                                  \
+  XX(unregistered)                                                             \
   XX(unsupported)                                                              \
   XX(up)                                                                       \
+  XX(updated)                                                                  \
+  XX(user)                                                                     \
+  XX(value)                                                                    \
   XX(value_bytes_max)                                                          \
   XX(vector_interval_ms)                                                       \
   XX(version)                                                                  \
+  XX(visible)                                                                  \
   XX(vouch_ms)                                                                 \
   XX(vouched)                                                                  \
   XX(voucher)                                                                  \
   XX(vouches)                                                                  \
   XX(vouches_lapsed)                                                           \
-  XX(window_bytes)
+  XX(window_bytes)                                                             \
+  XX(winner)
 
 struct nif_atoms {
 #define NIF_ATOM_FIELD(name) ERL_NIF_TERM name;

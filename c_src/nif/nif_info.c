@@ -2,6 +2,7 @@
 #include "nif_info.h"
 
 #include "nif_atoms.h"
+#include "nif_call.h"
 #include "nif_instance.h"
 #include "nif_term.h"
 
@@ -40,8 +41,8 @@ put_bool(ErlNifEnv *env, ERL_NIF_TERM *map, ERL_NIF_TERM key, bool value)
   put(env, map, key, value ? nif_atoms.is_true : nif_atoms.is_false);
 }
 
-static ERL_NIF_TERM
-term_of_member(ErlNifEnv *env, const struct holt_member *member)
+ERL_NIF_TERM
+nif_member_term(ErlNifEnv *env, const struct holt_member *member)
 {
   ERL_NIF_TERM name = nif_atoms.undefined;
   ERL_NIF_TERM node = nif_atoms.undefined;
@@ -56,7 +57,7 @@ gather_member(void *user, const struct holt_actor_info *actor)
   struct gathered *const gathered = user;
   if (actor->sight != HOLT_SIGHT_ABSENT) {
     gathered->members = enif_make_list_cell(
-      gathered->env, term_of_member(gathered->env, &actor->member),
+      gathered->env, nif_member_term(gathered->env, &actor->member),
       gathered->members);
   }
 }
@@ -85,7 +86,7 @@ gather_actor(void *user, const struct holt_actor_info *actor)
 {
   struct gathered *const gathered = user;
   ErlNifEnv *const env = gathered->env;
-  const ERL_NIF_TERM member = term_of_member(env, &actor->member);
+  const ERL_NIF_TERM member = nif_member_term(env, &actor->member);
   if (actor->self) {
     gathered->self = *actor;
     gathered->self_member = member;
@@ -99,7 +100,7 @@ gather_actor(void *user, const struct holt_actor_info *actor)
   put_number(env, &map, nif_atoms.rows, actor->rows);
   put(env, &map, nif_atoms.sight, term_of_sight(actor));
   put(env, &map, nif_atoms.voucher,
-      actor->voucher != NULL ? term_of_member(env, actor->voucher)
+      actor->voucher != NULL ? nif_member_term(env, actor->voucher)
                              : nif_atoms.undefined);
   put_number(env, &map, nif_atoms.absent_ms, actor->absent_ms);
   put_number(env, &map, nif_atoms.reached, actor->reached);
@@ -128,7 +129,7 @@ gather_peer(void *user, const struct holt_peer_info *peer)
 {
   struct gathered *const gathered = user;
   ErlNifEnv *const env = gathered->env;
-  const ERL_NIF_TERM member = term_of_member(env, &peer->member);
+  const ERL_NIF_TERM member = nif_member_term(env, &peer->member);
   ERL_NIF_TERM map = enif_make_new_map(env);
   put_number(env, &map, nif_atoms.peer, peer->peer);
   put(env, &map, nif_atoms.member, member);
@@ -175,6 +176,33 @@ nif_members(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   }
   nif_instance_put(instance);
   return answer;
+}
+
+/* Whose actor is this? */
+struct owner {
+  ErlNifEnv *env;
+  uint64_t actor;
+  ERL_NIF_TERM member;
+};
+
+static void
+look_for_owner(void *user, const struct holt_actor_info *actor)
+{
+  struct owner *const owner = user;
+  if (actor->actor == owner->actor) {
+    owner->member = nif_member_term(owner->env, &actor->member);
+  }
+}
+
+ERL_NIF_TERM
+nif_member_of_actor(ErlNifEnv *env, const struct nif_instance *instance,
+                    uint64_t actor)
+{
+  struct owner owner = { .env = env,
+                         .actor = actor,
+                         .member = nif_atoms.undefined };
+  holt_replica_actors(instance->replica, look_for_owner, &owner);
+  return owner.member;
 }
 
 /* Is this actor present? */
@@ -227,6 +255,112 @@ nif_reached(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   }
   return answer;
 }
+
+/* acks(Name, Seq) -> {Members, Acked} | {invalid, no_instance}. */
+ERL_NIF_TERM
+nif_acks(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  ErlNifUInt64 seq;
+  if (enif_get_uint64(env, argv[1], &seq) == 0) {
+    return enif_make_badarg(env);
+  }
+  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance != NULL) {
+    if (nif_read_lock(instance)) {
+      struct holt_acks acks;
+      holt_replica_acks(instance->replica, seq, &acks);
+      answer = enif_make_tuple2(env, enif_make_uint64(env, acks.members),
+                                enif_make_uint64(env, acks.acked));
+      nif_read_unlock(instance);
+    }
+    nif_instance_put(instance);
+  }
+  return answer;
+}
+
+/* census(Name) -> {Known, Present} | {invalid, no_instance}. */
+ERL_NIF_TERM
+nif_census(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance != NULL) {
+    if (nif_read_lock(instance)) {
+      struct holt_census census;
+      holt_replica_census(instance->replica, &census);
+      answer = enif_make_tuple2(env, enif_make_uint64(env, census.known),
+                                enif_make_uint64(env, census.present));
+      nif_read_unlock(instance);
+    }
+    nif_instance_put(instance);
+  }
+  return answer;
+}
+
+/*--------------------------------------------------------------------
+ * One key */
+
+static ERL_NIF_TERM
+term_of_explained(ErlNifEnv *env, const struct holt_explained *explained,
+                  ERL_NIF_TERM pid)
+{
+  const struct holt_view *const view = &explained->view;
+  const bool visible = explained->visible && nif_view_alive(env, view);
+  ERL_NIF_TERM map = enif_make_new_map(env);
+  put_number(env, &map, nif_atoms.actor, view->actor);
+  put(env, &map, nif_atoms.member, nif_member_term(env, &explained->member));
+  put_number(env, &map, nif_atoms.birth, view->birth);
+  put_number(env, &map, nif_atoms.seq, view->seq);
+  put_number(env, &map, nif_atoms.stamp, view->stamp);
+  put(env, &map, nif_atoms.pid, pid);
+  put(env, &map, nif_atoms.value,
+      nif_binary(env, view->value, view->value_size));
+  put_bool(env, &map, nif_atoms.standby, view->standby);
+  put_bool(env, &map, nif_atoms.early, view->early);
+  put_bool(env, &map, nif_atoms.visible, visible);
+  put_bool(env, &map, nif_atoms.winner, visible && explained->winner);
+  return map;
+}
+
+/* explain(Name, Key) -> [map()] | {invalid, Reason}.
+ *
+ * At most HOLT_EXPLAIN_ROWS_MAX of them.  Heavy values on a dirty scheduler. */
+ERL_NIF_TERM
+nif_explain(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  struct holt_explained rows[HOLT_EXPLAIN_ROWS_MAX];
+  struct nif_call call;
+  ERL_NIF_TERM pid;
+  if (!nif_call_begin(&call, env, argc, argv, "explain", nif_explain, &pid)) {
+    return pid;
+  }
+  if (!nif_read_lock(call.instance)) {
+    return nif_call_closed(&call);
+  }
+  size_t count =
+    holt_replica_explain(call.instance->replica, holt_key_bytes(&call.key),
+                         holt_key_size(&call.key), rows, HOLT_EXPLAIN_ROWS_MAX);
+  if (count > HOLT_EXPLAIN_ROWS_MAX) {
+    count = HOLT_EXPLAIN_ROWS_MAX;
+  }
+  struct nif_list list;
+  nif_list_init(&list, env);
+  for (size_t i = 0; i < count && nif_list_room(&list, &rows[i].view); i++) {
+    if (nif_view_pid(env, &rows[i].view, &pid)) {
+      nif_list_add(&list, term_of_explained(env, &rows[i], pid));
+    }
+  }
+  nif_read_unlock(call.instance);
+  nif_call_end(&call);
+  return nif_list_answer(&list, list.heavy ? NIF_NEEDS_DIRTY : 0, "explain",
+                         nif_explain, argc, argv);
+}
+
+/*--------------------------------------------------------------------
+ * All of it */
 
 /* in_sync(Name) -> boolean() | {invalid, Reason}. */
 ERL_NIF_TERM

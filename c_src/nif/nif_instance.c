@@ -188,8 +188,13 @@ unlock(struct nif_instance *instance)
 void
 nif_unlock(ErlNifEnv *env, struct nif_instance *instance)
 {
-  (void)env;
+  ErlNifPid process;
+  const bool news = nif_watch_news(&instance->watch, &process);
   unlock(instance);
+  if (news) {
+    /* To nobody, if it has ended: whoever watches next begins anew. */
+    (void)enif_send(env, &process, NULL, nif_atoms.holt_changes);
+  }
 }
 
 bool
@@ -309,7 +314,7 @@ policy_is_known(uint64_t policy)
 {
   return policy == HOLT_POLICY_UNIQUE_KEEP_NEWEST ||
          policy == HOLT_POLICY_UNIQUE_KEEP_OLDEST ||
-         policy == HOLT_POLICY_DUPLICATE;
+         policy == HOLT_POLICY_UNIQUE_CUSTOM || policy == HOLT_POLICY_DUPLICATE;
 }
 
 static bool
@@ -400,6 +405,19 @@ replica_make(ErlNifEnv *env, struct nif_instance *instance)
   return holt_replica_new(&instance->replica, &config, &now) == 0;
 }
 
+void
+nif_quorum_look(struct nif_instance *instance)
+{
+  instance->quorate = true;
+  if (instance->quorum > 0) {
+    struct holt_census census;
+    holt_replica_census(instance->replica, &census);
+    instance->quorate = instance->quorum == NIF_MAJORITY
+                          ? census.present > census.known / 2
+                          : census.present >= instance->quorum;
+  }
+}
+
 static struct nif_instance *
 instance_make(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
               const struct options *options)
@@ -423,8 +441,8 @@ instance_make(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
   instance->duplicate = options->policy == HOLT_POLICY_DUPLICATE;
   instance->owner_only = options->owner_only != 0;
   instance->quorum = options->quorum;
-  instance->quorate = true;
   holt_mem_init(&instance->mem, nif_resize, NULL, 0);
+  nif_watch_init(&instance->watch, &instance->mem);
   instance->writers = enif_mutex_create("holt_writers");
   instance->lock = enif_rwlock_create("holt_instance");
   if (instance->writers == NULL || instance->lock == NULL ||
@@ -432,6 +450,7 @@ instance_make(ErlNifEnv *env, ERL_NIF_TERM name, const ErlNifPid *self,
     enif_release_resource(instance);
     return NULL;
   }
+  nif_quorum_look(instance);
   return instance;
 }
 
@@ -579,6 +598,7 @@ nif_renode(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
                                        process.process.creation, &now);
     if (rv == 0) {
       instance->actor = actor | 1u;
+      nif_watch_forget(&instance->watch);
       instance->creation = process.process.creation;
     }
     nif_unlock(env, instance);
@@ -722,6 +742,7 @@ instance_destroy(ErlNifEnv *env, void *object)
   (void)env;
   struct nif_instance *const instance = object;
   nif_message_drop(instance);
+  nif_watch_deinit(&instance->watch);
   if (instance->replica != NULL) {
     holt_replica_delete(instance->replica);
   }

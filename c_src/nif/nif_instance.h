@@ -37,6 +37,8 @@
 #include <holt/mem.h>
 #include <holt/replica.h>
 
+#include "nif_changes.h"
+
 /* Rows freed by one sweep. */
 #define NIF_SWEEP_ROWS 256u
 
@@ -63,6 +65,7 @@ struct nif_instance {
   ErlNifPid process; /* The replica process. */
   bool closed;
   bool paused;                 /* Its peers have been told so. */
+  struct nif_watch watch;      /* What has changed, if somebody watches. */
   struct nif_message *message; /* Half applied, between two calls, or NULL. */
 };
 
@@ -89,7 +92,12 @@ void nif_instance_put(struct nif_instance *instance);
 bool nif_read_lock(struct nif_instance *instance);
 void nif_read_unlock(struct nif_instance *instance);
 bool nif_lock(struct nif_instance *instance);
+
+/* Unlock what is locked alone, and tell who watches of changes. */
 void nif_unlock(ErlNifEnv *env, struct nif_instance *instance);
+
+/* Look anew whether there is a quorum.  Locked, alone. */
+void nif_quorum_look(struct nif_instance *instance);
 
 /* Lock, open or not: for what must be undone. */
 void nif_lock_anyway(struct nif_instance *instance);

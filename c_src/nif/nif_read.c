@@ -11,6 +11,9 @@
 #define SCAN_US 400
 #define SCAN_STEPS 16u
 
+/* Entries of a key that are looked at in one go. */
+#define LOOKUP_FEW 16u
+
 /*--------------------------------------------------------------------
  * One key */
 
@@ -137,6 +140,44 @@ list_holder(void *user, const struct holt_view *view)
   return true;
 }
 
+/* The entries of a key, if they are few: without a tour, which would need the
+ * lock alone.  False: they are not; else *answer is what lookup answers. */
+static bool
+lookup_few(struct nif_call *call, struct nif_list *list, ERL_NIF_TERM *answer)
+{
+  struct holt_explained rows[LOOKUP_FEW];
+  if (!nif_read_lock(call->instance)) {
+    *answer = nif_invalid(call->env, nif_atoms.no_instance);
+    return true;
+  }
+  const size_t count =
+    holt_replica_explain(call->instance->replica, holt_key_bytes(&call->key),
+                         holt_key_size(&call->key), rows, LOOKUP_FEW);
+  bool room = count <= LOOKUP_FEW;
+  for (size_t i = 0; room && i < count; i++) {
+    room = !rows[i].visible || list_holder(list, &rows[i].view);
+  }
+  nif_read_unlock(call->instance);
+  *answer = list->list;
+  return room;
+}
+
+static ERL_NIF_TERM
+lookup_entries(struct nif_call *call, int argc, const ERL_NIF_TERM argv[])
+{
+  struct nif_list list;
+  ERL_NIF_TERM answer;
+  nif_list_init(&list, call->env);
+  if (lookup_few(call, &list, &answer)) {
+    nif_call_end(call);
+    return answer;
+  }
+  nif_list_init(&list, call->env);
+  const int rv = nif_tour_key(&list, call, list_holder, &list);
+  nif_call_end(call);
+  return nif_list_answer(&list, rv, "lookup", nif_lookup, argc, argv);
+}
+
 /* lookup(Name, Key) -> [{Pid, ValueBin}] | {invalid, Reason}.
  *
  * Many entries, or a heavy value, on a dirty scheduler. */
@@ -148,12 +189,8 @@ nif_lookup(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (!nif_call_begin(&call, env, argc, argv, "lookup", nif_lookup, &answer)) {
     return answer;
   }
-  struct nif_list list;
-  nif_list_init(&list, env);
   if (call.instance->duplicate) {
-    const int rv = nif_tour_key(&list, &call, list_holder, &list);
-    nif_call_end(&call);
-    return nif_list_answer(&list, rv, "lookup", nif_lookup, argc, argv);
+    return lookup_entries(&call, argc, argv);
   }
   if (!nif_read_lock(call.instance)) {
     return nif_call_closed(&call);
@@ -165,10 +202,10 @@ nif_lookup(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return nif_go_dirty(env, "lookup", nif_lookup, argc, argv);
   }
   ERL_NIF_TERM pid;
-  if (found.yes && nif_pid_make(env, &found.parts, &pid)) {
-    nif_list_add(&list, enif_make_tuple2(env, pid, found.value));
+  if (!found.yes || !nif_pid_make(env, &found.parts, &pid)) {
+    return enif_make_list(env, 0);
   }
-  return list.list;
+  return enif_make_list1(env, enif_make_tuple2(env, pid, found.value));
 }
 
 /* fetch(Name, Key, Pid) -> {ValueBin, Seq} | none | {invalid, Reason}. */
@@ -295,7 +332,30 @@ nif_count(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   struct nif_instance *const instance = nif_instance_get(env, argv[0]);
   if (instance != NULL) {
     if (nif_read_lock(instance)) {
-      answer = enif_make_uint64(env, holt_replica_count(instance->replica));
+      answer =
+        enif_make_uint64(env, holt_replica_count_entries(instance->replica));
+      nif_read_unlock(instance);
+    }
+    nif_instance_put(instance);
+  }
+  return answer;
+}
+
+/* count_node(Name, Node) -> N | {invalid, no_instance}. */
+ERL_NIF_TERM
+nif_count_node(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  struct nif_atom_bytes node;
+  if (!nif_atom_bytes_of(env, argv[1], &node)) {
+    return enif_make_badarg(env);
+  }
+  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
+  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
+  if (instance != NULL) {
+    if (nif_read_lock(instance)) {
+      answer = enif_make_uint64(
+        env, holt_replica_count_node(instance->replica, node.bytes, node.size));
       nif_read_unlock(instance);
     }
     nif_instance_put(instance);
@@ -392,7 +452,8 @@ scan_slice(struct scan *scan, const struct nif_instance *instance,
   const size_t begin = scan->list.count;
   unsigned step = 0;
   do {
-    *cursor = holt_replica_scan(instance->replica, *cursor, list_name, scan);
+    *cursor =
+      holt_replica_scan_entries(instance->replica, *cursor, list_name, scan);
     if (*cursor == 0 || scan->list.count >= CALL_NAMES / 2 ||
         scan->list.bytes >= CALL_VALUE_BYTES) {
       return false;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "nif_atoms.h"
+#include "nif_info.h"
 #include "nif_instance.h"
 #include "nif_term.h"
 
@@ -157,6 +158,32 @@ nif_hello(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
                                     binary.data, binary.size, &now, &peer);
   put_locked(env, instance);
   return rv == 0 ? enif_make_uint(env, peer) : refused(env, rv);
+}
+
+/* evict(Name, Member) ->
+ *     ok | {error, present | not_found} | {invalid, Reason}. */
+ERL_NIF_TERM
+nif_evict(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  struct member_bytes bytes;
+  if (!member_of(env, argv[1], &bytes)) {
+    return enif_make_badarg(env);
+  }
+  struct nif_instance *const instance = get_locked(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
+  }
+  const int rv = holt_replica_evict(instance->replica, &bytes.member);
+  nif_quorum_look(instance);
+  nif_unlock_wake(env, instance);
+  nif_instance_put(instance);
+  if (rv == 0) {
+    return nif_atoms.ok;
+  }
+  return enif_make_tuple2(env, nif_atoms.error,
+                          rv == HOLT_ERR_EXISTS ? nif_atoms.present
+                                                : nif_atoms.not_found);
 }
 
 /*--------------------------------------------------------------------
@@ -317,9 +344,54 @@ term_of_conflict(ErlNifEnv *env, const struct holt_effect *effect,
   return true;
 }
 
+/* One of the two of a contest; the key may be left out. */
 static bool
-term_of_effect(ErlNifEnv *env, const struct holt_effect *effect,
-               ERL_NIF_TERM *term)
+term_of_rival(ErlNifEnv *env, const struct nif_instance *instance,
+              const struct holt_view *view, bool with_key, ERL_NIF_TERM *term)
+{
+  ERL_NIF_TERM pid;
+  ERL_NIF_TERM key;
+  if (!nif_view_pid(env, view, &pid) ||
+      (with_key && !nif_term_of(env, view->key, view->key_size, &key))) {
+    return false;
+  }
+  ERL_NIF_TERM map = enif_make_new_map(env);
+  (void)enif_make_map_put(env, map, nif_atoms.pid, pid, &map);
+  if (with_key) {
+    (void)enif_make_map_put(env, map, nif_atoms.key, key, &map);
+  }
+  (void)enif_make_map_put(env, map, nif_atoms.value,
+                          nif_binary(env, view->value, view->value_size), &map);
+  (void)enif_make_map_put(env, map, nif_atoms.stamp,
+                          enif_make_uint64(env, view->stamp), &map);
+  (void)enif_make_map_put(env, map, nif_atoms.actor,
+                          enif_make_uint64(env, view->actor), &map);
+  (void)enif_make_map_put(env, map, nif_atoms.birth,
+                          enif_make_uint64(env, view->birth), &map);
+  (void)enif_make_map_put(env, map, nif_atoms.member,
+                          nif_member_of_actor(env, instance, view->actor),
+                          &map);
+  *term = map;
+  return true;
+}
+
+static bool
+term_of_contest(ErlNifEnv *env, const struct nif_instance *instance,
+                const struct holt_effect *effect, ERL_NIF_TERM *term)
+{
+  ERL_NIF_TERM own;
+  ERL_NIF_TERM other;
+  if (!term_of_rival(env, instance, &effect->winner, true, &own) ||
+      !term_of_rival(env, instance, &effect->loser, false, &other)) {
+    return false;
+  }
+  *term = enif_make_tuple3(env, nif_atoms.contest, own, other);
+  return true;
+}
+
+static bool
+term_of_effect(ErlNifEnv *env, const struct nif_instance *instance,
+               const struct holt_effect *effect, ERL_NIF_TERM *term)
 {
   switch (effect->type) {
   case HOLT_EFFECT_HELLO:
@@ -332,6 +404,8 @@ term_of_effect(ErlNifEnv *env, const struct holt_effect *effect,
     return true;
   case HOLT_EFFECT_CONFLICT:
     return term_of_conflict(env, effect, term);
+  case HOLT_EFFECT_CONTEST:
+    return term_of_contest(env, instance, effect, term);
   default:
     return false;
   }
@@ -362,10 +436,13 @@ nif_poll(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     const struct holt_time now = nif_now(env);
     holt_replica_poll(instance->replica, &now, &effect);
     ERL_NIF_TERM term = 0;
-    if (term_of_effect(env, &effect, &term)) {
+    if (term_of_effect(env, instance, &effect, &term)) {
       effects = enif_make_list_cell(env, term, effects);
     }
     sent = effect.type == HOLT_EFFECT_HELLO || effect.type == HOLT_EFFECT_SEND;
+    if (count == 0) {
+      nif_quorum_look(instance);
+    }
     nif_unlock(env, instance);
     count++;
   } while (effect.type != HOLT_EFFECT_NONE && !sent && count < POLL_EFFECTS);
@@ -379,4 +456,37 @@ nif_poll(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   return enif_make_tuple2(env, in_order,
                           again ? nif_atoms.again
                                 : enif_make_uint64(env, effect.timeout_ms));
+}
+
+/*--------------------------------------------------------------------
+ * Contests */
+
+/* lose(Name, Birth, WinnerActor, WinnerBirth, exit | standby) ->
+ *     ok | none | {invalid, Reason}. */
+ERL_NIF_TERM
+nif_lose(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  ErlNifUInt64 birth;
+  ErlNifUInt64 winner_actor;
+  ErlNifUInt64 winner_birth;
+  if (enif_get_uint64(env, argv[1], &birth) == 0 ||
+      enif_get_uint64(env, argv[2], &winner_actor) == 0 ||
+      enif_get_uint64(env, argv[3], &winner_birth) == 0 ||
+      (argv[4] != nif_atoms.exit && argv[4] != nif_atoms.standby)) {
+    return enif_make_badarg(env);
+  }
+  struct nif_instance *const instance = get_locked(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
+  }
+  const struct holt_time now = nif_now(env);
+  const int rv = holt_replica_lose(instance->replica, &now, birth, winner_actor,
+                                   winner_birth, argv[4] == nif_atoms.standby);
+  nif_unlock_wake(env, instance);
+  nif_instance_put(instance);
+  if (rv == HOLT_ERR_NOMEM) {
+    return nif_invalid(env, nif_atoms.no_memory);
+  }
+  return rv == 0 ? nif_atoms.ok : nif_atoms.none;
 }
