@@ -122,7 +122,7 @@ entries(Name, Key) ->
 
 -spec spec(term()) -> {ok, spec()} | {invalid, holt_error:cause()}.
 spec(Terms) ->
-    case is_list(Terms) andalso lists:all(fun is_clause/1, Terms) of
+    case are_clauses(Terms) of
         true ->
             case compile(Terms) of
                 {ok, Compiled} ->
@@ -168,9 +168,9 @@ words(Spec) ->
         error:_ -> ""
     end.
 
--spec is_clause(term()) -> boolean().
-is_clause({{_Key, _Pid, _Value}, _Guards, _Body}) -> true;
-is_clause(_) -> false.
+-spec are_clauses(term()) -> boolean().
+are_clauses([{{_Key, _Pid, _Value}, _Guards, _Body} | Rest]) -> are_clauses(Rest);
+are_clauses(Rest) -> Rest =:= [].
 
 -spec keys([tuple()]) -> all | [term()].
 keys(Spec) ->

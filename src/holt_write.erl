@@ -127,10 +127,29 @@ wrong(Name, Key) ->
 %% @doc Register a name for the caller behind those who have it or wait for it.
 -spec standby(atom(), Key :: term(), Value :: binary()) -> ok | {error, refusal()} | invalid().
 standby(Name, Key, Value) ->
-    case holt_nif:claim(Name, Key, Value, self(), standby) of
-        {ok, _Actor, _Seq} -> ok;
-        {error, unsupported} -> {invalid, duplicate_keys};
-        Refused -> Refused
+    %% Nobody but the caller registers it while it is here.
+    case holt_nif:entries(Name, Key, self()) of
+        [] ->
+            case holt_nif:claim(Name, Key, Value, self(), standby) of
+                {ok, _Actor, _Seq} -> ok;
+                {error, unsupported} -> {invalid, duplicate_keys};
+                Refused -> Refused
+            end;
+        {invalid, Cause} ->
+            {invalid, Cause};
+        _ ->
+            case unique(Name, Key) of
+                ok -> {error, {already_registered, self()}};
+                Invalid -> Invalid
+            end
+    end.
+
+%% Can anybody be the owner of this key?
+-spec unique(atom(), term()) -> ok | invalid().
+unique(Name, Key) ->
+    case holt_nif:whereis(Name, Key) of
+        {invalid, Cause} -> {invalid, Cause};
+        _ -> ok
     end.
 
 %% @doc Give a name to another process, whoever has it.
@@ -298,6 +317,14 @@ unregister_match(Name, Key, Pattern, Guards) ->
 when
     Old :: term(), New :: term().
 update(Name, Key, Pid, Fun) ->
+    case unique(Name, Key) of
+        ok -> update_unique(Name, Key, Pid, Fun);
+        Invalid -> Invalid
+    end.
+
+-spec update_unique(atom(), term(), pid(), fun((term()) -> term())) ->
+    {ok, term(), term()} | error | {error, not_owner | failure()} | invalid().
+update_unique(Name, Key, Pid, Fun) ->
     case may(Name, Pid) of
         true when node(Pid) =:= node() ->
             updated(holt_remote:update(Name, Key, Pid, Fun));

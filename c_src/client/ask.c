@@ -78,19 +78,27 @@ ask_begin(struct ask *ask)
          ei_x_encode_ref(&ask->request, &reference) == 0;
 }
 
-/* {Tag, Answer}, the only thing anybody sends us. */
+/* A term that has come. */
+static bool
+read_term(const ei_x_buff *received, struct holt_etf_reader *reader)
+{
+  const uint8_t *const bytes = (const uint8_t *)received->buff;
+  if (received->index < 1 || bytes[0] != TERM_VERSION ||
+      holt_etf_check(bytes + 1, (size_t)received->index - 1) != 0) {
+    return false;
+  }
+  holt_etf_init(reader, bytes + 1, (size_t)received->index - 1);
+  return true;
+}
+
+/* {Tag, Answer}, the first thing that is sent to us. */
 static bool
 read_reply(const ei_x_buff *reply, struct holt_etf_reader *answer)
 {
-  const uint8_t *const bytes = (const uint8_t *)reply->buff;
   struct holt_etf_token token;
-  if (reply->index < 1 || bytes[0] != TERM_VERSION ||
-      holt_etf_check(bytes + 1, (size_t)reply->index - 1) != 0) {
-    return false;
-  }
-  holt_etf_init(answer, bytes + 1, (size_t)reply->index - 1);
-  return holt_etf_next(answer, &token) == 0 && token.type == HOLT_ETF_TUPLE &&
-         token.arity == 2 && holt_etf_skip(answer) == 0;
+  return read_term(reply, answer) && holt_etf_next(answer, &token) == 0 &&
+         token.type == HOLT_ETF_TUPLE && token.arity == 2 &&
+         holt_etf_skip(answer) == 0;
 }
 
 static int64_t
@@ -128,4 +136,17 @@ ask_call(struct ask *ask, struct holt_etf_reader *answer, const char **why)
   }
   *why = "it did not answer in time";
   return false;
+}
+
+bool
+ask_hear(struct ask *ask, struct holt_etf_reader *message, const char **why)
+{
+  erlang_msg head;
+  int got;
+  do { /* Ticks are answered within. */
+    got = ei_xreceive_msg(ask->socket, &head, &ask->reply);
+  } while (got == ERL_TICK || (got == ERL_MSG && head.msgtype != ERL_SEND));
+  *why =
+    got == ERL_MSG ? "what it sends is malformed" : "the connection was lost";
+  return got == ERL_MSG && read_term(&ask->reply, message);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ask: one gen_server:call to the daemon, as a hidden node of the moment.
+/* Ask: a gen_server:call to the daemon, and what it sends after that, as a
+ * hidden node of the moment.
  *
  * The node has a random name, is registered nowhere, and is gone when the
  * program ends.
@@ -34,6 +35,11 @@ bool ask_begin(struct ask *ask);
 /* Send it, and read the answer, which is well-formed and lives until the next
  * request. */
 bool ask_call(struct ask *ask, struct holt_etf_reader *answer,
+              const char **why);
+
+/* Wait for as long as it takes for the next message that is no answer.  It
+ * lives until the next request or message. */
+bool ask_hear(struct ask *ask, struct holt_etf_reader *message,
               const char **why);
 
 #endif /* HOLT_CLIENT_ASK_H */

@@ -34,7 +34,9 @@ static const char usage[] =
   "  lookup INST KEY      the processes, and their values\n"
   "  list INST            every name: key, process, value; where keys are not\n"
   "                       unique: key, how many processes\n"
-  "  count INST           how many names\n"
+  "  explain INST KEY     every registration of this name, in order of rank\n"
+  "  watch INST           what changes, line by line, until interrupted\n"
+  "  count INST [NODE]    how many names, all or those of a node's processes\n"
   "  members INST         who takes part\n"
   "  peers INST           the other members, and how far each has come\n"
   "  in_sync INST         do all members hold the same names?\n"
@@ -48,7 +50,9 @@ static const char usage[] =
   "  --timeout-ms N       how long to wait (5000)\n"
   "  --json               for programs\n"
   "  --all                of members: those too that are not here now\n"
-  "  --prefix TEXT        of list: only binary keys that begin with this\n"
+  "  --prefix TEXT        of list, watch: only binary keys that begin with "
+  "this\n"
+  "  --key KEY            of watch: only this key\n"
   "  --limit N            of list: about as many entries, then say from where\n"
   "  --from CURSOR        ... to go on\n"
   "  --version, --help\n"
@@ -63,6 +67,7 @@ struct holt {
   bool json;
   bool all;
   const char *prefix;
+  const char *key;
   uint64_t limit; /* 0: all. */
   uint64_t from;
   char **arguments; /* After the command. */
@@ -157,11 +162,12 @@ begin(struct holt *holt, const char *command, int arity)
   }
 }
 
+/* The text of a key, which has been checked. */
 static void
-put_key(struct holt *holt)
+put_key(struct holt *holt, const char *text)
 {
   const char *at;
-  must(syntax_read(holt->arguments[1], &holt->ask.request, &at) == NULL);
+  must(syntax_read(text, &holt->ask.request, &at) == NULL);
 }
 
 /* A key that is none is said before anybody is asked. */
@@ -284,7 +290,7 @@ static int
 run_whereis(struct holt *holt)
 {
   begin(holt, "whereis", 3);
-  put_key(holt);
+  put_key(holt, holt->arguments[1]);
   struct holt_etf_reader answer = call(holt);
   const bool found = !next_is_atom(&answer, "undefined");
   if (holt->json) {
@@ -359,7 +365,7 @@ static int
 run_lookup(struct holt *holt)
 {
   begin(holt, "lookup", 3);
-  put_key(holt);
+  put_key(holt, holt->arguments[1]);
   struct holt_etf_reader answer = call(holt);
   json_t *const array = holt->json ? json_array() : NULL;
   const uint32_t count = list_count(holt, &answer);
@@ -452,7 +458,15 @@ run_list(struct holt *holt)
 static int
 run_count(struct holt *holt)
 {
-  begin(holt, "count", 2);
+  begin(holt, "count", holt->arguments_count + 1);
+  if (holt->arguments_count > 1) {
+    const char *const node = holt->arguments[1];
+    if (strchr(node, '@') == NULL || strlen(node) > MAXNODELEN) {
+      fail(EXIT_USAGE, "%s: a node looks like name@host", node);
+    }
+    must(ei_x_encode_atom_len_as(&holt->ask.request, node, (int)strlen(node),
+                                 ERLANG_UTF8, ERLANG_UTF8) == 0);
+  }
   struct holt_etf_reader answer = call(holt);
   print_term(holt, &answer, '\n');
   return EXIT_FOUND;
@@ -482,25 +496,162 @@ print_map(const struct holt *holt, struct holt_etf_reader *reader, bool keys)
   }
 }
 
-/* A list of maps that have the same keys: a table under a line of the keys. */
+/* A list of maps that have the same keys, under a line of these. */
+static void
+print_table(const struct holt *holt, struct holt_etf_reader *reader)
+{
+  const uint32_t count = list_count(holt, reader);
+  if (count > 0) {
+    struct holt_etf_reader ahead = *reader;
+    print_map(holt, &ahead, true);
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    print_map(holt, reader, false);
+  }
+}
+
 static int
 tell_table(struct holt *holt)
 {
   struct holt_etf_reader answer = call(holt);
   if (holt->json) {
     print_json(json_of(&answer));
-    return EXIT_FOUND;
-  }
-  const uint32_t count = list_count(holt, &answer);
-  if (count > 0) {
-    struct holt_etf_reader ahead = answer;
-    print_map(holt, &ahead, true);
-  }
-  for (uint32_t i = 0; i < count; i++) {
-    print_map(holt, &answer, false);
+  } else {
+    print_table(holt, &answer);
   }
   return EXIT_FOUND;
 }
+
+/*--------------------------------------------------------------------
+ * Rows */
+
+/* {Pid, Value}, or `undefined'. */
+static json_t *
+json_of_entry(const struct holt *holt, struct holt_etf_reader *reader)
+{
+  if (next_is_atom(reader, "undefined")) {
+    return json_null();
+  }
+  json_t *const object = json_object();
+  if (!next_is_tuple(reader, 2)) {
+    unexpected(holt);
+  }
+  json_put_pid(holt, object, reader);
+  must(json_object_set_new(object, "value", json_text_of(reader)) == 0);
+  return object;
+}
+
+/* A map that tells of a registration. */
+static json_t *
+json_of_row(const struct holt *holt, struct holt_etf_reader *reader)
+{
+  struct holt_etf_token map;
+  json_t *const object = json_object();
+  if (holt_etf_next(reader, &map) != 0 || map.type != HOLT_ETF_MAP) {
+    unexpected(holt);
+  }
+  for (uint32_t i = 0; i < map.arity; i++) {
+    if (next_is_atom(reader, "pid")) {
+      json_put_pid(holt, object, reader);
+    } else if (next_is_atom(reader, "key")) {
+      must(json_object_set_new(object, "key", json_text_of(reader)) == 0);
+    } else if (next_is_atom(reader, "value")) {
+      must(json_object_set_new(object, "value", json_text_of(reader)) == 0);
+    } else if (next_is_atom(reader, "previous")) {
+      json_t *const previous = json_of_entry(holt, reader);
+      must(json_object_set_new(object, "previous", previous) == 0);
+    } else {
+      json_t *const name = json_of(reader);
+      must(name != NULL && json_is_string(name) &&
+           json_object_set_new(object, json_string_value(name),
+                               json_of(reader)) == 0);
+      json_decref(name);
+    }
+  }
+  return object;
+}
+
+static int
+run_explain(struct holt *holt)
+{
+  begin(holt, "explain", 3);
+  put_key(holt, holt->arguments[1]);
+  struct holt_etf_reader answer = call(holt);
+  struct holt_etf_reader ahead = answer;
+  const uint32_t count = list_count(holt, &ahead);
+  if (!holt->json) {
+    print_table(holt, &answer);
+  } else {
+    json_t *const array = json_array();
+    for (uint32_t i = 0; i < count; i++) {
+      must(json_array_append_new(array, json_of_row(holt, &ahead)) == 0);
+    }
+    print_json(array);
+  }
+  return count > 0 ? EXIT_FOUND : EXIT_NOTHING;
+}
+
+/*--------------------------------------------------------------------
+ * Watching */
+
+static void
+put_watch(struct holt *holt)
+{
+  ei_x_buff *const request = &holt->ask.request;
+  begin(holt, "watch", 3);
+  if (holt->prefix == NULL && holt->key == NULL) {
+    must(ei_x_encode_atom(request, "all") == 0);
+    return;
+  }
+  must(ei_x_encode_tuple_header(request, 2) == 0 &&
+       ei_x_encode_atom(request, holt->key != NULL ? "key" : "prefix") == 0);
+  if (holt->key != NULL) {
+    put_key(holt, holt->key);
+  } else {
+    must(ei_x_encode_binary(request, holt->prefix, (int)strlen(holt->prefix)) ==
+         0);
+  }
+}
+
+/* {holt, Ref, Seq, [map()]}, a line of each. */
+static void
+tell_changes(const struct holt *holt, struct holt_etf_reader *message)
+{
+  if (!next_is_tuple(message, 4) || !next_is_atom(message, "holt") ||
+      holt_etf_skip(message) != 0 || holt_etf_skip(message) != 0) {
+    unexpected(holt);
+  }
+  const uint32_t count = list_count(holt, message);
+  for (uint32_t i = 0; i < count; i++) {
+    if (holt->json) {
+      print_json(json_of_row(holt, message));
+    } else {
+      print_map(holt, message, false);
+    }
+  }
+  if (fflush(stdout) != 0) {
+    fail(EXIT_FAILURE, "cannot write what changes");
+  }
+}
+
+static int
+run_watch(struct holt *holt)
+{
+  if (holt->prefix != NULL && holt->key != NULL) {
+    fail(EXIT_USAGE, "watch: --prefix and --key exclude each other");
+  }
+  put_watch(holt);
+  (void)call(holt);
+  struct holt_etf_reader message;
+  const char *why = "";
+  while (ask_hear(&holt->ask, &message, &why)) {
+    tell_changes(holt, &message);
+  }
+  fail(EXIT_UNREACHABLE, "%s: %s", holt->node, why);
+}
+
+/*--------------------------------------------------------------------
+ * Maps */
 
 static int
 run_peers(struct holt *holt)
@@ -592,15 +743,22 @@ struct command {
   const char *name;
   int arguments_min;
   int arguments_max;
+  bool has_key; /* The second one. */
   int (*run)(struct holt *holt);
 };
 
 static const struct command commands[] = {
-  { "whereis", 2, 2, run_whereis }, { "lookup", 2, 2, run_lookup },
-  { "list", 1, 1, run_list },       { "count", 1, 1, run_count },
-  { "members", 1, 1, run_members }, { "peers", 1, 1, run_peers },
-  { "in_sync", 1, 1, run_in_sync }, { "status", 0, 0, run_status },
-  { "info", 0, 1, run_info },
+  { "whereis", 2, 2, true, run_whereis },
+  { "lookup", 2, 2, true, run_lookup },
+  { "explain", 2, 2, true, run_explain },
+  { "list", 1, 1, false, run_list },
+  { "watch", 1, 1, false, run_watch },
+  { "count", 1, 2, false, run_count },
+  { "members", 1, 1, false, run_members },
+  { "peers", 1, 1, false, run_peers },
+  { "in_sync", 1, 1, false, run_in_sync },
+  { "status", 0, 0, false, run_status },
+  { "info", 0, 1, false, run_info },
 };
 
 enum {
@@ -610,6 +768,7 @@ enum {
   FLAG_JSON,
   FLAG_ALL,
   FLAG_PREFIX,
+  FLAG_KEY,
   FLAG_LIMIT,
   FLAG_FROM,
   FLAG_VERSION,
@@ -623,6 +782,7 @@ static const struct option flags[] = {
   { "json", no_argument, NULL, FLAG_JSON },
   { "all", no_argument, NULL, FLAG_ALL },
   { "prefix", required_argument, NULL, FLAG_PREFIX },
+  { "key", required_argument, NULL, FLAG_KEY },
   { "limit", required_argument, NULL, FLAG_LIMIT },
   { "from", required_argument, NULL, FLAG_FROM },
   { "version", no_argument, NULL, FLAG_VERSION },
@@ -662,6 +822,10 @@ take_flag(struct holt *holt, int flag, const char *value)
     break;
   case FLAG_PREFIX:
     holt->prefix = value;
+    break;
+  case FLAG_KEY:
+    holt->key = value;
+    check_key(value);
     break;
   case FLAG_LIMIT:
     holt->limit = number(value, UINT32_MAX);
@@ -723,7 +887,7 @@ main(int argc, char **argv)
     fail(EXIT_USAGE, "%s: too many arguments, or too few; see holt --help",
          command->name);
   }
-  if (holt.arguments_count == 2) {
+  if (command->has_key) {
     check_key(holt.arguments[1]);
   }
   connect_node(&holt);

@@ -8,14 +8,12 @@
 #include "describe.h"
 #include "log.h"
 
-#define BINARY_TAG 109u
-#define BINARY_HEAD_BYTES 5u
-
 static const char known[] =
-  "known are {whereis, Inst, Key}, {lookup, Inst, Key}, {count, Inst}, "
-  "{list, Inst, #{prefix, limit, from}}, {members, Inst}, {members, Inst, "
-  "all}, {peers, Inst}, {in_sync, Inst}, {info, Inst}, status and "
-  "info";
+  "known are {whereis, Inst, Key}, {lookup, Inst, Key}, {explain, Inst, Key}, "
+  "{prefix, Inst, Binary}, {list, Inst, #{prefix, limit, from}}, {count, "
+  "Inst}, {count, Inst, Node}, {watch, Inst, all | {key, Key} | {prefix, "
+  "Binary}}, {unwatch, Ref}, {members, Inst}, {members, Inst, all}, {peers, "
+  "Inst}, {in_sync, Inst}, {info, Inst}, status and info";
 
 /* A command, on its way to its answer. */
 struct call {
@@ -26,6 +24,7 @@ struct call {
   struct instance *instance;
   struct holt_etf_reader reader; /* At the arguments after the instance. */
   bool later;                    /* Somebody else answers it. */
+  uint64_t watch;                /* Begun by it; 0: none. */
 };
 
 void
@@ -102,17 +101,30 @@ lookup_one(struct call *call, const struct holt_key *key)
 }
 
 static void
-lookup_many(struct call *call, const struct holt_key *key)
+put_error(struct call *call, int error)
 {
-  const int rv =
-    lookup_start(&call->commands->lookups, call->instance, call->message->peer,
-                 call->from, holt_key_bytes(key), holt_key_size(key));
+  commands_put_error(call->writer, holt_error_name(error),
+                     holt_error_text(error));
+}
+
+/* What a lookup answers, unless this is an error. */
+static void
+answer_later(struct call *call, int rv)
+{
   call->later = rv == 0;
   if (rv == HOLT_ERR_NOT_FOUND) {
     term_put_nil(call->writer);
   } else if (rv != 0) {
-    commands_put_error(call->writer, holt_error_name(rv), holt_error_text(rv));
+    put_error(call, rv);
   }
+}
+
+static void
+lookup_many(struct call *call, const struct holt_key *key)
+{
+  answer_later(call, lookup_start(&call->commands->lookups, call->instance,
+                                  call->message->peer, call->from,
+                                  holt_key_bytes(key), holt_key_size(key)));
 }
 
 static void
@@ -130,10 +142,134 @@ answer_lookup(struct call *call)
 }
 
 static void
+answer_explain(struct call *call)
+{
+  struct holt_key key;
+  if (read_key(call, &key)) {
+    describe_key(call->writer, call->instance, holt_key_bytes(&key),
+                 holt_key_size(&key));
+    holt_key_deinit(&key);
+  }
+}
+
+static void
+answer_prefix(struct call *call)
+{
+  struct term_slice prefix;
+  if (term_read_binary(&call->reader, &prefix)) {
+    answer_later(call,
+                 lookup_start_prefix(&call->commands->lookups, call->instance,
+                                     call->message->peer, call->from, prefix));
+  } else {
+    commands_put_error(call->writer, "bad_prefix", "a prefix is a binary");
+  }
+}
+
+/*--------------------------------------------------------------------
+ * Watching */
+
+/* all | {key, Key} | {prefix, Binary}.  False: it is none, and that is the
+ * answer.  key has to be deinited. */
+static bool
+read_filter(struct call *call, struct holt_key *key,
+            struct watch_request *request)
+{
+  if (term_read_atom_is(&call->reader, "all")) {
+    request->kind = WATCH_ALL;
+    return true;
+  }
+  if (!term_read_tuple(&call->reader, 2)) {
+    put_unknown(call);
+    return false;
+  }
+  if (term_read_atom_is(&call->reader, "prefix")) {
+    request->kind = WATCH_PREFIX;
+    if (!term_read_binary(&call->reader, &request->filter)) {
+      commands_put_error(call->writer, "bad_prefix", "a prefix is a binary");
+      return false;
+    }
+    return true;
+  }
+  if (!term_read_atom_is(&call->reader, "key")) {
+    put_unknown(call);
+    return false;
+  }
+  request->kind = WATCH_KEY;
+  if (!read_key(call, key)) {
+    return false;
+  }
+  request->filter = term_slice(holt_key_bytes(key), holt_key_size(key));
+  return true;
+}
+
+static void
+answer_watch(struct call *call)
+{
+  struct commands *const commands = call->commands;
+  struct watch_request request = { .dist = commands->dist,
+                                   .instance = call->instance,
+                                   .peer = call->message->peer };
+  struct holt_etf_reader from = term_reader(call->from);
+  struct term_pid pid;
+  if (!term_read_tuple(&from, 2) || !term_read_term(&from, &request.pid) ||
+      !term_is_pid(request.pid, &pid) || !dist_peer_owns(request.peer, &pid)) {
+    commands_put_error(call->writer, "bad_caller",
+                       "who watches is a process of the node that asks");
+    return;
+  }
+  struct holt_key key;
+  holt_key_init(&key, commands->mem, 0);
+  if (read_filter(call, &key, &request)) {
+    const int rv = watch_start(&commands->watches, &request, &call->watch);
+    if (rv == 0) {
+      term_put_tuple(call->writer, 2);
+      term_put_atom(call->writer, "ok");
+      watch_put_ref(call->writer, commands->dist, call->watch);
+    } else {
+      put_error(call, rv);
+    }
+  }
+  holt_key_deinit(&key);
+}
+
+/* Without an instance: the reference knows it. */
+static void
+answer_unwatch(struct call *call)
+{
+  struct term_slice ref;
+  const uint64_t number = term_read_term(&call->reader, &ref)
+                            ? watch_number(call->commands->dist, ref)
+                            : 0;
+  if (number == 0) {
+    commands_put_error(call->writer, "bad_reference",
+                       "that is what watch has answered");
+    return;
+  }
+  watch_stop(&call->commands->watches, call->message->peer, number);
+  term_put_atom(call->writer, "ok");
+}
+
+/*--------------------------------------------------------------------
+ * Numbers and maps */
+
+static void
 answer_count(struct call *call)
 {
   term_put_uint(call->writer,
-                holt_replica_count(instance_replica(call->instance)));
+                holt_replica_count_entries(instance_replica(call->instance)));
+}
+
+static void
+answer_count_node(struct call *call)
+{
+  struct term_slice node;
+  if (term_read_atom(&call->reader, &node)) {
+    term_put_uint(call->writer,
+                  holt_replica_count_node(instance_replica(call->instance),
+                                          node.bytes, node.size));
+  } else {
+    put_unknown(call);
+  }
 }
 
 static void
@@ -212,25 +348,17 @@ read_page(struct holt_etf_reader *reader, struct page *page)
 }
 
 static bool
-has_prefix(const struct holt_view *view, struct term_slice prefix)
-{
-  return view->key_size >= BINARY_HEAD_BYTES + prefix.size &&
-         view->key[0] == BINARY_TAG &&
-         memcmp(view->key + BINARY_HEAD_BYTES, prefix.bytes, prefix.size) == 0;
-}
-
-static bool
 put_entry(void *user, const struct holt_view *view)
 {
   struct page *const page = user;
   page->visits++;
-  if (page->prefix.size == 0 || has_prefix(view, page->prefix)) {
-    term_put_tuple(page->writer, page->unique ? 3 : 2);
-    term_put_raw(page->writer, view->key, view->key_size);
+  if (page->prefix.size == 0 ||
+      lookup_has_prefix(term_slice(view->key, view->key_size), page->prefix)) {
     if (page->unique) {
-      lookup_put_pid(page->writer, view);
-      lookup_put_value(page->writer, view);
+      lookup_put_entry(page->writer, view);
     } else {
+      term_put_tuple(page->writer, 2);
+      term_put_raw(page->writer, view->key, view->key_size);
       term_put_uint(page->writer,
                     holt_replica_count_key(page->replica, view->key,
                                            view->key_size, NULL, 0));
@@ -285,7 +413,9 @@ struct command {
 
 static const struct command commands_known[] = {
   { "whereis", 3, answer_whereis },    { "lookup", 3, answer_lookup },
-  { "count", 2, answer_count },        { "list", 3, answer_list },
+  { "explain", 3, answer_explain },    { "prefix", 3, answer_prefix },
+  { "list", 3, answer_list },          { "count", 2, answer_count },
+  { "count", 3, answer_count_node },   { "watch", 3, answer_watch },
   { "members", 2, answer_members },    { "members", 3, answer_members_which },
   { "peers", 2, answer_peers },        { "in_sync", 2, answer_in_sync },
   { "info", 2, answer_instance_info },
@@ -317,6 +447,12 @@ answer(struct call *call, struct term_slice request)
   }
   uint32_t arity = 0;
   const struct command *command = NULL;
+  if (term_read_tuple(&call->reader, 2) &&
+      term_read_atom_is(&call->reader, "unwatch")) {
+    answer_unwatch(call);
+    return;
+  }
+  call->reader = term_reader(request);
   if (term_read_tuple_any(&call->reader, &arity)) {
     for (size_t i = 0; i < COMMANDS && command == NULL; i++) {
       if (commands_known[i].arity == arity &&
@@ -343,13 +479,18 @@ static void
 reply(const struct call *call)
 {
   struct term_writer *const writer = call->writer;
-  if (writer->error != 0) {
+  const bool failed = writer->error != 0;
+  if (failed) {
+    const int error = writer->error;
     term_writer_deinit(writer);
-    commands_put_error(writer, "nomem", holt_error_text(HOLT_ERR_NOMEM));
+    commands_put_error(writer, holt_error_name(error), holt_error_text(error));
   }
   const struct term_slice payload = term_writer_slice(writer);
   const int rv = dist_reply(call->message->peer, call->commands->process,
                             call->from, &payload, 1);
+  if (call->watch != 0 && (rv != 0 || failed)) {
+    watch_stop(&call->commands->watches, call->message->peer, call->watch);
+  }
   if (rv != 0) {
     log_debug("a caller on %s gets no answer: %s",
               dist_peer_node(call->message->peer), holt_error_text(rv));
@@ -370,7 +511,7 @@ commands_answer(struct commands *commands, const struct dist_message *message)
     return false;
   }
   struct term_writer writer;
-  term_writer_init(&writer, commands->mem, 0);
+  term_writer_init(&writer, commands->mem, LOOKUP_BYTES_MAX);
   call.writer = &writer;
   answer(&call, request);
   if (!call.later) {
@@ -378,4 +519,37 @@ commands_answer(struct commands *commands, const struct dist_message *message)
   }
   term_writer_deinit(&writer);
   return true;
+}
+
+/*--------------------------------------------------------------------
+ * Begin and end */
+
+void
+commands_init(struct commands *commands)
+{
+  lookups_init(&commands->lookups, commands->turn, commands->mem,
+               commands->process);
+  watches_init(&commands->watches, commands->loop, commands->turn,
+               commands->mem, commands->process);
+}
+
+void
+commands_peer_down(struct commands *commands, struct dist_peer *peer)
+{
+  lookups_forget(&commands->lookups, peer);
+  watches_forget(&commands->watches, peer);
+}
+
+void
+commands_monitor_down(struct commands *commands, struct dist_peer *peer,
+                      uint64_t monitor)
+{
+  watches_monitor_down(&commands->watches, peer, monitor);
+}
+
+void
+commands_close(struct commands *commands)
+{
+  lookups_forget(&commands->lookups, NULL);
+  watches_close(&commands->watches);
 }

@@ -221,6 +221,46 @@ describe_peers(struct term_writer *writer, struct instance *instance)
 }
 
 /*--------------------------------------------------------------------
+ * A key */
+
+static void
+put_row(struct term_writer *writer, const struct holt_explained *row)
+{
+  const struct holt_view *const view = &row->view;
+  struct shelf map = open_map(writer);
+  put_number(&map, "actor", view->actor);
+  put_key(&map, "member");
+  put_member(writer, &row->member);
+  put_number(&map, "birth", view->birth);
+  put_number(&map, "seq", view->seq);
+  put_number(&map, "stamp", view->stamp);
+  put_key(&map, "pid");
+  lookup_put_pid(writer, view);
+  put_key(&map, "value");
+  lookup_put_value(writer, view);
+  put_bool(&map, "standby", view->standby);
+  put_bool(&map, "early", view->early);
+  put_bool(&map, "visible", row->visible);
+  put_bool(&map, "winner", row->winner);
+  close_map(&map);
+}
+
+void
+describe_key(struct term_writer *writer, struct instance *instance,
+             const uint8_t *key, size_t key_size)
+{
+  struct holt_explained rows[HOLT_EXPLAIN_ROWS_MAX];
+  struct shelf list = open_list(writer);
+  const size_t count = holt_replica_explain(
+    instance_replica(instance), key, key_size, rows, HOLT_EXPLAIN_ROWS_MAX);
+  for (; list.count < count && list.count < HOLT_EXPLAIN_ROWS_MAX;
+       list.count++) {
+    put_row(writer, &rows[list.count]);
+  }
+  close_list(&list);
+}
+
+/*--------------------------------------------------------------------
  * An instance */
 
 static void
@@ -313,7 +353,7 @@ describe_instance(struct term_writer *writer, struct instance *instance)
   term_put_atom(writer, instance_name(instance));
   put_atom(&map, "keys", instance_is_unique(instance) ? "unique" : "duplicate");
   holt_replica_actors(replica, gather_self, &map);
-  put_number(&map, "count", holt_replica_count(replica));
+  put_number(&map, "count", holt_replica_count_entries(replica));
   put_key(&map, "actors");
   struct shelf actors = open_list(writer);
   holt_replica_actors(replica, gather_actor, &actors);
@@ -384,7 +424,7 @@ put_status(struct term_writer *writer, struct instance *instance)
   put_atom(&map, "instance", instance_name(instance));
   put_atom(&map, "keys", instance_is_unique(instance) ? "unique" : "duplicate");
   put_bool(&map, "in_sync", holt_replica_in_sync(replica));
-  put_number(&map, "names", holt_replica_count(replica));
+  put_number(&map, "names", holt_replica_count_entries(replica));
   put_number(&map, "members", tally.members);
   put_number(&map, "vouched", tally.vouched);
   put_number(&map, "suspect", tally.suspect);
@@ -469,6 +509,7 @@ describe_node(struct term_writer *writer, const struct commands *commands)
   struct shelf nodes = open_list(writer);
   dist_peers(commands->dist, gather_node, &nodes);
   close_list(&nodes);
+  put_number(&map, "watches", commands->watches.count);
   put_key(&map, "network");
   put_network(writer, commands->dist);
   put_key(&map, "loop");

@@ -19,6 +19,11 @@ void describe_all_members(struct term_writer *writer,
 /* Those that have greeted us, as holt_cluster:peers/1. */
 void describe_peers(struct term_writer *writer, struct instance *instance);
 
+/* [map()]: the rows of a key in order of rank, those that are not seen, too; at
+ * most HOLT_EXPLAIN_ROWS_MAX. */
+void describe_key(struct term_writer *writer, struct instance *instance,
+                  const uint8_t *key, size_t key_size);
+
 void describe_instance(struct term_writer *writer, struct instance *instance);
 
 /* [map()]: each instance in a few words and numbers. */

@@ -16,6 +16,9 @@
 
 #define PROCESS_PREFIX "holt."
 
+/* Of a hello, at least. */
+#define HELLO_ARITY 5u
+
 /* A replica that has told all of its end has nothing to do for longer. */
 #define GOODBYE_RETRY_MS 50u
 
@@ -420,10 +423,23 @@ read_nodes(struct instance *instance, struct holt_etf_reader *reader)
   return count == 0 || term_read_nil(reader);
 }
 
-/* {holt_hello, Pid, Name, Bytes, Nodes}. */
+/* The rest of a tuple, whatever it is. */
+static bool
+read_more(struct holt_etf_reader *reader, uint32_t count)
+{
+  bool ok = true;
+  struct term_slice ignored;
+  for (uint32_t i = 0; i < count && ok; i++) {
+    ok = term_read_term(reader, &ignored);
+  }
+  return ok && term_read_end(reader);
+}
+
+/* {holt_hello, Pid, Name, Bytes, Nodes, ...}: what else members tell each other
+ * is nothing to one that has no say in it. */
 static bool
 take_hello(struct instance *instance, struct dist_peer *peer,
-           struct holt_etf_reader *reader)
+           struct holt_etf_reader *reader, uint32_t more)
 {
   struct term_slice pid_term;
   struct term_slice name;
@@ -431,7 +447,7 @@ take_hello(struct instance *instance, struct dist_peer *peer,
   struct term_pid pid;
   if (!term_read_term(reader, &pid_term) || !term_is_pid(pid_term, &pid) ||
       !term_read_atom(reader, &name) || !term_read_binary(reader, &bytes) ||
-      !read_nodes(instance, reader) || !term_read_end(reader) ||
+      !read_nodes(instance, reader) || !read_more(reader, more) ||
       !term_slice_is(name, instance->name) || !dist_peer_owns(peer, &pid)) {
     return false;
   }
@@ -474,8 +490,9 @@ instance_message(struct instance *instance, const struct dist_message *message)
       const struct holt_time time = now(instance);
       inbox_take(&instance->inbox, header, body, &time, INSTANCE_SLICE_ROWS);
     }
-  } else if (ok && arity == 5 && term_read_atom_is(&reader, "holt_hello")) {
-    ok = take_hello(instance, message->peer, &reader);
+  } else if (ok && arity >= HELLO_ARITY &&
+             term_read_atom_is(&reader, "holt_hello")) {
+    ok = take_hello(instance, message->peer, &reader, arity - HELLO_ARITY);
   } else if (ok && arity == 2 && term_read_atom_is(&reader, "holt_nodes")) {
     ok = read_nodes(instance, &reader) && term_read_end(&reader);
   } else {
@@ -510,7 +527,7 @@ send_hello(struct instance *instance, struct link *link,
 {
   struct term_writer writer;
   term_writer_init(&writer, &instance->message_mem, 0);
-  term_put_tuple(&writer, 5);
+  term_put_tuple(&writer, HELLO_ARITY);
   term_put_atom(&writer, "holt_hello");
   dist_pid_encode(&writer, instance->dist, instance->process, 0);
   term_put_atom(&writer, instance->name);

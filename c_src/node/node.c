@@ -122,7 +122,7 @@ on_down(void *user, struct dist_peer *peer, const char *reason)
 {
   struct node *const node = user;
   (void)reason; /* It has been logged. */
-  lookups_forget(&node->commands.lookups, peer);
+  commands_peer_down(&node->commands, peer);
   for (size_t i = 0; i < node->instances_count; i++) {
     instance_peer_down(node->instances[i], peer);
   }
@@ -141,6 +141,7 @@ on_monitor_down(void *user, struct dist_peer *peer, uint64_t monitor,
                 struct term_slice reason)
 {
   struct node *const node = user;
+  commands_monitor_down(&node->commands, peer, monitor);
   for (size_t i = 0; i < node->instances_count; i++) {
     instance_monitor_down(node->instances[i], peer, monitor, reason);
   }
@@ -258,8 +259,7 @@ start(struct node *node)
                                       .instances = node->instances,
                                       .process = COMMANDS_PROCESS,
                                       .started_ms = uv_now(node->loop) };
-  lookups_init(&node->commands.lookups, &node->turn, &node->mem,
-               COMMANDS_PROCESS);
+  commands_init(&node->commands);
   for (size_t i = 0; i < options->peers_count; i++) {
     const char *const peer = options->peers[i];
     dialler_want(node->dialler, term_slice(peer, strlen(peer)), true);
@@ -355,7 +355,7 @@ node_stop(struct node *node)
   }
   node->stopping = true;
   node->leaving = true;
-  lookups_forget(&node->commands.lookups, NULL);
+  commands_close(&node->commands);
   for (size_t i = 0; i < node->instances_count; i++) {
     instance_stop(node->instances[i], NULL, NULL);
   }

@@ -125,7 +125,7 @@ on_down(void *user, struct dist_peer *peer, const char *reason)
 {
   (void)user;
   (void)reason;
-  lookups_forget(&world->commands.lookups, peer);
+  commands_peer_down(&world->commands, peer);
   for (unsigned i = 0; i < INSTANCES; i++) {
     instance_peer_down(world->instances[i], peer);
   }
@@ -168,6 +168,7 @@ on_monitor_down(void *user, struct dist_peer *peer, uint64_t monitor,
                 struct term_slice reason)
 {
   (void)user;
+  commands_monitor_down(&world->commands, peer, monitor);
   for (unsigned i = 0; i < INSTANCES; i++) {
     instance_monitor_down(world->instances[i], peer, monitor, reason);
   }
@@ -513,7 +514,7 @@ world_init(const uint8_t *bytes, size_t size)
                                        .process = COMMANDS_PROCESS,
                                        .instances = world->instances,
                                        .instances_count = INSTANCES };
-  lookups_init(&world->commands.lookups, &world->turn, mem, COMMANDS_PROCESS);
+  commands_init(&world->commands);
   FUZZ_CHECK(dist_start(&world->dist, &config) == 0);
   world->commands.dist = world->dist;
   deaf_register(CREATION);
@@ -523,7 +524,7 @@ world_init(const uint8_t *bytes, size_t size)
 static void
 world_deinit(void)
 {
-  lookups_forget(&world->commands.lookups, NULL);
+  commands_close(&world->commands);
   for (unsigned i = 0; i < INSTANCES; i++) {
     instance_stop(world->instances[i], on_stopped, NULL);
   }
