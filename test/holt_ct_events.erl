@@ -9,6 +9,7 @@
 -export([follow/3, follow/4, listen/2, stop/1]).
 -export([events/1, messages/1, replayed/1, token/1, ref/1, stall/1, go_on/1]).
 -export([await_events/2, await_replayed/2, strip/1, types/1]).
+-export([follow_renamed/1]).
 %% Callbacks of syn
 -export([on_process_registered/5, on_process_unregistered/5]).
 -export([on_registry_process_updated/5, on_registry_process_updated/6]).
@@ -117,6 +118,30 @@ on(Node, Fun) when is_atom(Node) ->
     holt_ct:call(Node, Fun);
 on(Pid, Fun) ->
     holt_ct:call(node(Pid), Fun).
+
+%% @doc Follow while this node, which has no name, gets one: the replay before and after, and
+%% what old and new tokens are good for.
+follow_renamed(Reg) ->
+    {ok, Root} = holt_registry:start_link(#{name => Reg}),
+    true = unlink(Root),
+    Follower = follow(node(), Reg, all),
+    Pid = holt_ct:register(Reg, 1, 1, []),
+    holt_ct:wait_until(fun() -> replayed(Follower) =:= #{1 => {Pid, 1}} end),
+    Before = replayed(Follower),
+    Former = token(Follower),
+    Name = list_to_atom("renamed" ++ os:getpid()),
+    {ok, _} = net_kernel:start([Name, shortnames]),
+    yes = holt_registry:register_name({Reg, 2, 2}, Pid),
+    holt_ct:wait_until(fun() -> replayed(Follower) =:= #{1 => {Pid, 1}, 2 => {Pid, 2}} end),
+    #{actor := Actor} = holt_cluster:info(Reg),
+    holt_ct:wait_until(fun() ->
+        %% The replica process notices when it next has something to do.
+        ok = holt_registry:unregister(Reg, 3),
+        element(1, token(Follower)) =/= element(1, Former) orelse {token(Follower), Actor}
+    end),
+    Late = follow(node(), Reg, all, #{from => Former}),
+    await_events(Late, [missed]),
+    {Before, replayed(Late)}.
 
 %%--------------------------------------------------------------------
 %% Callbacks of syn: sent to a process by the name of the registry and `_callbacks'
