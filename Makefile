@@ -311,6 +311,13 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@examples/demo/run
 
+## examples   runs all of examples/, each a small program or project
+.PHONY: examples
+examples:
+	@tools/require demo
+	@$(MAKE) --no-print-directory all
+	@$(CLEAN_ENV) examples/run
+
 ## test       every test; ONLY="unit ct" some stages, SEED=n replays a random one
 .PHONY: test
 test:

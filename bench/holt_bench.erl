@@ -104,6 +104,16 @@ section(cnode, Setup, Rounds) ->
 section(presence, Setup, Rounds) ->
     title("presence, three nodes", "from nodedown until its names are gone on the others"),
     presence(Setup, Rounds);
+section(registry, Setup, Rounds) ->
+    case os:getenv("ELIXIR_EBIN", "") of
+        "" ->
+            io:format("~nregistry: there is no elixir to compare with~n");
+        Elixir ->
+            title("the registry", "beside Elixir's Registry, 100,000 names, a process for each"),
+            reading(Setup, Elixir, Rounds)
+    end,
+    title("subscribers", "10,000 names registered on A by one caller, subscribers on B"),
+    with_two(Setup, fun(A, B) -> subscribers(A, B, Rounds) end);
 section(death, Setup, Rounds) ->
     title("kill -9 of a node", "from nodedown until its names are gone"),
     [deaths(Setup, Names, Rounds) || Names <- [10000, 100000]].
@@ -174,6 +184,75 @@ registers(A, Callers, Rounds) ->
 
 callers(1) -> "1 caller";
 callers(N) -> io_lib:format("~b callers", [N]).
+
+%%--------------------------------------------------------------------
+%% The functions of the registry
+
+reading(Setup, Elixir, Rounds) ->
+    A = bench_nodes:start(Setup, "a", ["-pa", Elixir]),
+    ok = bench_nodes:call(A, bench_registry, prepare, [?BULK_NAMES]),
+    lists:foreach(
+        fun({What, Call, Beside, Unit}) ->
+            Times = rounds(Rounds, [holt, elixir], fun(Contender) ->
+                bench_nodes:call(A, bench_registry, run, [Call, Contender])
+            end),
+            row(What, holt, Beside, elixir, Unit, Times)
+        end,
+        [
+            {"match, one key, a guard", match, "match", ns},
+            {"count_match, one key, a guard", count_match, "count_match", ns},
+            {"dispatch, one entry", dispatch, "dispatch", ns},
+            {"dispatch, 1,000 entries", dispatch_all, "dispatch", us},
+            {"select, the pids", select_pids, "select", ms},
+            {"select, key, pid and value", select_all, "select", ms},
+            {"select, 100 by their value", select_few, "select", ms},
+            {"count_select, 100 by their value", count_select_few, "count_select", ms},
+            {"prefix, 1,000 of them", prefix, "select, by order", ms},
+            {"count/1", count, "count", ns},
+            {"count/2, of a node", count_node, "count_select", us}
+        ]
+    ),
+    stop([A]).
+
+%% What those who watch other names on B cost, and one who watches these.
+subscribers(A, B, Rounds) ->
+    Keys = bench_names:keys(binary, ?REMOTE_NAMES),
+    Cases = [none, keys, prefixes, one],
+    All = rounds(Rounds, Cases, fun(Case) -> subscribers_once(A, B, Case, Keys) end),
+    Part = fun(Key) -> [maps:map(fun(_, Use) -> maps:get(Key, Use) end, Round) || Round <- All] end,
+    [
+        row([Watchers, What], Case, "nobody", none, Unit, Part(Key))
+     || {Watchers, Case} <- [
+            {"10k keys: ", keys}, {"10k prefixes: ", prefixes}, {"one of all these: ", one}
+        ],
+        {What, Key, Unit} <- [
+            {"register on A, per name", calls, ns},
+            {"until all are seen on B", time, ms},
+            {"processor time on B", cpu, ms}
+        ]
+    ].
+
+subscribers_once(A, B, Case, Keys) ->
+    Names = tuple_size(Keys),
+    ok = bench_nodes:call(A, bench_names, own, [Names]),
+    ok = bench_nodes:call(B, bench_registry, subscribe, [Case, Names]),
+    Self = self(),
+    Last = {holt, element(Names, Keys)},
+    Cpu = bench_nodes:call(B, bench_registry, own_cpu_ms, []),
+    Looker = spawn_link(fun() ->
+        Self ! {self(), bench_nodes:call(B, bench_cluster, looked, [Last])}
+    end),
+    {Start, Filled} = bench_nodes:call(A, bench_cluster, fill, [holt, Keys]),
+    End =
+        receive
+            {Looker, Time} -> Time
+        end,
+    ok = bench_nodes:call(B, bench_names, await, [holt, Names]),
+    CpuEnd = bench_nodes:call(B, bench_registry, own_cpu_ms, []),
+    ok = bench_nodes:call(B, bench_registry, unsubscribe, []),
+    ok = bench_nodes:call(A, bench_names, disown, []),
+    ok = bench_nodes:call(B, bench_names, await, [holt, 0]),
+    #{calls => (Filled - Start) / Names, time => End - Start, cpu => (CpuEnd - Cpu) * 1000000}.
 
 %%--------------------------------------------------------------------
 %% Two nodes

@@ -1,16 +1,38 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% @doc Who takes part in an instance, and how it is.
 %%
-%% All of it is what this node knows; no call asks another node.  An instance that this
-%% node does not run raises `badarg'.
+%% What is read here is what this node knows; no call but {@link join/2} asks another node.
+%% An instance that this node does not run raises `badarg'.
 -module(holt_cluster).
 
--export([members/1, members/2, peers/1, in_sync/1, info/1]).
+%% Who takes part
+-export([members/1, members/2, set_members/2, join/2, leave/1, evict/2, await_ready/2]).
+%% How it is
+-export([peers/1, in_sync/1, info/1]).
 
--export_type([member/0, member_info/0, peer_info/0, refused/0]).
+-export_type([member/0, member_info/0, peer_info/0, refused/0, named/0, ready_options/0]).
 
 %% The name of an instance, and a node that runs it.
 -type member() :: {Name :: atom(), node()}.
+
+%% A member as it may be written: the pair; a node, which has an @, for the instance of the
+%% same name there; another atom for an instance of that name on this node.
+-type named() :: member() | node() | atom().
+
+-type ready_options() ::
+    #{
+        %% So many members are present, this one included, and their names are found here.
+        members => pos_integer(),
+        %% A majority of the members is, and theirs are: of the list, or, where there is none,
+        %% of those that are known.
+        quorum => majority,
+        %% For so many milliseconds nobody new has come, and the names of all that are present
+        %% are found here.  Alone here says `settle_ms' of the instance, 1,000.
+        settle => non_neg_integer(),
+        %% How long to wait, in milliseconds: 5,000.
+        timeout => non_neg_integer()
+    }
+    | [{members | quorum | settle | timeout, term()}].
 
 %% How often what was refused, by kind, those that have occurred: `malformed', `too_large',
 %% `too_deep', `unsupported', `stale', `version', `policy', `limit', `nomem'.
@@ -19,7 +41,8 @@
 %% One actor of a member: a member that was ended and started again is another one.
 -type member_info() :: #{
     member := member(),
-    actor := pos_integer(),
+    %% 0: in the list, and never seen.
+    actor := non_neg_integer(),
     %% `present': it is there.  `suspect': we have just lost it, and ask the others; nothing
     %% changes meanwhile.  `paused': the application holt is stopped there, and its names are
     %% hidden until it is back.  `absent': nobody who is connected to us reaches it, and its
@@ -63,28 +86,153 @@
 
 -define(BADARG(Cause, Arguments), erlang:error(badarg, Arguments, holt_error:info(Cause))).
 
-%% @doc The members that are present, this node's own included.
+%% The longest wait that a timer of Erlang does.
+-define(TIMEOUT_MS_MAX, 16#ffffffff).
+
+-define(READY_MS, 5000).
+-define(JOIN_MS, 5000).
+
+%%--------------------------------------------------------------------
+%% Who takes part
+
+%% @doc The members, this node's own included.
 %%
-%% Those are the members to which this node is connected, those for which others vouch that
-%% they are, and, for the moment that it takes to ask them, those that were just lost.
+%% With `members => auto' those that are present: to which this node is connected, for which
+%% others vouch, and, for the moment that it takes to ask them, those that were just lost.  With
+%% a list, of `start_link', {@link set_members/2} or {@link join/2}, all that are in it, present
+%% or not.
 -spec members(Instance :: atom()) -> [member()].
 members(Instance) ->
     case holt_nif:members(Instance) of
         {invalid, Cause} -> ?BADARG(Cause, [Instance]);
-        Members -> lists:sort(Members)
+        Present -> lists:sort(listed(Instance, Present))
     end.
 
 %% @doc All members that this node knows, also those that are not here now.
 %%
-%% Absent ones are forgotten after `forget_after_ms'.
+%% Absent ones are forgotten after `forget_after_ms', and those that are in the list never.
 -spec members(Instance :: atom(), all) -> [member_info()].
 members(Instance, all) ->
     case holt_nif:info(Instance) of
-        {invalid, Cause} -> ?BADARG(Cause, [Instance, all]);
-        #{actors := Actors} -> sort([member_info(Actor) || Actor <- Actors])
+        {invalid, Cause} ->
+            ?BADARG(Cause, [Instance, all]);
+        #{actors := Actors} ->
+            Known = [member_info(Actor) || Actor <- Actors],
+            Seen = [Member || #{member := Member} <- Known],
+            sort(Known ++ [never_seen(Member) || Member <- listed(Instance, []) -- Seen])
     end;
 members(Instance, Which) ->
     ?BADARG(not_all, [Instance, Which]).
+
+%% @doc Have these members and no others, this node's own among them or not.
+%%
+%% {@link members/1} says so when this returns.  All members that can be reached are told, and
+%% those that cannot when they are again; of two lists that were set at the same time the later
+%% one counts, everywhere.  A member that is not in the list keeps its own names, alone, and the
+%% others lose sight of them.  `auto': whoever runs the instance, by the same name on any
+%% connected node.
+-spec set_members(Instance :: atom(), auto | [named()]) -> ok | {error, timeout | no_instance}.
+set_members(Instance, Members) ->
+    is_running(Instance) orelse ?BADARG(no_instance, [Instance, Members]),
+    case Members =:= auto orelse holt_options:members(Instance, Members) of
+        true -> holt_replica:change_members(Instance, {set, auto});
+        {ok, List} -> holt_replica:change_members(Instance, {set, List});
+        error -> ?BADARG(not_members, [Instance, Members])
+    end.
+
+%% @doc Make one of two instances, each with all its members: from now on they have one list,
+%% and the same names.
+%%
+%% The other one may have another name, and be on this node or another one.  Where a member is
+%% not in a list yet because there is none, those that are present now are taken for it.
+-spec join(Instance :: atom(), Other :: named()) ->
+    ok | {error, timeout | {no_instance | unreachable, node()}}.
+join(Instance, Other) ->
+    is_running(Instance) orelse ?BADARG(no_instance, [Instance, Other]),
+    case holt_options:members(Instance, [Other]) of
+        {ok, [{Instance, Node}]} when Node =:= node() -> ok;
+        {ok, [Member]} -> join_member(Instance, Member);
+        error -> ?BADARG(not_a_member, [Instance, Other])
+    end.
+
+-spec join_member(atom(), member()) ->
+    ok | {error, timeout | {no_instance | unreachable, node()}}.
+join_member(Instance, {_, Node} = Member) ->
+    case holt_remote:call_member(Instance, Member, offer, ?JOIN_MS) of
+        {ok, {List, Theirs}} ->
+            case holt_replica:change_members(Instance, {join, [Member | List], Theirs}) of
+                ok -> join_back(Instance, Member);
+                {error, no_instance} -> {error, {no_instance, node()}};
+                {error, timeout} -> {error, timeout}
+            end;
+        {ok, _} ->
+            {error, {no_instance, Node}};
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+%% It would hear of it anyway; so it has when this returns.
+-spec join_back(atom(), member()) ->
+    ok | {error, timeout | {no_instance | unreachable, node()}}.
+join_back(Instance, {_, Node} = Member) ->
+    case holt_replica:offer(Instance) of
+        {ok, {_, Ours}} ->
+            case holt_remote:call_member(Instance, Member, {members, {merge, Ours}}, ?JOIN_MS) of
+                {ok, ok} -> ok;
+                {ok, _} -> {error, {no_instance, Node}};
+                {error, Reason} -> {error, Reason}
+            end;
+        {error, no_instance} ->
+            {error, {no_instance, node()}};
+        {error, timeout} ->
+            {error, timeout}
+    end.
+
+%% @doc Take part no more: this member goes on alone, with its own names, and the others lose
+%% sight of them and forget it.
+%%
+%% It is back after {@link join/2} or {@link set_members/2} on this or another member.
+-spec leave(Instance :: atom()) -> ok | {error, timeout | no_instance}.
+leave(Instance) ->
+    is_running(Instance) orelse ?BADARG(no_instance, [Instance]),
+    holt_replica:change_members(Instance, leave).
+
+%% @doc Forget a member that is absent, now and not after `forget_after_ms': it no longer
+%% counts where a majority is asked for.  A node stands for all members on it.
+%%
+%% If it comes back it is a member again.  Every node forgets for itself.
+-spec evict(Instance :: atom(), node() | member()) -> ok | {error, present | not_found}.
+evict(Instance, Which) ->
+    Members =
+        case {holt_nif:info(Instance), Which} of
+            {{invalid, Cause}, _} -> ?BADARG(Cause, [Instance, Which]);
+            {_, {Name, Node}} when is_atom(Name), is_atom(Node) -> [Which];
+            {#{actors := Actors}, Node} when is_atom(Node) ->
+                lists:usort([Member || #{member := {_, At} = Member} <- Actors, At =:= Node]);
+            _ -> ?BADARG(not_a_member, [Instance, Which])
+        end,
+    Answers = [holt_nif:evict(Instance, Member) || Member <- Members],
+    case {lists:member({error, present}, Answers), lists:member(ok, Answers)} of
+        {true, _} -> {error, present};
+        {false, true} -> ok;
+        {false, false} -> {error, not_found}
+    end.
+
+%% @doc Wait until this member has found others, and holds their names.
+%%
+%% All that the options ask for has to be true at once; without any it is `settle'.  With
+%% `members => 1' or when no other member is there, it is soon true: who wants more has to say
+%% so.
+-spec await_ready(Instance :: atom(), ready_options()) -> ok | {error, timeout | no_instance}.
+await_ready(Instance, Options) ->
+    is_running(Instance) orelse ?BADARG(no_instance, [Instance, Options]),
+    case ready(Options) of
+        {Ready, TimeoutMs} -> holt_replica:await_ready(Instance, Ready, TimeoutMs);
+        error -> ?BADARG(not_ready_options, [Instance, Options])
+    end.
+
+%%--------------------------------------------------------------------
+%% How it is
 
 %% @doc The other members that are linked to this one, and how far each has come.
 -spec peers(Instance :: atom()) -> [peer_info()].
@@ -147,6 +295,65 @@ info(Instance) ->
 
 %%--------------------------------------------------------------------
 %% Internal
+
+-spec is_running(term()) -> boolean().
+is_running(Instance) ->
+    is_atom(Instance) andalso is_integer(holt_nif:count(Instance)).
+
+%% Who is in the list, or, where there is none, these.
+-spec listed(atom(), [member()]) -> [member()].
+listed(Instance, Present) ->
+    case holt_members:load(Instance) of
+        {ok, Members} ->
+            case holt_members:list(Members) of
+                auto -> Present;
+                List -> List
+            end;
+        error ->
+            Present
+    end.
+
+-spec ready(term()) -> {holt_waiters:ready(), non_neg_integer()} | error.
+ready(Options) when is_map(Options) ->
+    Timeout = maps:get(timeout, Options, ?READY_MS),
+    Ready = maps:remove(timeout, Options),
+    case maps:fold(fun is_ready/3, is_ms(Timeout), Ready) of
+        true when map_size(Ready) =:= 0 -> {#{settle => default}, Timeout};
+        true -> {Ready, Timeout};
+        false -> error
+    end;
+ready(Options) ->
+    try
+        %% The first of two counts, as in a proplist.
+        ready(maps:from_list(lists:reverse(Options)))
+    catch
+        error:badarg -> error;
+        error:function_clause -> error
+    end.
+
+-spec is_ready(term(), term(), boolean()) -> boolean().
+is_ready(members, Count, IsGood) -> IsGood andalso is_integer(Count) andalso Count >= 1;
+is_ready(quorum, Quorum, IsGood) -> IsGood andalso Quorum =:= majority;
+is_ready(settle, Ms, IsGood) -> IsGood andalso is_ms(Ms);
+is_ready(_, _, _) -> false.
+
+-spec is_ms(term()) -> boolean().
+is_ms(Ms) ->
+    is_integer(Ms) andalso Ms >= 0 andalso Ms =< ?TIMEOUT_MS_MAX.
+
+-spec never_seen(member()) -> member_info().
+never_seen(Member) ->
+    #{
+        member => Member,
+        actor => 0,
+        state => absent,
+        contact => none,
+        voucher => undefined,
+        absent_ms => 0,
+        shown => false,
+        names => 0,
+        version => 0
+    }.
 
 -spec member_info(map()) -> member_info().
 member_info(#{sight := Sight, paused := Paused, rows := Names} = Actor) ->

@@ -43,6 +43,9 @@
     | not_pairs
     | not_text
     | not_all
+    | not_members
+    | not_a_member
+    | not_ready_options
     | bad_dispatch_options
     | {bad_pattern | bad_guards | bad_spec, Words :: string()}
     | {bad_register_option, term(), term()}
@@ -94,6 +97,10 @@ roles(explain, _) -> [instance, key, choice];
 roles(fold, _) -> [instance, function, accumulator];
 roles(count, 2) -> [instance, choice];
 roles(members, _) -> [instance, choice];
+roles(set_members, _) -> [instance, choice];
+roles(join, _) -> [instance, choice];
+roles(evict, _) -> [instance, choice];
+roles(await_ready, _) -> [instance, choice];
 roles(select, _) -> [instance, choice];
 roles(count_select, _) -> [instance, choice];
 roles(prefix, _) -> [instance, choice];
@@ -123,6 +130,9 @@ role(not_a_filter) -> choice;
 role(not_a_reference) -> choice;
 role(not_text) -> choice;
 role(not_all) -> choice;
+role(not_members) -> choice;
+role(not_a_member) -> choice;
+role(not_ready_options) -> choice;
 role(bad_dispatch_options) -> choice;
 role({bad_register_option, _, _}) -> choice;
 role({bad_register_option, _}) -> choice;
@@ -206,9 +216,15 @@ text({bad_pattern, Words}, _) ->
 text({bad_guards, Words}, _) ->
     ["not valid guards of a match specification", because(Words)];
 text({bad_spec, Words}, _) ->
-    ["not a valid match specification", because(Words)];
+    ["invalid match specification", because(Words)];
 text(not_all, _) ->
     "neither left out nor the atom all";
+text(not_members, _) ->
+    "neither auto nor a list of members: nodes, names on this node, {Name, Node}";
+text(not_a_member, _) ->
+    "not a member: a node, a name on this node, {Name, Node}";
+text(not_ready_options, _) ->
+    "not options of readiness: members, quorum => majority, settle, timeout";
 text(not_a_name, _) ->
     "not of the form {Registry, Key} or {Registry, Key, Value}";
 text(no_such_name, _) ->

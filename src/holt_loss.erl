@@ -72,6 +72,10 @@ is_sent_lost(Pid, Rules) -> is_lost(node(Pid), to, Rules).
 
 %% @doc Is what has come to be taken as lost?
 -spec received(term(), rules()) -> {boolean(), rules()}.
+received({holt_hello, Pid, Name, Bytes, Nodes, _Members}, Rules) ->
+    received({holt_hello, Pid, Name, Bytes, Nodes}, Rules);
+received({holt_members, Pid, _}, Rules) when is_pid(Pid) ->
+    {is_lost(node(Pid), from, Rules), Rules};
 received({holt_hello, Pid, _, Bytes, _}, Rules) when is_pid(Pid), is_binary(Bytes) ->
     %% A hello that is lost tells this process something nevertheless: whose fault it is.
     {is_lost(node(Pid), from, Rules), learn(Bytes, node(Pid), Rules)};

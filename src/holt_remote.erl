@@ -17,9 +17,23 @@
 %% Asking
 -export([call/4, call_member/4, process_name/1, is_linked/1]).
 %% Answering
--export([relay/4, update/4]).
+-export([serve/3, update/4]).
 
 -export_type([failure/0, timeout_ms/0, request/0, updated/0]).
+
+%% What others say is checked before it is believed.
+-define(IS_UINT64(Number), is_integer(Number), Number >= 0, Number < 1 bsl 64).
+-define(IS_MEMBER(Member),
+    tuple_size(Member) =:= 2, is_atom(element(1, Member)), is_atom(element(2, Member))
+).
+-define(IS_CLAIM(How),
+    (How =:= new orelse How =:= standby orelse
+        (tuple_size(How) =:= 3 andalso element(1, How) =:= replace andalso
+            is_integer(element(2, How)) andalso is_integer(element(3, How)) andalso
+            element(2, How) > 0 andalso element(2, How) < 1 bsl 64 andalso
+            element(3, How) > 0 andalso element(3, How) < 1 bsl 64))
+).
+-define(IS_LOSS(How), (How =:= exit orelse How =:= standby)).
 
 -type timeout_ms() :: non_neg_integer().
 -type failure() :: {error, {no_instance | unreachable, node()}}.
@@ -29,7 +43,9 @@
     | {update, Key :: term(), pid(), fun((term()) -> term())}
     | {lose, Key :: term(), holt_nif:birth(), Winner :: {holt_nif:actor(), holt_nif:birth()},
         exit | standby}
-    | {await_for, holt_waiters:condition(), timeout_ms()}
+    | {await, holt_waiters:condition(), timeout_ms()}
+    | offer
+    | {members, {merge, holt_members:export()}}
     | {relay, holt_nif:member(), request(), timeout_ms()}.
 %% What became of a change of a value; what the fun raised is to be raised where it came from.
 -type updated() ::
@@ -132,17 +148,64 @@ holders(Name, Key, Members) ->
 %%--------------------------------------------------------------------
 %% Answering
 
-%% @doc Ask on behalf of another member; it has no link to whom it asks.
--spec relay(gen_server:from(), holt_nif:member(), request(), timeout_ms()) -> pid().
-relay(From, {_, Node} = Member, Request, TimeoutMs) ->
-    spawn(fun() ->
-        Answer =
-            case is_linked(Node) of
-                true -> ask(Member, Request, TimeoutMs);
-                false -> {error, {unreachable, Node}}
-            end,
-        gen_server:reply(From, {relayed, Answer})
-    end).
+%% @doc Do what another member asks of the replica process Name, or have it done by a process
+%% that may take longer.
+-spec serve(request() | term(), gen_server:from(), Name :: atom()) -> ok | unknown.
+serve({claim, Key, Value, Pid, How}, From, Name) when
+    is_binary(Value), is_pid(Pid), ?IS_CLAIM(How)
+->
+    gen_server:reply(From, holt_nif:claim(Name, Key, Value, Pid, How));
+serve({unregister, Key, Caller}, From, Name) when is_pid(Caller) ->
+    gen_server:reply(From, unregister(Name, Key, Caller));
+serve({update, Key, Pid, Fun}, From, Name) when is_pid(Pid), is_function(Fun, 1) ->
+    aside(From, fun() ->
+        case update(Name, Key, Pid, Fun) of
+            {ok, _, _} = Done -> with_version(Done, Name);
+            Answer -> Answer
+        end
+    end);
+serve({lose, Key, Birth, {Actor, WinnerBirth} = Winner, How}, From, Name) when
+    ?IS_UINT64(Birth), ?IS_UINT64(Actor), ?IS_UINT64(WinnerBirth), ?IS_LOSS(How)
+->
+    gen_server:reply(From, holt_contest:lose(Name, Key, {Birth, Winner, How}));
+serve({relay, {_, Node} = Member, Request, TimeoutMs}, From, _Name) when
+    ?IS_MEMBER(Member), ?IS_UINT64(TimeoutMs), element(1, Request) =/= relay
+->
+    %% The one who asks has no link to whom it asks.
+    aside(From, fun() ->
+        case is_linked(Node) of
+            true -> {relayed, ask(Member, Request, TimeoutMs)};
+            false -> {relayed, {error, {unreachable, Node}}}
+        end
+    end);
+serve(_Request, _From, _Name) ->
+    unknown.
+
+-spec aside(gen_server:from(), fun(() -> term())) -> ok.
+aside(From, Fun) ->
+    _ = spawn(fun() -> gen_server:reply(From, Fun()) end),
+    ok.
+
+%% Nobody has it: the answer is where that is seen.
+-spec unregister(atom(), term(), pid()) ->
+    {ok, non_neg_integer(), non_neg_integer()}
+    | {remote, node()}
+    | {error, not_owner}
+    | holt_nif:invalid().
+unregister(Name, Key, Caller) ->
+    case holt_nif:unregister(Name, Key, Caller) of
+        none -> with_version(ok, Name);
+        Answer -> Answer
+    end.
+
+%% With where it is seen.
+-spec with_version(Answer, atom()) ->
+    {Answer, non_neg_integer(), non_neg_integer()} | holt_nif:invalid().
+with_version(Answer, Name) ->
+    case holt_nif:info(Name) of
+        #{actor := Actor, version := Version} -> {Answer, Actor, Version};
+        Invalid -> Invalid
+    end.
 
 %% @doc Change the value of a name of a process of this node.  The fun runs here, and again
 %% if somebody changed the value meanwhile.

@@ -28,6 +28,8 @@
 -export([register_at/7, unregister_at/5, update_at/6]).
 %% Waiting
 -export([await/5, await_acks/4, await_at/5, barrier/2]).
+%% Members
+-export([change_members/2, offer/1, await_ready/3]).
 %% Looking inside
 -export([last_conflict/2]).
 %% For sys:replace_state/2
@@ -42,6 +44,9 @@
     format_status/1
 ]).
 
+%% How long a change of the members may take here.
+-define(MEMBERS_MS, 5000).
+
 %% How long a hidden node may stay without being greeted.
 -define(HIDDEN_MS, 1000).
 
@@ -54,48 +59,24 @@
 %% Polls in a row before the mailbox has its turn.
 -define(POLLS_MAX, 16).
 
-%% What others say is checked before it is believed.
--define(IS_UINT64(Number), is_integer(Number), Number >= 0, Number < 1 bsl 64).
--define(IS_MEMBER(Member),
-    tuple_size(Member) =:= 2, is_atom(element(1, Member)), is_atom(element(2, Member))
-).
--define(IS_CLAIM(How),
-    (How =:= new orelse How =:= standby orelse
-        (tuple_size(How) =:= 3 andalso element(1, How) =:= replace andalso
-            is_integer(element(2, How)) andalso is_integer(element(3, How)) andalso
-            element(2, How) > 0 andalso element(2, How) < 1 bsl 64 andalso
-            element(3, How) > 0 andalso element(3, How) < 1 bsl 64))
-).
--define(IS_LOSS(How), (How =:= exit orelse How =:= standby)).
-
 -type identity() :: {node(), Creation :: non_neg_integer()}.
-
--record(peer, {
-    member :: holt_nif:member(),
-    %% Known since its hello; monitored as long as it is.
-    pid = undefined :: undefined | pid(),
-    monitor = undefined :: undefined | reference()
-}).
 
 -record(data, {
     name :: atom(),
     %% The node as the native code knows it.
     identity :: identity(),
     contests :: holt_contest:contests(),
-    peers = #{} :: #{holt_nif:peer() => #peer{}},
-    ids = #{} :: #{holt_nif:member() => holt_nif:peer()},
-    monitors = #{} :: #{reference() => holt_nif:peer()},
+    links :: holt_links:links(),
+    roll :: holt_roll:roll(),
     waiters = holt_waiters:new() :: holt_waiters:waiters(),
+    %% When somebody was met last, and after how long that is long ago, in milliseconds.
     met_at = erlang:monotonic_time(millisecond) :: integer(),
+    settle_ms :: pos_integer(),
     %% The next poll that nothing asks for: its timer, and when in milliseconds of the
     %% monotonic clock.
     timer = undefined :: undefined | {reference(), integer()},
-    %% Why which node was refused, the last time that was said.
-    noticed = #{} :: #{node() => atom()},
     %% Messages nobody of this version sends.
-    dropped = 0 :: non_neg_integer(),
-    %% What tests have get lost; in production nothing.
-    loss = none :: none | holt_loss:rules()
+    dropped = 0 :: non_neg_integer()
 }).
 
 %%--------------------------------------------------------------------
@@ -136,13 +117,14 @@ resume(Name) ->
 
 %% @doc The state of a replica process that has looked anew what is to get lost.
 -spec reload_loss(#data{}) -> #data{}.
-reload_loss(#data{} = Data) ->
-    Data#data{loss = holt_loss:load()}.
+reload_loss(#data{links = Links} = Data) ->
+    Data#data{links = holt_links:reload_loss(Links)}.
 
 %% @doc End an instance of this node; its rows are freed soon.
 -spec close(Name :: atom()) -> ok.
 close(Name) ->
     _ = holt_nif:close(Name),
+    ok = holt_members:delete(Name),
     holt_janitor:sweep().
 
 %%--------------------------------------------------------------------
@@ -226,7 +208,7 @@ await_at(Name, Where, What, {Node, Actor, Seq}, TimeoutMs) ->
             seen -> {seen, Node, Actor, Seq};
             _ -> {acked, Seq, What}
         end,
-    case holt_remote:call(Name, Where, {await_for, Condition, TimeoutMs}, TimeoutMs) of
+    case holt_remote:call(Name, Where, {await, Condition, TimeoutMs}, TimeoutMs) of
         {ok, ok} -> ok;
         {ok, _} -> {error, {no_instance, element(1, Where)}};
         {error, {unreachable, _}} -> {error, timeout};
@@ -245,8 +227,7 @@ barrier(Name, TimeoutMs) ->
 -spec wait(atom(), holt_waiters:condition(), holt_remote:timeout_ms()) ->
     ok | {error, timeout | no_instance}.
 wait(Name, Condition, TimeoutMs) ->
-    Deadline = erlang:monotonic_time(millisecond) + TimeoutMs,
-    case ask(Name, {await, Condition, Deadline}, TimeoutMs) of
+    case ask(Name, {await, Condition, TimeoutMs}, TimeoutMs) of
         {ok, Answer} -> Answer;
         Error -> Error
     end.
@@ -261,20 +242,36 @@ ask(Name, Request, TimeoutMs) ->
         exit:_ -> {error, no_instance}
     end.
 
+%% @doc Return when this member is ready in all that is asked for.
+-spec await_ready(Name :: atom(), holt_waiters:ready(), holt_remote:timeout_ms()) ->
+    ok | {error, timeout | no_instance}.
+await_ready(Name, Ready, TimeoutMs) ->
+    wait(Name, {ready, Ready}, TimeoutMs).
+
+%%--------------------------------------------------------------------
+%% Members
+
+%% @doc Change who may take part: here when this returns, and soon on all others.
+-spec change_members(Name :: atom(), holt_roll:change()) -> ok | {error, timeout | no_instance}.
+change_members(Name, Change) ->
+    case ask(Name, {members, Change}, ?MEMBERS_MS) of
+        {ok, Answer} -> Answer;
+        Error -> Error
+    end.
+
+%% @doc What another instance is to know that is going to be joined with this one.
+-spec offer(Name :: atom()) ->
+    {ok, {[holt_nif:member()], holt_members:export() | none}} | {error, timeout | no_instance}.
+offer(Name) ->
+    ask(Name, offer, ?MEMBERS_MS).
+
 %%--------------------------------------------------------------------
 %% Looking inside
 
 %% @doc The last conflict about a name in which a process of this node has lost it, if it is
 %% remembered: the last 1,000 are.
 -spec last_conflict(Name :: atom(), Key :: term()) ->
-    none
-    | #{
-        lost := pid(),
-        won := pid(),
-        value := term(),
-        %% Milliseconds since 1970.
-        at_ms := integer()
-    }.
+    none | holt_contest:last().
 last_conflict(Name, Key) ->
     case ask(Name, {last_conflict, Key}, 5000) of
         {ok, Answer} -> Answer;
@@ -286,7 +283,7 @@ last_conflict(Name, Key) ->
 
 %% @private
 -spec init(holt_options:config()) -> {ok, #data{}} | {stop, term()}.
-init(#{name := Name} = Config) ->
+init(#{name := Name, settle_ms := SettleMs} = Config) ->
     %% Else a stop would leave no time to close the instance.
     _ = process_flag(trap_exit, true),
     case holt_nif:open(Name, holt_options:native(Config)) of
@@ -296,7 +293,9 @@ init(#{name := Name} = Config) ->
                 name = Name,
                 identity = identity(),
                 contests = holt_contest:new(Name, Config),
-                loss = holt_loss:load()
+                links = holt_links:new(Name),
+                roll = holt_roll:new(Opened, Config),
+                settle_ms = SettleMs
             },
             {ok, work(begin_with(Opened, Data))};
         {_, Reason} ->
@@ -305,46 +304,37 @@ init(#{name := Name} = Config) ->
 
 %% @private
 -spec handle_call(term(), gen_server:from(), #data{}) -> {noreply, #data{}}.
-handle_call({await, Condition, Deadline}, From, #data{waiters = Waiters} = Data) ->
-    More = holt_waiters:add(From, Condition, Deadline, Waiters),
-    {noreply, answer_waiters(Data#data{waiters = More})};
-handle_call({await_for, Condition, TimeoutMs}, From, Data) when ?IS_UINT64(TimeoutMs) ->
-    case holt_waiters:is_of_change(Condition) of
+handle_call({await, Condition, TimeoutMs} = Request, From, #data{waiters = Waiters} = Data) ->
+    case holt_waiters:is_condition(Condition) andalso is_integer(TimeoutMs) of
         true ->
             Deadline = erlang:monotonic_time(millisecond) + TimeoutMs,
-            handle_call({await, Condition, Deadline}, From, Data);
+            More = holt_waiters:add(From, Condition, Deadline, Waiters),
+            {noreply, answer_waiters(Data#data{waiters = More})};
         false ->
-            reply(From, {error, unsupported_request}),
-            {noreply, drop(Condition, Data)}
+            refuse(Request, From, Data)
     end;
 handle_call({last_conflict, Key}, From, #data{contests = Contests} = Data) ->
     reply(From, holt_contest:last(Key, Contests)),
     {noreply, Data};
-%% From other members.  The native code wakes this process for what is to be sent.
-handle_call({claim, Key, Value, Pid, How}, From, #data{name = Name} = Data) when
-    is_binary(Value), is_pid(Pid), ?IS_CLAIM(How)
-->
-    reply(From, holt_nif:claim(Name, Key, Value, Pid, How)),
+handle_call({members, Change} = Request, From, #data{links = Links, roll = Roll} = Data) ->
+    case holt_roll:change(Change, Links, Roll) of
+        unknown ->
+            refuse(Request, From, Data);
+        Changed ->
+            reply(From, ok),
+            {noreply, work(enrolled(Changed, Data))}
+    end;
+handle_call(offer, From, #data{roll = Roll} = Data) ->
+    reply(From, {holt_roll:present(Roll), holt_members:export(holt_roll:members(Roll))}),
     {noreply, Data};
-handle_call({unregister, Key, Caller}, From, #data{name = Name} = Data) when is_pid(Caller) ->
-    reply(From, unregister(Name, Key, Caller)),
-    {noreply, Data};
-handle_call({update, Key, Pid, Fun}, From, #data{name = Name} = Data) when
-    is_pid(Pid), is_function(Fun, 1)
-->
-    _ = spawn(fun() -> reply(From, update(Name, Key, Pid, Fun)) end),
-    {noreply, Data};
-handle_call({lose, Key, Birth, {Actor, WinnerBirth}, How}, From, #data{name = Name} = Data) when
-    ?IS_UINT64(Birth), ?IS_UINT64(Actor), ?IS_UINT64(WinnerBirth), ?IS_LOSS(How)
-->
-    reply(From, holt_contest:lose(Name, Key, {Birth, {Actor, WinnerBirth}, How})),
-    {noreply, work(Data)};
-handle_call({relay, Member, Request, TimeoutMs}, From, Data) when
-    ?IS_MEMBER(Member), ?IS_UINT64(TimeoutMs), element(1, Request) =/= relay
-->
-    _ = holt_remote:relay(From, Member, Request, TimeoutMs),
-    {noreply, Data};
-handle_call(Request, From, Data) ->
+handle_call(Request, From, #data{name = Name} = Data) ->
+    case holt_remote:serve(Request, From, Name) of
+        ok -> {noreply, work(Data)};
+        unknown -> refuse(Request, From, Data)
+    end.
+
+-spec refuse(term(), gen_server:from(), #data{}) -> {noreply, #data{}}.
+refuse(Request, From, Data) ->
     reply(From, {error, unsupported_request}),
     {noreply, drop(Request, Data)}.
 
@@ -355,12 +345,10 @@ handle_cast(Message, Data) ->
 
 %% @private
 -spec handle_info(term(), #data{}) -> {noreply, #data{}}.
-handle_info(Message, #data{loss = none} = Data) ->
-    take(Message, Data);
-handle_info(Message, #data{loss = Loss} = Data) ->
-    case holt_loss:received(Message, Loss) of
-        {true, Next} -> {noreply, Data#data{loss = Next}};
-        {false, Next} -> take(Message, Data#data{loss = Next})
+handle_info(Message, #data{links = Links} = Data) ->
+    case holt_links:received(Message, Links) of
+        {true, Next} -> {noreply, Data#data{links = Next}};
+        {false, Next} -> take(Message, Data#data{links = Next})
     end.
 
 -spec take(term(), #data{}) -> {noreply, #data{}}.
@@ -387,14 +375,26 @@ handle_message({holt_data, Header, Body}, #data{name = Name} = Data) when
 handle_message({holt_nodes, _Nodes}, Data) ->
     %% For members that do not hear of other nodes by themselves.
     {noreply, Data};
-handle_message({holt_hello, Pid, Name, Bytes, _Nodes}, #data{name = Name} = Data) when
-    is_pid(Pid), is_binary(Bytes)
+handle_message({holt_hello, Pid, Name, Bytes, _Nodes}, Data) when
+    is_pid(Pid), is_atom(Name), is_binary(Bytes)
 ->
-    %% To monitor a process of a node that is gone would call the node.
-    case lists:member(node(Pid), nodes(connected)) of
-        true -> {noreply, work(hello({Name, node(Pid)}, Pid, Bytes, Data))};
-        false -> {noreply, Data}
+    {noreply, work(hello({Name, Pid}, Bytes, Data))};
+handle_message({holt_hello, Pid, Name, Bytes, _Nodes, Theirs} = Message, Data) when
+    is_pid(Pid), is_atom(Name), is_binary(Bytes)
+->
+    case holt_members:is_export(Theirs) of
+        true -> {noreply, work(hello({Name, Pid}, Bytes, told(Pid, Theirs, Data)))};
+        false -> {noreply, drop(Message, Data)}
     end;
+handle_message({holt_members, Pid, Theirs} = Message, Data) when is_pid(Pid) ->
+    case holt_members:is_export(Theirs) of
+        true -> {noreply, work(told(Pid, Theirs, Data))};
+        false -> {noreply, drop(Message, Data)}
+    end;
+handle_message({holt_leave, Pid}, #data{links = Links, roll = Roll} = Data) when is_pid(Pid) ->
+    {noreply, work(enrolled(holt_roll:left(Pid, Links, Roll), Data))};
+handle_message(holt_tick, #data{links = Links, roll = Roll} = Data) ->
+    {noreply, work(Data#data{roll = holt_roll:tick(Links, Roll)})};
 handle_message({nodeup, Node, _Info}, Data) ->
     {noreply, work(meet_in_time(Node, Data))};
 handle_message({holt_meet, Node}, Data) ->
@@ -402,20 +402,18 @@ handle_message({holt_meet, Node}, Data) ->
         true -> {noreply, work(meet(Node, Data))};
         false -> {noreply, Data}
     end;
-handle_message({nodedown, Node, _Info}, #data{name = Name, ids = Ids} = Data) ->
-    case Ids of
-        #{{Name, Node} := Id} -> {noreply, work(part(Id, Data))};
-        #{} -> {noreply, Data}
-    end;
-handle_message({'DOWN', Monitor, process, _Pid, Reason}, #data{monitors = Monitors} = Data) ->
-    case Monitors of
-        #{Monitor := Id} ->
-            {noreply, work(peer_down(Id, Reason, Data))};
-        #{} ->
+handle_message({nodedown, Node, _Info}, #data{links = Links} = Data) ->
+    Gone = [Member || {_, At} = Member <- holt_links:members(Links), At =:= Node],
+    {noreply, work(Data#data{links = lists:foldl(fun holt_links:part/2, Links, Gone)})};
+handle_message({'DOWN', Monitor, process, _Pid, Reason}, #data{links = Links} = Data) ->
+    case holt_links:down(Monitor, Reason, Links) of
+        false ->
             case holt_contest:down(Monitor, Reason, Data#data.contests) of
                 false -> {noreply, Data};
                 Contests -> {noreply, work(Data#data{contests = Contests})}
-            end
+            end;
+        Left ->
+            {noreply, work(Data#data{links = Left})}
     end;
 handle_message({holt_grace, Loser}, #data{contests = Contests} = Data) when is_pid(Loser) ->
     {noreply, Data#data{contests = holt_contest:grace(Loser, Contests)}};
@@ -454,9 +452,10 @@ format_status(Status) ->
 %%--------------------------------------------------------------------
 %% Peers
 
+%% Members on this node have no link to wait for.
 -spec meet_all([node()], #data{}) -> #data{}.
 meet_all(Nodes, Data) ->
-    lists:foldl(fun meet_in_time/2, Data, Nodes).
+    lists:foldl(fun meet_in_time/2, meet(node(), Data), Nodes).
 
 %% A hidden node that takes part says so as soon as there is a link.  Others come to ask
 %% one thing and go, as erl_call does, and do not bear to be spoken to: they get some time.
@@ -471,118 +470,39 @@ meet_in_time(Node, Data) ->
             meet(Node, Data)
     end.
 
-%% A link is new once: a nodeup that was on its way while the nodes were listed, or
-%% that was overtaken by nothing else, finds the peer known.
 -spec meet(node(), #data{}) -> #data{}.
-meet(Node, Data) when Node =:= node() ->
-    Data;
-meet(Node, #data{name = Name, ids = Ids} = Data) ->
-    Member = {Name, Node},
-    case Ids of
-        #{Member := _} -> Data;
-        #{} -> know(holt_nif:peer_up(Name, Member), Member, Data)
-    end.
+meet(Node, #data{links = Links, roll = Roll} = Data) ->
+    Members = holt_members:on_node(Node, holt_roll:members(Roll)),
+    Data#data{links = lists:foldl(fun holt_links:meet/2, Links, Members)}.
 
--spec know(holt_nif:peer() | {refused | invalid, atom()}, holt_nif:member(), #data{}) ->
-    #data{}.
-know(Id, Member, #data{ids = Ids} = Data) when is_integer(Id) ->
-    case Ids of
-        #{Member := Id} ->
+-spec hello({Name :: atom(), pid()}, binary(), #data{}) -> #data{}.
+hello({Name, Pid}, Bytes, #data{links = Links, roll = Roll} = Data) ->
+    {_, Node} = Member = {Name, node(Pid)},
+    IsMember = holt_members:is_member(Member, holt_roll:members(Roll)),
+    case {holt_remote:is_linked(Node), IsMember} of
+        {false, _} ->
+            %% To monitor a process of a node that is gone would call the node.
             Data;
-        #{Member := Former} ->
-            %% The native code has given that one up.
-            know(Id, Member, forget(Former, Data));
-        #{} ->
-            #data{peers = Peers} = Data,
-            Data#data{peers = Peers#{Id => #peer{member = Member}}, ids = Ids#{Member => Id}}
-    end;
-know({_, Reason}, {_, Node}, #data{name = Name, noticed = Noticed} = Data) ->
-    case Noticed of
-        #{Node := Reason} ->
-            Data;
-        #{} ->
-            ?LOG_NOTICE("holt: instance ~p cannot sync with ~p: ~p", [Name, Node, Reason]),
-            Data#data{noticed = Noticed#{Node => Reason}}
+        {true, true} ->
+            case holt_links:hello(Member, Pid, Bytes, Links) of
+                {true, Met} -> Data#data{links = Met, met_at = erlang:monotonic_time(millisecond)};
+                {false, Same} -> Data#data{links = Same}
+            end;
+        {true, false} ->
+            Data#data{links = holt_roll:refused(Member, Pid, Links, Roll)}
     end.
 
--spec hello(holt_nif:member(), pid(), binary(), #data{}) -> #data{}.
-hello(Member, Pid, Bytes, #data{name = Name} = Data) ->
-    case holt_nif:hello(Name, Member, Bytes) of
-        Id when is_integer(Id) -> bind(Id, Pid, know(Id, Member, Data));
-        Refused -> know(Refused, Member, Data)
-    end.
+%% Another member says who may take part.
+-spec told(pid(), holt_members:export(), #data{}) -> #data{}.
+told(Pid, Theirs, #data{links = Links, roll = Roll} = Data) ->
+    enrolled(holt_roll:told(Pid, Theirs, Links, Roll), Data).
 
-%% The process behind a peer.
--spec bind(holt_nif:peer(), pid(), #data{}) -> #data{}.
-bind(Id, Pid, #data{peers = Peers} = Data) ->
-    case Peers of
-        #{Id := #peer{pid = Pid}} ->
-            Data;
-        #{Id := Peer} ->
-            #data{monitors = Monitors} = Unbound = unbind(Id, Data),
-            Monitor = erlang:monitor(process, Pid),
-            introduce(node(Pid), Unbound),
-            ok = holt_janitor:peer_met(),
-            Unbound#data{
-                peers = Peers#{Id := Peer#peer{pid = Pid, monitor = Monitor}},
-                monitors = Monitors#{Monitor => Id}
-            }
-    end.
-
-%% Tell hidden nodes of a new member: nobody else tells them which nodes there are.  One
-%% that is too busy to hear it is told by the others.
--spec introduce(node(), #data{}) -> ok.
-introduce(Node, #data{peers = Peers}) ->
-    Hidden = nodes(hidden),
-    lists:foreach(
-        fun(#peer{pid = Pid}) ->
-            _ =
-                is_pid(Pid) andalso lists:member(node(Pid), Hidden) andalso
-                    erlang:send(Pid, {holt_nodes, [Node]}, [noconnect, nosuspend])
-        end,
-        maps:values(Peers)
-    ).
-
-%% Where members are, for a hello.
--spec member_nodes(#data{}) -> [node()].
-member_nodes(#data{peers = Peers}) ->
-    Nodes = [node(Pid) || #peer{pid = Pid} <- maps:values(Peers), is_pid(Pid)],
-    lists:sublist(Nodes, ?NODES_MAX).
-
--spec unbind(holt_nif:peer(), #data{}) -> #data{}.
-unbind(Id, #data{peers = Peers, monitors = Monitors} = Data) ->
-    case Peers of
-        #{Id := #peer{monitor = undefined}} ->
-            Data;
-        #{Id := #peer{monitor = Monitor} = Peer} ->
-            true = erlang:demonitor(Monitor, [flush]),
-            Data#data{
-                peers = Peers#{Id := Peer#peer{pid = undefined, monitor = undefined}},
-                monitors = maps:remove(Monitor, Monitors)
-            }
-    end.
-
-%% Gone with its link, or ended in order: nothing to wait for.
--spec peer_down(holt_nif:peer(), term(), #data{}) -> #data{}.
-peer_down(Id, Reason, #data{name = Name} = Data) ->
-    case Reason =:= noconnection orelse is_orderly(Reason) of
-        true ->
-            part(Id, Data);
-        false ->
-            _ = holt_nif:peer_down(Name, Id, replica),
-            unbind(Id, Data)
-    end.
-
--spec part(holt_nif:peer(), #data{}) -> #data{}.
-part(Id, #data{name = Name} = Data) ->
-    _ = holt_nif:peer_down(Name, Id, link),
-    forget(Id, Data).
-
--spec forget(holt_nif:peer(), #data{}) -> #data{}.
-forget(Id, Data) ->
-    #data{peers = Peers, ids = Ids} = Unbound = unbind(Id, Data),
-    {#peer{member = Member}, Rest} = maps:take(Id, Peers),
-    Unbound#data{peers = Rest, ids = maps:remove(Member, Ids)}.
+%% Others may take part than before.
+-spec enrolled({holt_links:links(), holt_roll:roll()}, #data{}) -> #data{}.
+enrolled({Links, Roll}, #data{roll = Roll} = Data) ->
+    Data#data{links = Links};
+enrolled({Links, Roll}, Data) ->
+    meet_all(nodes(connected), Data#data{links = Links, roll = Roll}).
 
 -spec is_orderly(term()) -> boolean().
 is_orderly(normal) -> true;
@@ -592,14 +512,15 @@ is_orderly(_) -> false.
 
 %% Distribution was started or stopped: the same names on a node with another name.
 -spec renode(#data{}) -> #data{}.
-renode(#data{name = Name} = Data) ->
+renode(#data{name = Name, roll = Roll} = Data) ->
     _ = holt_nif:renode(Name),
-    meet_all(nodes(connected), (alone(Data))#data{identity = identity()}).
+    Renamed = holt_roll:renamed({Name, node()}, Roll),
+    meet_all(nodes(connected), (alone(Data))#data{identity = identity(), roll = Renamed}).
 
 %% The native code has given up all peers.
 -spec alone(#data{}) -> #data{}.
-alone(#data{peers = Peers} = Data) ->
-    (lists:foldl(fun unbind/2, Data, maps:keys(Peers)))#data{peers = #{}, ids = #{}}.
+alone(#data{links = Links} = Data) ->
+    Data#data{links = holt_links:alone(Links)}.
 
 %% A node that stops distribution and starts it again by the same name is another one: its
 %% processes have other pids.
@@ -620,14 +541,20 @@ begin_with(adopted, #data{name = Name} = Data) ->
         ->
             renode(Data);
         #{peers := Peers} ->
-            _ = [
-                holt_nif:peer_down(Name, Id, link)
-             || #{peer := Id, member := {_, Node}} <- Peers,
-                not lists:member(Node, Nodes)
+            Members = holt_roll:members(Data#data.roll),
+            Left = [
+                Id
+             || #{peer := Id, member := {_, At} = Member} <- Peers,
+                not (lists:member(At, [node() | Nodes]) andalso
+                    holt_members:is_member(Member, Members))
             ],
-            Up = [Node || #{up := true, member := {_, Node}} <- Peers],
-            Known = [Node || Node <- Nodes, lists:member(Node, Up)],
-            meet_all(Nodes -- Known, lists:foldl(fun meet/2, Data, Known))
+            _ = [holt_nif:peer_down(Name, Id, link) || Id <- Left],
+            Up = [
+                Member
+             || #{up := true, peer := Id, member := Member} <- Peers, not lists:member(Id, Left)
+            ],
+            Links = lists:foldl(fun holt_links:meet/2, Data#data.links, Up),
+            meet_all(Nodes, Data#data{links = Links})
     end.
 
 %%--------------------------------------------------------------------
@@ -694,19 +621,19 @@ set_timer(Ms, #data{timer = Timer} = Data) ->
     end.
 
 -spec perform(holt_nif:effect(), #data{}) -> #data{}.
-perform({send, Targets, Body}, Data) ->
+perform({send, Targets, Body}, #data{links = Links} = Data) ->
     lists:foreach(
-        fun({Id, Header}) -> send(Id, pid_of(Id, Data), {holt_data, Header, Body}, Data) end,
+        fun({Id, Header}) ->
+            send(Id, holt_links:pid(Id, Links), {holt_data, Header, Body}, Data)
+        end,
         Targets
     ),
     Data;
-perform({hello, Id, Bytes}, #data{name = Name, peers = Peers} = Data) ->
-    case Peers of
-        #{Id := #peer{member = {PeerName, Node}}} ->
-            Process = {process_name(PeerName), Node},
-            Hello = {holt_hello, self(), Name, Bytes, member_nodes(Data)},
-            send(Id, Process, Hello, Data);
-        #{} ->
+perform({hello, Id, Bytes}, #data{links = Links} = Data) ->
+    case holt_links:member(Id, Links) of
+        {PeerName, Node} ->
+            ok = send(Id, {process_name(PeerName), Node}, greeting(Bytes, Data), Data);
+        undefined ->
             ok
     end,
     Data;
@@ -716,71 +643,38 @@ perform({conflict, Loser, Key, Value, Winner, Replaced}, #data{contests = Contes
 perform({contest, Own, Other}, #data{contests = Contests} = Data) ->
     Data#data{contests = holt_contest:contest(Own, Other, Contests)}.
 
--spec pid_of(holt_nif:peer(), #data{}) -> pid() | undefined.
-pid_of(Id, #data{peers = Peers}) ->
-    case Peers of
-        #{Id := #peer{pid = Pid}} -> Pid;
-        #{} -> undefined
-    end.
+-spec greeting(binary(), #data{}) -> tuple().
+greeting(Bytes, #data{name = Name, links = Links, roll = Roll}) ->
+    Nodes = lists:sublist(holt_links:nodes(Links), ?NODES_MAX),
+    Hello = [holt_hello, self(), Name, Bytes, Nodes],
+    %% With who may take part, if anybody has said so since the start.
+    list_to_tuple(Hello ++ holt_roll:greeting(Roll)).
 
-%% Never wait for a link, never make one.
+%% Whoever takes nothing now is told what it missed.
 -spec send(holt_nif:peer(), pid() | {atom(), node()} | undefined, term(), #data{}) -> ok.
-send(Id, undefined, _Message, #data{name = Name}) ->
-    _ = holt_nif:peer_busy(Name, Id),
-    ok;
-send(Id, To, Message, #data{loss = Loss} = Data) ->
-    case Loss =/= none andalso holt_loss:is_sent_lost(To, Loss) of
-        true ->
-            ok;
-        false ->
-            case erlang:send(To, Message, [noconnect, nosuspend]) of
-                ok -> ok;
-                _ -> send(Id, undefined, Message, Data)
-            end
-    end.
+send(Id, To, Message, #data{name = Name, links = Links}) ->
+    _ = To =/= undefined andalso holt_links:send(To, Message, Links) orelse
+        holt_nif:peer_busy(Name, Id),
+    ok.
 
 -spec answer_waiters(#data{}) -> #data{}.
-answer_waiters(#data{name = Name, ids = Ids, waiters = Waiters} = Data) ->
+answer_waiters(#data{name = Name, links = Links, waiters = Waiters} = Data) ->
     Now = erlang:monotonic_time(millisecond),
     Surroundings = #{
         name => Name,
-        nodes => [Node || {_, Node} <- maps:keys(Ids)],
-        declared => 0,
+        nodes => [Node || {_, Node} <- holt_links:members(Links)],
+        declared => holt_members:declared(holt_roll:members(Data#data.roll)),
+        settle_ms => Data#data.settle_ms,
         met_at => Data#data.met_at
     },
-    Data#data{waiters = holt_waiters:answer(Now, Surroundings, Waiters)}.
+    Left = holt_waiters:answer(Now, Surroundings, Waiters),
+    case holt_waiters:due(Surroundings, Left) of
+        At when is_integer(At), At > Now -> set_timer(At - Now, Data#data{waiters = Left});
+        _ -> Data#data{waiters = Left}
+    end.
 
 %%--------------------------------------------------------------------
 %% Messages
-
-%% Unregister a name of this node.  Nobody has it: the answer is where that is seen.
--spec unregister(atom(), term(), pid()) ->
-    {ok, non_neg_integer(), non_neg_integer()}
-    | {remote, node()}
-    | {error, not_owner}
-    | holt_nif:invalid().
-unregister(Name, Key, Caller) ->
-    case holt_nif:unregister(Name, Key, Caller) of
-        none -> version(ok, Name);
-        Answer -> Answer
-    end.
-
-%% In a process of its own: what the fun does is not ours.
--spec update(atom(), term(), pid(), fun((term()) -> term())) -> term().
-update(Name, Key, Pid, Fun) ->
-    case holt_remote:update(Name, Key, Pid, Fun) of
-        {ok, _, _} = Done -> version(Done, Name);
-        Answer -> Answer
-    end.
-
-%% With where it is seen.
--spec version(Answer, atom()) ->
-    {Answer, non_neg_integer(), non_neg_integer()} | holt_nif:invalid().
-version(Answer, Name) ->
-    case holt_nif:info(Name) of
-        #{actor := Actor, version := Version} -> {Answer, Actor, Version};
-        Invalid -> Invalid
-    end.
 
 %% Who asked may be anything: it came from outside.
 -spec reply(term(), term()) -> ok.
@@ -799,7 +693,7 @@ drop(_Message, #data{dropped = Dropped, name = Name} = Data) ->
     Data#data{dropped = Dropped + 1}.
 
 -spec describe(#data{}) -> map().
-describe(#data{name = Name, peers = Peers} = Data) ->
+describe(#data{name = Name, links = Links} = Data) ->
     Native =
         case holt_nif:info(Name) of
             #{} = Info -> Info;
@@ -809,5 +703,6 @@ describe(#data{name = Name, peers = Peers} = Data) ->
         name => Name,
         dropped => Data#data.dropped,
         waiters => holt_waiters:count(Data#data.waiters),
-        processes => [{Member, Pid} || #peer{member = Member, pid = Pid} <- maps:values(Peers)]
+        processes => holt_links:processes(Links),
+        members => holt_members:list(holt_roll:members(Data#data.roll))
     }.

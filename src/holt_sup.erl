@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% @private
-%% @doc The top supervisor.  It owns the tables of roots and of subscriptions, so that the
-%% janitor and the events processes find them again after a crash.
+%% @doc The top supervisor.  It owns the tables of roots, of members and of subscriptions, so
+%% that they are found again after a crash.
 -module(holt_sup).
 
 -behaviour(supervisor).
@@ -22,6 +22,7 @@ start_link() ->
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
     ok = holt_janitor:new_table(),
+    ok = holt_members:new_table(),
     ok = holt_events:new_table(),
     Janitor = #{id => holt_janitor, start => {holt_janitor, start_link, []}},
     {ok, {#{strategy => one_for_one, intensity => 5, period => 10}, [Janitor]}}.

@@ -6,9 +6,9 @@
 %% the time of {@link due/2} has come.
 -module(holt_waiters).
 
--export([new/0, is_of_change/1, add/4, answer/3, due/2, count/1]).
+-export([new/0, is_condition/1, add/4, answer/3, due/2, count/1]).
 
--export_type([waiters/0, condition/0, change/0]).
+-export_type([waiters/0, condition/0, change/0, ready/0]).
 
 %% What an actor of a node wrote.
 -type change() :: {node(), holt_nif:actor(), holt_nif:seq()}.
@@ -21,7 +21,9 @@
     | {ready, ready()}.
 %% All that is said has to hold: so many members are present, and their names are seen here;
 %% so many that they are a majority; nobody has come for so long.
--type ready() :: #{members => pos_integer(), quorum => majority, settle_ms => pos_integer()}.
+-type ready() :: #{
+    members => pos_integer(), quorum => majority, settle => default | non_neg_integer()
+}.
 
 %% What the replica process knows beside the native code.
 -type surroundings() :: #{
@@ -30,6 +32,8 @@
     nodes := [node()],
     %% How many members were declared; 0 where nobody did.
     declared := non_neg_integer(),
+    %% The default of `settle', in milliseconds.
+    settle_ms := non_neg_integer(),
     %% When somebody was met last, in milliseconds of the monotonic clock.
     met_at := integer()
 }.
@@ -48,13 +52,23 @@
 new() ->
     [].
 
-%% @doc Is it a condition of one change, such as other members may ask for?
--spec is_of_change(term()) -> boolean().
-is_of_change({seen, Node, Actor, Seq}) ->
+%% @doc Can one wait for this?  Who asks may be anything.
+-spec is_condition(term()) -> boolean().
+is_condition({seen, Node, Actor, Seq}) ->
     is_atom(Node) andalso is_uint64(Actor) andalso is_uint64(Seq);
-is_of_change({acked, Seq, Whom}) ->
-    is_uint64(Seq) andalso lists:member(Whom, [all, quorum]);
-is_of_change(_) ->
+is_condition({acked, Seq, Whom}) ->
+    is_uint64(Seq) andalso (Whom =:= all orelse Whom =:= quorum);
+is_condition({ready, Ready}) when is_map(Ready) ->
+    lists:all(
+        fun
+            ({members, Count}) -> is_uint64(Count);
+            ({quorum, Quorum}) -> Quorum =:= majority;
+            ({settle, Ms}) -> Ms =:= default orelse is_uint64(Ms);
+            (_) -> false
+        end,
+        maps:to_list(Ready)
+    );
+is_condition(_) ->
     false.
 
 -spec is_uint64(term()) -> boolean().
@@ -87,10 +101,10 @@ answer(Now, Surroundings, Waiters) ->
 
 %% @doc When to look again though nothing has happened; the time of none is infinity.
 -spec due(surroundings(), waiters()) -> integer() | infinity.
-due(#{met_at := MetAt}, Waiters) ->
+due(#{met_at := MetAt} = Surroundings, Waiters) ->
     Settled = [
-        MetAt + Ms
-     || #waiter{condition = {ready, #{settle_ms := Ms}}} <- Waiters
+        MetAt + settle_ms(Settle, Surroundings)
+     || #waiter{condition = {ready, #{settle := Settle}}} <- Waiters
     ],
     %% An atom is more than any number.
     lists:min([infinity | Settled]).
@@ -132,9 +146,13 @@ is_ready(members, Count, _Now, Actors, _) ->
     shown(Actors) >= Count;
 is_ready(quorum, majority, _Now, Actors, Surroundings) ->
     shown(Actors) >= majority(Surroundings);
-is_ready(settle_ms, Ms, Now, Actors, #{met_at := MetAt}) ->
+is_ready(settle, Settle, Now, Actors, #{met_at := MetAt} = Surroundings) ->
     Hidden = [Actor || #{sight := Sight, shown := false} = Actor <- Actors, Sight =/= absent],
-    MetAt + Ms =< Now andalso Hidden =:= [].
+    MetAt + settle_ms(Settle, Surroundings) =< Now andalso Hidden =:= [].
+
+-spec settle_ms(default | non_neg_integer(), surroundings()) -> non_neg_integer().
+settle_ms(default, #{settle_ms := Ms}) -> Ms;
+settle_ms(Ms, _) -> Ms.
 
 %% Members whose names are seen here.
 -spec shown([map()]) -> non_neg_integer().

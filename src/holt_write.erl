@@ -254,20 +254,20 @@ unregister(Name, Key, Deadline, Hops) ->
     case holt_nif:unregister(Name, Key, self()) of
         {ok, _Actor, _Seq} -> ok;
         none -> ok;
+        %% Our own node's, too: there it is another member's.
         {remote, Node} -> unregister_at(Name, Node, Key, Deadline, Hops);
         Refused -> Refused
     end.
 
-%% On the node that has the name; it may have gone on to another one meanwhile.
+%% By the member that has the name; it may have gone on to another one meanwhile.
 -spec unregister_at(atom(), node(), term(), integer(), non_neg_integer()) ->
     ok | {error, not_owner | failure()} | invalid().
 unregister_at(_Name, Node, _Key, _Deadline, 0) ->
     {error, {unreachable, Node}};
-unregister_at(Name, Node, Key, Deadline, Hops) when Node =:= node() ->
-    unregister(Name, Key, Deadline, Hops - 1);
 unregister_at(Name, Node, Key, Deadline, Hops) ->
     case holt_replica:unregister_at(Name, Node, Key, self(), left(Deadline)) of
         {ok, Actor, Seq} -> await(Name, Node, Actor, Seq, Deadline);
+        {remote, Other} when Other =:= node() -> unregister(Name, Key, Deadline, Hops - 1);
         {remote, Other} -> unregister_at(Name, Other, Key, Deadline, Hops - 1);
         Refused -> Refused
     end.
@@ -326,24 +326,40 @@ update(Name, Key, Pid, Fun) ->
     {ok, term(), term()} | error | {error, not_owner | failure()} | invalid().
 update_unique(Name, Key, Pid, Fun) ->
     case may(Name, Pid) of
-        true when node(Pid) =:= node() ->
-            updated(holt_remote:update(Name, Key, Pid, Fun));
         true ->
-            Node = node(Pid),
-            Deadline = deadline(?REMOTE_MS),
-            case holt_replica:update_at(Name, Node, Key, Pid, Fun, left(Deadline)) of
-                {{ok, New, Old}, Actor, Seq} ->
-                    case await(Name, Node, Actor, Seq, Deadline) of
-                        ok -> {ok, New, Old};
-                        Failed -> Failed
-                    end;
-                Refused ->
-                    updated(Refused)
+            case node(Pid) =:= node() andalso holt_remote:update(Name, Key, Pid, Fun) of
+                false -> update_at(Name, Key, Pid, Fun);
+                error -> update_beside(Name, Key, Pid, Fun);
+                Answer -> updated(Answer)
             end;
         false ->
             {error, not_owner};
         {invalid, Cause} ->
             {invalid, Cause}
+    end.
+
+%% Another member on this node may have registered it.
+-spec update_beside(atom(), term(), pid(), fun((term()) -> term())) ->
+    {ok, term(), term()} | error | {error, failure()} | invalid().
+update_beside(Name, Key, Pid, Fun) ->
+    case holt_nif:whereis(Name, Key) of
+        Pid -> update_at(Name, Key, Pid, Fun);
+        _ -> error
+    end.
+
+-spec update_at(atom(), term(), pid(), fun((term()) -> term())) ->
+    {ok, term(), term()} | error | {error, failure()} | invalid().
+update_at(Name, Key, Pid, Fun) ->
+    Node = node(Pid),
+    Deadline = deadline(?REMOTE_MS),
+    case holt_replica:update_at(Name, Node, Key, Pid, Fun, left(Deadline)) of
+        {{ok, New, Old}, Actor, Seq} ->
+            case await(Name, Node, Actor, Seq, Deadline) of
+                ok -> {ok, New, Old};
+                Failed -> Failed
+            end;
+        Refused ->
+            updated(Refused)
     end.
 
 -spec updated(holt_remote:updated() | holt_remote:failure()) ->

@@ -3,12 +3,22 @@ defmodule Holt.Cluster do
   @moduledoc """
   Who takes part in an instance, and how it is.
 
-  All of it is what this node knows; no call asks another node. An instance that this node
-  does not run raises `ArgumentError`.
+  What is asked here is what this node knows; no question goes to another node. An instance
+  that this node does not run raises `ArgumentError`.
+
+  An instance with `members: :auto`, the default, has as members the connected nodes that run
+  an instance of its name. One that is given a list, at its start or by `set_members/3`, has
+  exactly those. A node that does not run the instance never gets its data.
   """
 
   @typedoc "The name of an instance, and a node that runs it."
   @type member :: {name :: atom(), node()}
+
+  @typedoc """
+  A member as you may write it: `:"name@host"` is the instance of the same name on that node,
+  an atom without `@` an instance of that name on this node.
+  """
+  @type member_like :: member() | atom()
 
   @typedoc """
   One actor of a member: a member that was ended and started again is another one.
@@ -66,10 +76,15 @@ defmodule Holt.Cluster do
         }
 
   @doc """
-  The members that are present, this node's own included.
+  The members, this node's own included.
 
-  Those are the members to which this node is connected, those for which others vouch that
-  they are, and, for the moment that it takes to ask them, those that were just lost.
+  With `members: :auto` those that are present: to which this node is connected, for which
+  others vouch that they are, and, for the moment that it takes to ask them, those that were
+  just lost. With a list exactly those of the list, whether they are there or not.
+
+      iex> {:ok, _} = Holt.Registry.start_link(name: Doc.Members)
+      iex> Holt.Cluster.members(Doc.Members) == [{Doc.Members, node()}]
+      true
   """
   @spec members(instance :: atom()) :: [member()]
   defdelegate members(instance), to: :holt_cluster
@@ -77,10 +92,86 @@ defmodule Holt.Cluster do
   @doc """
   All members that this node knows, also those that are not here now.
 
-  Absent ones are forgotten after `:forget_after_ms`.
+  Absent ones are forgotten after `:forget_after_ms`, or by `evict/2`.
   """
   @spec members(instance :: atom(), :all) :: [member_info()]
   defdelegate members(instance, all), to: :holt_cluster
+
+  @doc """
+  Say who the members are: these and nobody else.
+
+  `members/1` answers so when this returns; the other members are told, and of two such lists
+  the later one counts. A member that is not in it keeps its own names and is alone. `:auto`
+  in place of the list: whoever is connected and runs the instance.
+
+  Nothing is waited for, so the timeout, which is there for those who come from Horde, means
+  nothing.
+
+      iex> {:ok, _} = Holt.Registry.start_link(name: Doc.SetMembers)
+      iex> Holt.Cluster.set_members(Doc.SetMembers, [Doc.SetMembers, :"app@db1.example.org"])
+      :ok
+      iex> Holt.Cluster.members(Doc.SetMembers) == [
+      ...>   {Doc.SetMembers, :"app@db1.example.org"},
+      ...>   {Doc.SetMembers, node()}
+      ...> ]
+      true
+  """
+  @spec set_members(instance :: atom(), [member_like()] | :auto, timeout()) :: :ok
+  def set_members(instance, members, _timeout \\ 5_000) do
+    :holt_cluster.set_members(instance, members)
+  end
+
+  @doc """
+  Put two clusters of instances together: the members of both are the members of each.
+
+  The instances may have different names, and both may be on this node.
+
+      iex> {:ok, _} = Holt.Registry.start_link(name: Doc.JoinLeft)
+      iex> {:ok, _} = Holt.Registry.start_link(name: Doc.JoinRight)
+      iex> {:ok, _} = Holt.Registry.register(Doc.JoinLeft, "hello", :world)
+      iex> Holt.Cluster.join(Doc.JoinLeft, Doc.JoinRight)
+      :ok
+      iex> Holt.Registry.await(Doc.JoinRight, "hello", 5_000) == {self(), :world}
+      true
+  """
+  @spec join(instance :: atom(), member_like()) :: :ok | {:error, reason :: term()}
+  defdelegate join(instance, other), to: :holt_cluster
+
+  @doc """
+  As Horde has it: `true`, or `false` when the other one cannot be reached.
+  """
+  @spec join_hordes(instance :: atom(), member_like(), timeout()) :: boolean()
+  def join_hordes(instance, other, _timeout \\ 5_000), do: join(instance, other) == :ok
+
+  @doc """
+  End being a member: the others are told, and the instance goes on alone, with its own names.
+  """
+  @spec leave(instance :: atom()) :: :ok
+  defdelegate leave(instance), to: :holt_cluster
+
+  @doc "Same as `leave/1`, as Horde calls it."
+  @spec leave_hordes(instance :: atom()) :: :ok
+  def leave_hordes(instance), do: leave(instance)
+
+  @doc """
+  Wait until the instance is ready for use.
+
+    * `:members` - so many members are present
+    * `:quorum` - `:majority`, or a number: so many of the known members are
+    * `:settle` - nothing has come or gone for so many milliseconds
+    * `:timeout` - for so long at most, in milliseconds
+
+  """
+  @spec await_ready(instance :: atom(), keyword() | map()) :: :ok | {:error, :timeout}
+  defdelegate await_ready(instance, options), to: :holt_cluster
+
+  @doc """
+  Forget the member of a node now that is absent and will not come back.
+
+  Its names, which are hidden, go; a majority is counted without it from now on.
+  """
+  @spec evict(instance :: atom(), node()) :: :ok | {:error, reason :: term()}
+  defdelegate evict(instance, node), to: :holt_cluster
 
   @doc "The other members that are linked to this one, and how far each has come."
   @spec peers(instance :: atom()) :: [peer_info()]

@@ -2,6 +2,20 @@
 defmodule Holt.RegistryTest do
   use ExUnit.Case, async: true
 
+  defmodule Told do
+    # Tells the process that is registered under the name of this module.
+    def on_process_registered(scope, name, pid, meta, reason),
+      do: tell(:on_process_registered, [scope, name, pid, meta, reason])
+
+    def on_registry_process_updated(scope, name, pid, meta, reason),
+      do: tell(:on_registry_process_updated, [scope, name, pid, meta, reason])
+
+    def on_process_unregistered(scope, name, pid, meta, reason),
+      do: tell(:on_process_unregistered, [scope, name, pid, meta, reason])
+
+    defp tell(callback, arguments), do: send(__MODULE__, {callback, arguments})
+  end
+
   # The error's words, as iex shows them.
   defp message(fun) do
     fun.()
@@ -164,6 +178,173 @@ defmodule Holt.RegistryTest do
     end
   end
 
+  # A process that does what it is told, and tells the outcome.
+  defp worker do
+    {:ok, pid} = Agent.start(fn -> nil end)
+    on_exit(fn -> Process.exit(pid, :kill) end)
+    pid
+  end
+
+  defp by(pid, function, arguments) do
+    Agent.get(pid, fn _ -> apply(Holt.Registry, function, arguments) end)
+  end
+
+  describe "what Elixir's Registry has not:" do
+    test "names for another process, and many at once", %{registry: registry} do
+      pid = worker()
+      assert {:ok, _} = Holt.Registry.register(registry, :a, 1, pid: pid)
+      assert {:ok, _} = Holt.Registry.register(registry, :b, 1, %{pid: pid, sync: :quorum})
+      assert Enum.sort(Holt.Registry.keys(registry, pid)) == [:a, :b]
+
+      assert Holt.Registry.register(registry, [{:b, 2}, {:c, 3}]) ==
+               {:error, [{:b, {:already_registered, pid}}]}
+
+      assert Holt.Registry.lookup(registry, :c) == [{self(), 3}]
+      assert Holt.Registry.unregister(registry, [:a, :b, :c, :d]) == :ok
+      assert Holt.Registry.count(registry) == 0
+
+      monitor = Process.monitor(pid)
+      Agent.stop(pid)
+      assert_receive {:DOWN, ^monitor, :process, _, _}
+      assert Holt.Registry.register(registry, :a, 1, pid: pid) == {:error, :not_alive}
+    end
+
+    test "a value is changed by somebody else, or by nobody", %{registry: registry} do
+      pid = worker()
+      {:ok, _} = Holt.Registry.register(registry, :a, 1, pid: pid)
+      assert Holt.Registry.update_value(registry, :a, pid, &(&1 + 1)) == {2, 1}
+      assert Holt.Registry.update_value(registry, :a, self(), &(&1 + 1)) == :error
+
+      assert_raise RuntimeError, "oops", fn ->
+        Holt.Registry.update_value(registry, :a, pid, fn _ -> raise "oops" end)
+      end
+
+      assert Holt.Registry.values(registry, :a, pid) == [2]
+    end
+
+    test "a name is given away", %{registry: registry} do
+      pid = worker()
+      {:ok, _} = Holt.Registry.register(registry, :a, 1)
+      assert Holt.Registry.give_away(registry, :a, pid) == :ok
+      assert Holt.Registry.lookup(registry, :a) == [{pid, 1}]
+      assert Holt.Registry.keys(registry, self()) == []
+      assert Holt.Registry.give_away(registry, :nobody, pid) == {:error, :not_found}
+    end
+
+    test "standbys", %{registry: registry} do
+      [first, second, third] = for _ <- 1..3, do: worker()
+      {:ok, _} = by(first, :register, [registry, :a, 1])
+      :ok = by(second, :standby, [registry, :a])
+      :ok = by(third, :standby, [registry, :a, 3])
+      assert [{^first, 1}] = Holt.Registry.lookup(registry, :a)
+      assert Holt.Registry.count(registry) == 1
+      Agent.stop(first)
+      assert [{^second, nil}] = Holt.Registry.lookup(registry, :a)
+      Agent.stop(second)
+      assert [{^third, 3}] = Holt.Registry.lookup(registry, :a)
+      Agent.stop(third)
+      assert [] = Holt.Registry.lookup(registry, :a)
+    end
+
+    test "owner_only" do
+      start_supervised!({Holt.Registry, name: OwnerOnly, owner_only: true})
+      pid = worker()
+      {:ok, _} = by(pid, :register, [OwnerOnly, :a, 1])
+      refused = {:error, :not_owner}
+      assert Holt.Registry.register(OwnerOnly, :b, 1, pid: pid) == refused
+      assert Holt.Registry.unregister(OwnerOnly, :a) == refused
+      assert Holt.Registry.give_away(OwnerOnly, :a, self()) == refused
+      assert Holt.Registry.update_value(OwnerOnly, :a, pid, & &1) == refused
+      assert by(pid, :update_value, [OwnerOnly, :a, &(&1 + 1)]) == {2, 1}
+      assert by(pid, :unregister, [OwnerOnly, :a]) == :ok
+    end
+
+    test "without its quorum no name is given" do
+      start_supervised!({Holt.Registry, name: QuorumOfTwo, quorum: 2})
+      assert Holt.Registry.register(QuorumOfTwo, :a, 1) == {:error, :no_quorum}
+      assert Holt.Registry.register_name({QuorumOfTwo, :a}, self()) == :no
+      assert Holt.Registry.lookup(QuorumOfTwo, :a) == []
+    end
+
+    test "a process waits for a name", %{registry: registry} do
+      assert Holt.Registry.await(registry, :a, 0) == {:error, :timeout}
+      assert Holt.Registry.await(registry, :a, 1) == {:error, :timeout}
+      tasks = for _ <- 1..10, do: Task.async(Holt.Registry, :await, [registry, :a, :infinity])
+      {:ok, _} = Holt.Registry.register(registry, :a, :value)
+      assert Enum.uniq(Task.await_many(tasks)) == [{self(), :value}]
+      refute_received _
+    end
+
+    test "by prefix, and one after the other", %{registry: registry} do
+      names = for n <- 1..3000, do: {"user:#{n}", n}
+      {:ok, _} = Holt.Registry.register(registry, [{:"user:1", 0}, {'user:1', 0} | names])
+      assert length(Holt.Registry.prefix(registry, "user:")) == 3000
+      assert length(Holt.Registry.prefix(registry, "user:2")) == 1111
+      assert Holt.Registry.prefix(registry, "user:3000") == [{"user:3000", self(), 3000}]
+      assert Holt.Registry.prefix(registry, "page:") == []
+      assert length(Holt.Registry.prefix(registry, "")) == 3000
+      sum = Holt.Registry.fold(registry, 0, fn {_, _, value}, sum -> sum + value end)
+      assert sum == div(3000 * 3001, 2)
+      assert length(Holt.Registry.to_list(registry)) == 3002
+
+      assert Holt.Registry.select(registry, [{{"user:7", :_, :_}, [], [:"$_"]}]) ==
+               [{"user:7", self(), 7}]
+    end
+  end
+
+  describe "events" do
+    test "of a key, with what was before and why", %{registry: registry} do
+      [first, second] = for _ <- 1..2, do: worker()
+      {:ok, _} = by(first, :register, [registry, :a, 1])
+      ref = Holt.Registry.subscribe(registry, {:key, :a})
+      assert_receive {:holt, ^ref, _, [%{type: :registered, initial: true} = initial]}
+      assert %{key: :a, pid: ^first, value: 1} = initial
+
+      {:ok, _} = by(first, :register, [registry, :other, 1])
+      {2, 1} = by(first, :update_value, [registry, :a, &(&1 + 1)])
+      assert %{type: :updated, value: 2, previous: {^first, 1}} = event(ref)
+      :ok = by(first, :give_away, [registry, :a, second])
+      assert %{type: :registered, reason: :given_away, previous: {^first, 2}} = event(ref)
+      :ok = by(second, :unregister, [registry, :a])
+      assert %{type: :unregistered, reason: :user, pid: ^second, value: 2} = event(ref)
+      {:ok, _} = by(first, :register, [registry, :a, 3])
+      assert %{type: :registered, previous: :undefined, value: 3} = event(ref)
+      Agent.stop(first)
+      assert %{type: :unregistered, reason: :down, pid: ^first} = event(ref)
+      assert Holt.Registry.unsubscribe(registry, ref) == :ok
+      {:ok, _} = by(second, :register, [registry, :a, 4])
+      refute_received {:holt, ^ref, _, _}
+    end
+
+    test "go on behind a token", %{registry: registry} do
+      ref = Holt.Registry.subscribe(registry, {:prefix, "user:"})
+      {:ok, _} = Holt.Registry.register(registry, "user:1", 1)
+      assert_receive {:holt, ^ref, token, [%{type: :registered, key: "user:1"}]}
+      :ok = Holt.Registry.unsubscribe(registry, ref)
+      {:ok, _} = Holt.Registry.register(registry, "page:2", 2)
+      {:ok, _} = Holt.Registry.register(registry, "user:2", 2)
+      again = Holt.Registry.subscribe(registry, {:prefix, "user:"}, from: token)
+      assert %{type: :registered, key: "user:2"} = event(again)
+      refute_received {:holt, _, _, _}
+    end
+
+    test "callbacks of a module, as syn has them" do
+      start_supervised!({Holt.Registry, name: Callbacks, listeners: __MODULE__.Told})
+      Process.register(self(), __MODULE__.Told)
+      {:ok, _} = Holt.Registry.register(Callbacks, :a, 1)
+      assert_receive {:on_process_registered, [Callbacks, :a, _, 1, _]}
+      {2, 1} = Holt.Registry.update_value(Callbacks, :a, &(&1 + 1))
+      assert_receive {:on_registry_process_updated, [Callbacks, :a, _, 2, _]}
+      :ok = Holt.Registry.unregister(Callbacks, :a)
+      assert_receive {:on_process_unregistered, [Callbacks, :a, _, 2, _]}
+    end
+
+    defp event(ref) do
+      assert_receive {:holt, ^ref, _token, [event]}, 5_000
+      event
+    end
+  end
+
   describe "wrong use" do
     test "names the argument and the reason", %{registry: registry} do
       {:ok, _} = Holt.Registry.register(registry, :mine, 1)
@@ -182,12 +363,12 @@ defmodule Holt.RegistryTest do
             {3, "not a fun of one argument",
              fn -> Holt.Registry.update_value(registry, :mine, 7) end},
             {1, "the option name is missing", fn -> Holt.Registry.start_link(keys: :unique) end},
-            {1, "the option listeners is not available in this version",
-             fn -> Holt.Registry.start_link(name: X, listeners: [Y]) end},
+            {1, "the option meta is not available in this version",
+             fn -> Holt.Registry.start_link(name: X, meta: [a: 1]) end},
             {1, "there is no option colour",
              fn -> Holt.Registry.start_link(name: X, colour: :red) end},
-            {1, "the option keys => duplicate is not available in this version",
-             fn -> Holt.Registry.start_link(name: X, keys: :duplicate) end}
+            {1, "the option quorum => strict is not available in this version",
+             fn -> Holt.Registry.start_link(name: X, quorum: :strict) end}
           ] do
         nth = Enum.at([nil, "1st", "2nd", "3rd"], position)
         assert message(use) =~ "* #{nth} argument: #{text}"
