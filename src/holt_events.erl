@@ -545,7 +545,7 @@ read_to(Head, #data{name = Name, next = Next} = Data) ->
 chunk(Name, From) ->
     case holt_nif:changes(Name, From, ?BATCH_MAX) of
         {invalid, _} -> none;
-        {[], _} -> none;
+        {[], From} -> none;
         {Changes, To} -> {Changes, To};
         {missed, _Oldest, To} -> {missed, To}
     end.
