@@ -316,10 +316,10 @@ swept() ->
 %% The same, so many times in a row.
 settled(_Measure, Last, 0) ->
     Last;
-settled(Measure, #{processes := Count} = Last, Left) ->
+settled(Measure, #{processes := Count}, Left) ->
     erlang:yield(),
     case Measure() of
-        #{processes := Count} -> settled(Measure, Last, Left - 1);
+        #{processes := Count} = Same -> settled(Measure, Same, Left - 1);
         Other -> settled(Measure, Other, 50)
     end.
 
