@@ -106,6 +106,13 @@ row_is_older(const struct holt_rows *rows, const struct holt_row *left,
 }
 
 bool
+holt_rule_outranks(enum holt_rule left, enum holt_rule right)
+{
+  return left != right &&
+         (left == HOLT_RULE_NEWEST || right == HOLT_RULE_OLDEST);
+}
+
+bool
 holt_row_outranks(const struct holt_rows *rows, const struct holt_row *left,
                   const struct holt_row *right)
 {
@@ -121,7 +128,7 @@ holt_row_outranks(const struct holt_rows *rows, const struct holt_row *left,
   }
   const enum holt_rule rule = holt_row_actor(rows, left)->rule;
   if (rule != holt_row_actor(rows, right)->rule) {
-    return rule == HOLT_RULE_NEWEST;
+    return holt_rule_outranks(rule, holt_row_actor(rows, right)->rule);
   }
   if (rule == HOLT_RULE_OLDEST) {
     return row_is_older(rows, left, right);

@@ -518,6 +518,7 @@ struct holt_effect {
   struct holt_view loser;
   struct holt_view winner;
   bool replaced; /* The winner was registered to take the loser's place. */
+  struct holt_member member; /* The loser's. */
 };
 
 HOLT_API void holt_replica_poll(struct holt_replica *replica,
