@@ -220,9 +220,21 @@ new_table() ->
 %% @doc The instance has ended: so have its subscriptions.
 -spec forget(Name :: atom()) -> ok.
 forget(Name) ->
+    %% Of a root that was killed it may still be about to end, and would note where it is.
+    ok = end_process(whereis(process_name(Name))),
     lists:foreach(
         fun({Key, _}) -> in_table(fun() -> ets:delete(?TABLE, Key) end) end, rows(Name)
     ).
+
+-spec end_process(pid() | undefined) -> ok.
+end_process(undefined) ->
+    ok;
+end_process(Pid) ->
+    Monitor = erlang:monitor(process, Pid),
+    true = exit(Pid, kill),
+    receive
+        {'DOWN', Monitor, process, Pid, _} -> ok
+    end.
 
 %% @doc End a process that has lost its name, after everybody has been told of that.
 %%

@@ -229,7 +229,14 @@ is_export(_) ->
 %% @doc Is this a list of members?
 -spec is_list(term()) -> boolean().
 is_list(List) ->
-    is_proper(List) andalso lists:all(fun(Member) -> ?IS_MEMBER(Member) end, List).
+    is_proper(List) andalso
+        lists:all(
+            fun
+                (Member) when ?IS_MEMBER(Member) -> true;
+                (_) -> false
+            end,
+            List
+        ).
 
 -spec is_mark(term()) -> boolean().
 is_mark({Member, Stamp, IsIn}) when ?IS_MEMBER(Member), is_boolean(IsIn) -> is_stamp(Stamp);

@@ -283,12 +283,19 @@ unregister_own(Name, Key) ->
                 undefined -> ok;
                 {invalid, duplicate_keys} -> ok;
                 {invalid, Cause} -> {invalid, Cause};
+                %% Registered with another member on this node.
+                Pid when Pid =:= self() -> own(unregister(Name, Key));
                 _Other -> {error, not_owner}
             end;
         Entries ->
             _ = [holt_nif:drop(Name, Birth) || {_, Birth, _} <- Entries],
             ok
     end.
+
+%% Out of reach, it goes with its process.
+-spec own(ok | {error, not_owner | failure()} | invalid()) -> ok | {error, not_owner} | invalid().
+own({error, {_, _}}) -> ok;
+own(Answer) -> Answer.
 
 %% @doc Take those entries of a key from the caller whose values are of this form.
 -spec unregister_match(atom(), Key :: term(), Pattern :: term(), Guards :: term()) ->

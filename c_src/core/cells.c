@@ -119,7 +119,10 @@ settle_advance(struct holt_rows *rows, struct holt_actor *actor,
                const struct holt_cell *cell)
 {
   actor->settle_at = cell->actor_next;
-  rows->settling -= actor->settle_at == 0 ? 1u : 0u;
+  if (actor->settle_at == 0) {
+    rows->settling--;
+    actor->flickers = false;
+  }
 }
 
 /* Free a cell without rows, and its entry if that was the last. */
@@ -347,22 +350,27 @@ holt_rows_show(struct holt_rows *rows, struct holt_actor *actor, bool shown)
 {
   if (actor->shown != shown) {
     actor->shown = shown;
+    actor->flickers = actor->settle_at != 0;
     holt_rows_settle_all(rows, actor);
+    if (rows->on_change != NULL) {
+      holt__told_shown(rows, actor);
+    }
   }
 }
 
-/* Count the rows of a cell as what they are now. */
-static void
-cell_settle(struct holt_rows *rows, struct holt_cell *cell, bool shown)
+bool
+holt__cell_settle(struct holt_rows *rows, struct holt_cell *cell)
 {
+  const bool shown = holt__cell_actor(rows, cell)->shown;
   if (cell->counted == shown) {
-    return;
+    return false;
   }
   cell->counted = shown;
   struct holt_entry *const entry = holt__entry_at(rows, cell->entry);
   entry_count_shown(rows, entry,
                     shown ? entry->shown + cell->row_count
                           : entry->shown - cell->row_count);
+  return true;
 }
 
 /* The first row of the key of a cell. */
@@ -384,6 +392,7 @@ holt_rows_settle(struct holt_rows *rows, size_t *budget,
     }
     (*budget)--;
     struct holt_cell *const cell = holt__cell_at(rows, actor->settle_at);
+    const bool flickers = actor->flickers;
     settle_advance(rows, actor, cell);
     if (actor->settle_at != 0) {
       const struct holt_cell *const next =
@@ -392,7 +401,10 @@ holt_rows_settle(struct holt_rows *rows, size_t *budget,
       holt_prefetch(holt__entry_at(rows, next->entry));
       holt_prefetch(holt_row_at(rows, next->first_row));
     }
-    cell_settle(rows, cell, actor->shown);
+    if (rows->on_change != NULL) {
+      holt__told_settle(rows, cell->entry, flickers);
+    }
+    (void)holt__cell_settle(rows, cell);
     if (settle != NULL && actor->shown) {
       settle(user, first_beside(rows, cell));
     }

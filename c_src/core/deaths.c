@@ -52,7 +52,8 @@ deaths_grow(struct holt_deaths *deaths)
 }
 
 void
-holt_deaths_append(struct holt_deaths *deaths, uint64_t at, uint64_t birth)
+holt_deaths_append(struct holt_deaths *deaths, uint64_t at, uint64_t birth,
+                   enum holt_reason why)
 {
   holt_assert(deaths->count == 0 ||
               holt_deaths_get(deaths, deaths->count - 1)->at < at);
@@ -70,7 +71,7 @@ holt_deaths_append(struct holt_deaths *deaths, uint64_t at, uint64_t birth)
     deaths->count--;
   }
   deaths->ring[(deaths->start + deaths->count) & (deaths->capacity - 1)] =
-    (struct holt_death){ .at = at, .birth = birth };
+    (struct holt_death){ .at = at, .birth_why = birth << 8 | (uint64_t)why };
   deaths->count++;
 }
 

@@ -7,6 +7,7 @@
  *
  *     at     41   44   45   49
  *     birth   7   39    8   43      a ring; the oldest fall out when it is full
+ *     why   user down  down user
  *
  * Order:   by ascending at.
  * Cost:    append O(1), find O(log n).
@@ -23,6 +24,7 @@
 #include <stdint.h>
 
 #include <holt/mem.h>
+#include <holt/replica.h>
 
 /* One MiB: beyond that repairing a peer is cheaper than remembering for it.
  * Builds that verify have less, so that it runs over. */
@@ -33,9 +35,21 @@
 #endif
 
 struct holt_death {
-  uint64_t at;    /* The seq of the removal. */
-  uint64_t birth; /* Of the row that went. */
+  uint64_t at;        /* The seq of the removal. */
+  uint64_t birth_why; /* Of the row that went: birth << 8 | reason */
 };
+
+static inline uint64_t
+holt_death_birth(const struct holt_death *death)
+{
+  return death->birth_why >> 8;
+}
+
+static inline enum holt_reason
+holt_death_why(const struct holt_death *death)
+{
+  return (enum holt_reason)(death->birth_why & 0xffu);
+}
 
 struct holt_deaths {
   struct holt_death *ring;
@@ -50,8 +64,8 @@ void holt_deaths_init(struct holt_deaths *deaths, struct holt_mem *mem);
 void holt_deaths_deinit(struct holt_deaths *deaths);
 
 /* Note a death; at is greater than every one before.  Cannot fail. */
-void holt_deaths_append(struct holt_deaths *deaths, uint64_t at,
-                        uint64_t birth);
+void holt_deaths_append(struct holt_deaths *deaths, uint64_t at, uint64_t birth,
+                        enum holt_reason why);
 
 /* The index of the first death after seq; count when there is none. */
 size_t holt_deaths_after(const struct holt_deaths *deaths, uint64_t seq);

@@ -13,7 +13,11 @@
 #define ITEM_END 0x00u
 #define ITEM_DEATH 0x01u
 #define ITEM_DEATH_RUN 0x02u
+#define ITEM_DEATH_BITS 0x03u
 #define ITEM_ROW 0x80u
+
+/* The other bits of the tag of a death: why, up to HOLT_REASON_UNKNOWN. */
+#define ITEM_WHY_SHIFT 2
 
 /* The low bits of a row's tag; those from ROW_SAYS on are HOLT_ROW_. */
 #define ROW_SAME_OWNER 0x01u
@@ -77,12 +81,12 @@ write_death_run(struct holt_delta_writer *writer)
     return;
   }
   const uint64_t step = zigzag(writer->death, writer->run_birth);
-  if (writer->run_count == 1) {
-    holt_buf_put_u8(writer->out, ITEM_DEATH);
-    holt_buf_put_varint(writer->out, step);
-  } else {
-    holt_buf_put_u8(writer->out, ITEM_DEATH_RUN);
-    holt_buf_put_varint(writer->out, step);
+  const bool run = writer->run_count > 1;
+  const unsigned why = (unsigned)writer->run_why << ITEM_WHY_SHIFT;
+  holt_buf_put_u8(writer->out,
+                  (uint8_t)((run ? ITEM_DEATH_RUN : ITEM_DEATH) | why));
+  holt_buf_put_varint(writer->out, step);
+  if (run) {
     holt_buf_put_varint(writer->out, writer->run_count);
   }
   writer->death = writer->run_birth + writer->run_count - 1;
@@ -90,18 +94,22 @@ write_death_run(struct holt_delta_writer *writer)
 }
 
 void
-holt_delta_death(struct holt_delta_writer *writer, uint64_t birth)
+holt_delta_death(struct holt_delta_writer *writer, uint64_t birth,
+                 enum holt_reason why)
 {
   holt_assert(birth >= 1 && birth <= HOLT_SEQ_MAX);
+  holt_assert(why <= HOLT_REASON_UNKNOWN);
   holt_assert(writer->death_count < HOLT_DELTA_DEATHS_MAX);
 
   writer->death_count++;
-  if (writer->run_count > 0 && birth == writer->run_birth + writer->run_count) {
+  if (writer->run_count > 0 && writer->run_why == why &&
+      birth == writer->run_birth + writer->run_count) {
     writer->run_count++;
     return;
   }
   write_death_run(writer);
   writer->run_birth = birth;
+  writer->run_why = why;
   writer->run_count = 1;
 }
 
@@ -375,7 +383,9 @@ read_deaths(const struct holt_message *message, struct holt_reader *reader,
   const uint64_t birth_max =
     message->kind == HOLT_PACKET_DELTA ? message->after : HOLT_SEQ_MAX;
   state->run_birth = unzigzag(state->death, holt_read_varint(reader));
-  state->run_count = tag == ITEM_DEATH ? 1 : holt_read_varint(reader);
+  state->run_why = (enum holt_reason)(tag >> ITEM_WHY_SHIFT);
+  state->run_count =
+    (tag & ITEM_DEATH_BITS) == ITEM_DEATH ? 1 : holt_read_varint(reader);
   if (reader->error == 0 &&
       (state->run_birth == 0 || state->run_birth > birth_max ||
        state->run_count == 0 ||
@@ -384,11 +394,20 @@ read_deaths(const struct holt_message *message, struct holt_reader *reader,
   }
 }
 
+static bool
+is_death(uint8_t tag)
+{
+  const unsigned type = tag & ITEM_DEATH_BITS;
+  return (type == ITEM_DEATH || type == ITEM_DEATH_RUN) &&
+         tag >> ITEM_WHY_SHIFT <= HOLT_REASON_UNKNOWN;
+}
+
 static void
 next_of_run(struct holt_delta_state *state, struct holt_delta_item *item)
 {
   item->type = HOLT_ITEM_DEATH;
   item->birth = state->run_birth;
+  item->why = state->run_why;
   state->death = state->run_birth;
   state->run_birth++;
   state->run_count--;
@@ -413,7 +432,7 @@ read_item(struct holt_message *message, enum key_place place,
     if (reader.error == 0 && (tag & ~ROW_TAG_BITS) == ITEM_ROW) {
       item->type = HOLT_ITEM_ROW;
       read_row(message, &reader, tag, &state, place, &item->row);
-    } else if (tag == ITEM_DEATH || tag == ITEM_DEATH_RUN) {
+    } else if (is_death(tag)) {
       read_deaths(message, &reader, tag, &state);
     } else {
       holt_read_fail(&reader, HOLT_ERR_MALFORMED);
@@ -588,7 +607,7 @@ read_identity(struct holt_message *message, struct holt_reader *reader)
   holt__read_atom(reader, &identity->member.node, &identity->member.node_size);
   identity->creation = holt_read_u32be(reader);
   identity->rule = holt_read_u8(reader);
-  if (identity->rule > HOLT_RULE_OLDEST) {
+  if (identity->rule > HOLT_RULE_MAX) {
     holt_read_fail(reader, HOLT_ERR_MALFORMED);
   }
   message->has_identity = true;

@@ -53,7 +53,13 @@
   XX(35, FOLLOW_KEPT, "a stream is followed beside the actor's own")           \
   XX(36, AGE_UNSHARED, "nobody is told for how long one is absent")            \
   XX(37, ECHO_OLD, "an echo of any age vouches")                               \
-  XX(38, EVICT_PRESENT, "a member that is present is evicted")
+  XX(38, EVICT_PRESENT, "a member that is present is evicted")                 \
+  XX(39, CHANGE_LOST, "the end of a process is not told to who watches")       \
+  XX(40, CHANGE_DEAD_EARLY, "the dead have left before it is told")            \
+  XX(41, CHANGE_UNSETTLED, "claims of several members are not told anew")      \
+  XX(42, CONTEST_BOTH_GONE, "a row gives way to one that is gone")             \
+  XX(43, CONTEST_BY_RANK, "contests are decided by rank")                      \
+  XX(44, CONTEST_ONCE, "a contest that nobody decides is forgotten")
 
 /* True in the build of that mutant only. */
 #define holt_mutant(name) (HOLT_MUTANT == HOLT_MUTANT_##name)

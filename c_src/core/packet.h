@@ -30,8 +30,8 @@
  *              identity?  live set?  item*  0x00  flags:8  (to - after)
  *              (as_of - to)
  *     item     0x80|flags  row...     a row, written after its predecessor
- *              0x01  birth            a death
- *              0x02  birth  count     a run of deaths
+ *              0x01|why  birth        a death
+ *              0x02|why  birth  count a run of deaths
  *
  * Numbers without a width are varints (LEB128), signed ones zigzag.  A row is
  * written as its difference from the row before it in the same body: seq,
@@ -245,6 +245,7 @@ struct holt_delta_writer {
   uint64_t death;     /* The last death written. */
   uint64_t run_birth; /* Deaths not yet written: a run that may go on. */
   uint64_t run_count;
+  enum holt_reason run_why;
   uint64_t death_count;
   const uint8_t *key; /* Of the last row; borrowed until the next one. */
   size_t key_size;
@@ -257,7 +258,8 @@ void holt_delta_begin(struct holt_delta_writer *writer, struct holt_buf *out,
                       uint64_t actor, uint64_t after);
 void holt_delta_row(struct holt_delta_writer *writer,
                     const struct holt_row_spec *row);
-void holt_delta_death(struct holt_delta_writer *writer, uint64_t birth);
+void holt_delta_death(struct holt_delta_writer *writer, uint64_t birth,
+                      enum holt_reason why);
 
 /* as_of is our version now; a delta to there is clean.
  *
@@ -315,7 +317,8 @@ enum holt_item_type {
 struct holt_delta_item {
   enum holt_item_type type;
   struct holt_row_spec row; /* Valid until the next item. */
-  uint64_t birth;           /* Of a death. */
+  uint64_t birth;           /* Of a death, like the next. */
+  enum holt_reason why;
 };
 
 /* Where reading a delta stands.  Offsets, not pointers: the host may hand the
@@ -327,6 +330,7 @@ struct holt_delta_state {
   uint64_t death;
   uint64_t run_birth;
   uint64_t run_count;
+  enum holt_reason run_why;
   size_t key_at; /* The last key, in the buffer of keys. */
   size_t key_size;
   uint32_t owner_id;

@@ -426,8 +426,7 @@ hello_check(const struct holt_replica *replica,
     return HOLT_ERR_MALFORMED;
   }
   const uint64_t kinds = (hello->policy ^ replica->policy) & 0xffu;
-  return kinds != 0 || hello->policy >> 8 > HOLT_RULE_OLDEST ? HOLT_ERR_POLICY
-                                                             : 0;
+  return kinds != 0 || hello->policy >> 8 > HOLT_RULE_MAX ? HOLT_ERR_POLICY : 0;
 }
 
 static int

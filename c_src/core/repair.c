@@ -389,7 +389,7 @@ drop_rows(struct holt_replica *replica, struct holt_repair *repair,
       return HOLT_MORE;
     }
     (*budget)--;
-    holt_rows_remove(&replica->rows, actor->rows_head);
+    holt_rows_remove(&replica->rows, actor->rows_head, HOLT_REASON_UNKNOWN);
   }
   actor->unfinished = 0;
   if (repair->base != 0) {
@@ -552,7 +552,8 @@ sweep(struct holt_replica *replica, struct holt_repair *repair, size_t *budget)
     }
     (*budget)--;
     if (holt_row_stale(rows, holt_row_at(rows, walk->at))) {
-      holt_rows_remove(rows, walk->at); /* The walk moves on. */
+      /* The walk moves on. */
+      holt_rows_remove(rows, walk->at, HOLT_REASON_UNKNOWN);
     } else {
       holt_walk_next(rows, walk);
     }

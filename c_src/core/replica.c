@@ -126,6 +126,7 @@ peers_drop_all(struct holt_replica *replica, uint64_t now_ms)
 bool
 holt_replica_drain(struct holt_replica *replica, size_t budget)
 {
+  holt_replica_watch(replica, NULL, NULL);
   peers_drop_all(replica, replica->mono_ms);
   for (struct holt_actor *actor = replica->rows.actor_list; actor != NULL;
        actor = actor->next) {
@@ -134,7 +135,7 @@ holt_replica_drain(struct holt_replica *replica, size_t budget)
         return false;
       }
       budget--;
-      holt_rows_remove(&replica->rows, actor->rows_head);
+      holt_rows_remove(&replica->rows, actor->rows_head, HOLT_REASON_MEMBER);
     }
   }
   return true;
@@ -150,6 +151,7 @@ holt_replica_delete(struct holt_replica *replica)
     holt__conflict_free(replica, conflict);
   }
   holt__conflict_free(replica, replica->conflict_out);
+  holt__contests_deinit(replica);
   holt_rows_deinit(&replica->rows);
   holt_deaths_deinit(&replica->deaths);
   holt_buf_deinit(&replica->out);
@@ -162,8 +164,11 @@ holt_replica_rename(struct holt_replica *replica, uint64_t actor,
                     const struct holt_member *member, uint32_t creation,
                     const struct holt_time *now)
 {
+  /* Who watches sees one member go and another come. */
+  holt_rows_show(&replica->rows, replica->self, false);
   const int rv = holt_rows_actor_rename(&replica->rows, replica->self, actor,
                                         member, creation);
+  holt_rows_show(&replica->rows, replica->self, true);
   if (rv == 0) {
     peers_drop_all(replica, now->mono_ms);
   }
@@ -282,14 +287,15 @@ own_moved_to(struct holt_replica *replica, uint64_t seq)
 }
 
 void
-holt__own_remove(struct holt_replica *replica, uint32_t ref)
+holt__own_remove(struct holt_replica *replica, uint32_t ref,
+                 enum holt_reason why)
 {
   const struct holt_row *const row = holt_row_at(&replica->rows, ref);
   holt_assert(holt_row_actor(&replica->rows, row) == replica->self);
 
   const uint64_t seq = replica->self->version + 1;
-  holt_deaths_append(&replica->deaths, seq, holt_row_birth(row));
-  holt_rows_remove(&replica->rows, ref);
+  holt_deaths_append(&replica->deaths, seq, holt_row_birth(row), why);
+  holt_rows_remove(&replica->rows, ref, why);
   own_moved_to(replica, seq);
 }
 
@@ -312,7 +318,8 @@ own_remove_dead(struct holt_replica *replica, const uint8_t *key,
       break;
     }
     if (holt_row_local(&replica->rows, row)->dead) {
-      holt__own_remove(replica, ref); /* The walk moves on. */
+      /* The walk moves on. */
+      holt__own_remove(replica, ref, HOLT_REASON_DOWN);
     } else {
       holt_walk_next(&replica->rows, &walk);
     }
@@ -339,8 +346,7 @@ replace_check(const struct holt_replica *replica,
     return HOLT_ERR_EXISTS;
   }
   const bool outranked = (holder->birth_flags & HOLT_ROW_STANDBY) != 0 ||
-                         actor->rule == replica->self->rule ||
-                         actor->rule == HOLT_RULE_OLDEST;
+                         !holt_rule_outranks(actor->rule, replica->self->rule);
   if (!outranked) {
     return HOLT_ERR_POLICY;
   }
@@ -461,12 +467,15 @@ holt_replica_register(struct holt_replica *replica, const struct holt_time *now,
   own_moved_to(replica, seq);
   /* After the birth, so that nobody ever sees the name without a holder. */
   if (replaces && registration->replaces_actor == replica->self->id) {
-    holt__own_remove(replica, holt_rows_born(&replica->rows, replica->self,
-                                             registration->replaces_birth));
+    holt__own_remove(replica,
+                     holt_rows_born(&replica->rows, replica->self,
+                                    registration->replaces_birth),
+                     HOLT_REASON_GIVEN_AWAY);
   }
   if (replica->rows.kind == HOLT_KIND_UNIQUE &&
       holt_row_shared(&replica->rows, holt_row_at(&replica->rows, row))) {
     own_remove_dead(replica, spec.key, spec.key_size);
+    holt__contest_look(replica, row);
   }
   if (birth != NULL) {
     *birth = seq;
@@ -493,7 +502,7 @@ holt_replica_unregister(struct holt_replica *replica, uint64_t birth,
   if (row == 0) {
     return HOLT_ERR_NOT_FOUND;
   }
-  holt__own_remove(replica, row);
+  holt__own_remove(replica, row, HOLT_REASON_USER);
   *seq = replica->self->version;
   return 0;
 }
@@ -596,13 +605,13 @@ free_dead_owners(struct holt_replica *replica, size_t *budget)
             holt_row_actor(&replica->rows,
                            holt_row_at(&replica->rows, winner)) ==
               replica->self) {
-          holt__own_remove(replica, winner);
+          holt__own_remove(replica, winner, HOLT_REASON_DOWN);
         }
       }
       if (local->rows == 0) {
         break;
       }
-      holt__own_remove(replica, local->rows);
+      holt__own_remove(replica, local->rows, HOLT_REASON_DOWN);
       (*budget)--;
     }
     if (local->rows == 0) {
@@ -626,7 +635,7 @@ free_gone_actors(struct holt_replica *replica, size_t *budget)
     next = actor->next;
     if (actor->gone) {
       while (actor->rows_head != 0 && *budget > 0) {
-        holt_rows_remove(&replica->rows, actor->rows_head);
+        holt_rows_remove(&replica->rows, actor->rows_head, HOLT_REASON_MEMBER);
         (*budget)--;
       }
       if (actor->rows_head == 0) {

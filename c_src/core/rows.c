@@ -132,6 +132,17 @@ row_replaced(const struct holt_rows *rows, const struct holt_row *row,
   }
 }
 
+bool
+holt_row_replaces(const struct holt_rows *rows, const struct holt_row *left,
+                  const struct holt_row *right)
+{
+  uint64_t actor;
+  uint64_t birth;
+  row_replaced(rows, left, &actor, &birth);
+  return birth != 0 && birth == holt_row_birth(right) &&
+         actor == holt_row_actor(rows, right)->id;
+}
+
 struct holt_local *
 holt_row_local(const struct holt_rows *rows, const struct holt_row *row)
 {
@@ -324,7 +335,7 @@ row_set_seq(struct holt_row *row, const struct holt_actor *actor,
 {
   row->seq_actor = spec->seq << 16 | actor->slot;
   row->birth_flags = spec->birth << 16 | (uint64_t)actor->epoch << 8 |
-                     (row->birth_flags & HOLT_ROW_LISTED) | spec->flags;
+                     (row->birth_flags & HOLT_ROW_MARKS) | spec->flags;
 }
 
 /* The indices that a new row needs. */
@@ -390,6 +401,9 @@ put_born(struct holt_rows *rows, struct holt_actor *actor,
     actor->birth_max = spec->birth;
   }
   actor->fingerprint += row_fingerprint(rows, row);
+  if (rows->on_change != NULL) {
+    holt__told_born(rows, put->row);
+  }
   return 0;
 }
 
@@ -416,8 +430,8 @@ put_exchanged(struct holt_rows *rows, struct holt_actor *actor,
               const struct holt_row_spec *spec, const struct holt_put *put)
 {
   struct holt_row *const row = holt_row_at(rows, put->row);
+  const struct holt_row before = *row;
   actor->fingerprint -= row_fingerprint(rows, row);
-  holt_slab_free(&rows->slab, row->value);
   row->value = put->value;
   seq_unlink(rows, actor, put->row);
   if (!holt_mutant(OLD_SEQ)) {
@@ -431,6 +445,10 @@ put_exchanged(struct holt_rows *rows, struct holt_actor *actor,
     holt__owner_join(rows, actor, put);
   }
   actor->fingerprint += row_fingerprint(rows, row);
+  if (rows->on_change != NULL) {
+    holt__told_changed(rows, put->row, &before);
+  }
+  holt_slab_free(&rows->slab, before.value);
 }
 
 static void
@@ -550,12 +568,16 @@ holt_rows_put_at(struct holt_rows *rows, struct holt_actor *actor,
  * Removing */
 
 void
-holt_rows_remove(struct holt_rows *rows, uint32_t ref)
+holt_rows_remove(struct holt_rows *rows, uint32_t ref, enum holt_reason why)
 {
   struct holt_row *const row = holt_row_at(rows, ref);
   struct holt_actor *const actor = holt_row_actor(rows, row);
   if (actor->served && rows->on_death != NULL) {
-    rows->on_death(rows->user, actor, holt_row_seq(row), holt_row_birth(row));
+    rows->on_death(rows->user, actor, holt_row_seq(row), holt_row_birth(row),
+                   why);
+  }
+  if (rows->on_change != NULL) {
+    holt__told_removed(rows, ref, why);
   }
   actor->fingerprint -= row_fingerprint(rows, row);
   actor->row_count--;

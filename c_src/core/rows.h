@@ -82,7 +82,9 @@ enum holt_kind {
 };
 enum holt_rule {
   HOLT_RULE_NEWEST = 0,
-  HOLT_RULE_OLDEST = 1
+  HOLT_RULE_OLDEST = 1,
+  HOLT_RULE_CUSTOM = 2, /* As NEWEST, until somebody has decided. */
+  HOLT_RULE_MAX = HOLT_RULE_CUSTOM
 };
 
 struct holt_actor {
@@ -104,6 +106,7 @@ struct holt_actor {
   uint32_t cells; /* The keys it shares. */
   size_t cell_count;
   uint32_t settle_at;      /* The cell to be settled next. */
+  bool flickers;           /* It came or went while others waited. */
   uint64_t birth_max;      /* The greatest birth of a row there has been. */
   struct holt_actor *next; /* In the store's list of actors. */
 
@@ -188,6 +191,16 @@ struct holt_walk {
   bool seeking; /* It is on its way back: holt_walk_seek(). */
 };
 
+/* What those who watch are told: told.c.  A row that has changed in place, or
+ * is about to go, is there as it was. */
+struct holt_rows_change {
+  enum holt_change_type type;
+  enum holt_reason reason;
+  const struct holt_row *now;     /* Or NULL. */
+  const struct holt_row *before;  /* Or NULL. */
+  const struct holt_actor *actor; /* MEMBER_ */
+};
+
 struct holt_rows {
   struct holt_mem *mem;
   struct holt_hash_seed seed;
@@ -211,7 +224,10 @@ struct holt_rows {
 
   /* Called before a row of an actor with `served` set goes away for good. */
   void (*on_death)(void *user, const struct holt_actor *actor, uint64_t seq,
-                   uint64_t birth);
+                   uint64_t birth, enum holt_reason why);
+
+  /* Called with each change of what is seen; NULL: nobody watches. */
+  void (*on_change)(void *user, const struct holt_rows_change *change);
   void *user;
 };
 
@@ -296,14 +312,23 @@ bool holt_row_shared(const struct holt_rows *rows, const struct holt_row *row);
  *  1. Standbys rank below all others, and among themselves the first in line
  *     wins.
  *  2. Where members have different rules, a row of one that keeps the newest
- *     ranks above one of one that keeps the oldest: a total order, whoever
- *     looks on.
- *  3. keep_newest: EARLY rows rank below the others, and among themselves the
- *     older wins, so that a booting node never evicts an incumbent.
+ *     ranks above all others, and one of one that keeps the oldest below them:
+ *     a total order, whoever looks on.
+ *  3. keep_newest, custom: EARLY rows rank below the others, and among
+ *     themselves the older wins, so that a booting node never evicts an
+ *     incumbent.
  *  4. The newer wins (keep_oldest: the older).
  *
  * Older is the smaller (stamp, actor id, birth). */
 bool holt_row_outranks(const struct holt_rows *rows,
+                       const struct holt_row *left,
+                       const struct holt_row *right);
+
+/* The same of two rules, see 2. */
+bool holt_rule_outranks(enum holt_rule left, enum holt_rule right);
+
+/* The left row was registered to take the place of the right one. */
+bool holt_row_replaces(const struct holt_rows *rows,
                        const struct holt_row *left,
                        const struct holt_row *right);
 
@@ -354,7 +379,8 @@ void holt_rows_fetch_birth(const struct holt_rows *rows,
                            const struct holt_row_place *place);
 
 /* Take the row out and free it.  Cannot fail. */
-void holt_rows_remove(struct holt_rows *rows, uint32_t row);
+void holt_rows_remove(struct holt_rows *rows, uint32_t row,
+                      enum holt_reason why);
 
 /* The actor's row of this birth, or 0. */
 uint32_t holt_rows_born(const struct holt_rows *rows,
@@ -408,6 +434,14 @@ uint64_t holt_rows_scan(const struct holt_rows *rows, uint64_t cursor,
 
 /* Rows that are shown. */
 size_t holt_rows_count_shown(const struct holt_rows *rows);
+
+/* As holt_rows_scan(), over the keys of which the canonical bytes are those of
+ * a binary that begins so; unique keys only.  It does not look further than
+ * some dozens of buckets, whether it finds any or not. */
+uint64_t holt_rows_scan_prefix(const struct holt_rows *rows, uint64_t cursor,
+                               const uint8_t *prefix, size_t prefix_size,
+                               void (*visit)(void *user, uint32_t row),
+                               void *user);
 
 /* As holt_rows_scan(), over all rows, visible or not. */
 uint64_t holt_rows_scan_rows(const struct holt_rows *rows, uint64_t cursor,

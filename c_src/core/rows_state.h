@@ -7,6 +7,7 @@
  *     owners.c   whose rows they are: rings of a process, members of a group
  *     actors.c   the actors, their slots and names
  *     walks.c    places in a list, which outlive what stands there
+ *     told.c     what those who watch have been told
  *
  * rows.h is what they offer to all others.  Each knows indices of its own, and
  * only keys.c and cells.c have one between them:
@@ -103,6 +104,11 @@ struct holt_member_link {
 
 /* Beside HOLT_ROW_FLAGS: the row is in a cell. */
 #define HOLT_ROW_LISTED 0x80u
+
+/* And two marks of contest.c. */
+#define HOLT_ROW_SOON 0x40u
+#define HOLT_ROW_LATER 0x20u
+#define HOLT_ROW_MARKS (HOLT_ROW_LISTED | HOLT_ROW_SOON | HOLT_ROW_LATER)
 
 /* The parts of a put that can fail, made before anything is changed. */
 struct holt_put {
@@ -342,9 +348,33 @@ void holt__cells_join(struct holt_rows *rows, struct holt_actor *actor,
 /* Take a row out of its cell, which goes with its last row. */
 void holt__cell_remove(struct holt_rows *rows, uint32_t ref);
 
+/* Count the rows of a cell as what they are now.  False: they are. */
+bool holt__cell_settle(struct holt_rows *rows, struct holt_cell *cell);
+
 /* The cell of this actor in an entry, or 0. */
 uint32_t holt__cell_find(const struct holt_rows *rows, uint32_t entry,
                          uint32_t slot);
+
+/*--------------------------------------------------------------------
+ * told.c: called where somebody watches, only. */
+
+/* The row is under its key. */
+void holt__told_born(struct holt_rows *rows, uint32_t ref);
+
+/* The row has changed in its place.  before shares its links. */
+void holt__told_changed(struct holt_rows *rows, uint32_t ref,
+                        const struct holt_row *before);
+
+/* The row is about to be removed. */
+void holt__told_removed(struct holt_rows *rows, uint32_t ref,
+                        enum holt_reason why);
+
+/* Settle all cells of an entry.  again: whoever has the key is to be told of,
+ * changed or not. */
+void holt__told_settle(struct holt_rows *rows, uint32_t entry, bool again);
+
+/* The actor has just been shown or hidden. */
+void holt__told_shown(struct holt_rows *rows, const struct holt_actor *actor);
 
 /*--------------------------------------------------------------------
  * owners.c */

@@ -84,14 +84,14 @@ holt__serves_end(struct holt_replica *replica, const struct holt_peer *peer,
 
 void
 holt__serve_death(void *user, const struct holt_actor *actor, uint64_t seq,
-                  uint64_t birth)
+                  uint64_t birth, enum holt_reason why)
 {
   const uint64_t place = holt_mutant(NOTES_BY_SEQ) ? seq : birth;
   const struct holt_replica *const replica = user;
   for (struct holt_serve *serve = replica->serves; serve != NULL;
        serve = serve->next) {
     if (serve->actor == actor && place <= serve->reach) {
-      holt_deaths_append(&serve->notes, ++serve->note_count, birth);
+      holt_deaths_append(&serve->notes, ++serve->note_count, birth, why);
     }
   }
 }
@@ -312,7 +312,7 @@ encode_notes(const struct holt_replica *replica, struct holt_serve *serve,
             replica->tuning.message_bytes_max);
        index++) {
     const struct holt_death *const note = holt_deaths_get(notes, index);
-    holt_delta_death(writer, note->birth);
+    holt_delta_death(writer, holt_death_birth(note), holt_death_why(note));
     serve->notes_to = note->at;
   }
 }

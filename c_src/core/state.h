@@ -3,6 +3,9 @@
  *
  *     replica.c   names: register, unregister, update; deaths of processes
  *     view.c      what is seen: find, lists, counts; conflicts
+ *     contest.c   conflicts that somebody outside decides
+ *     explain.c   all rows of a key, in order of rank
+ *     census.c    members, counted, and how far they have come
  *     peer.c      links and sessions: up, down, hello, goodbye
  *     sync.c      what arrives: deltas, acks, and to whom the rest goes
  *     stream.c    what leaves: poll, and the deltas of our own rows
@@ -97,6 +100,9 @@
  * acknowledgement and leave together: at once when idle, in batches under
  * load. */
 #define HOLT_HOLD_CHANGES 256u
+
+/* A contest that nobody has decided is handed out again after so long. */
+#define HOLT_CONTEST_MS 1000u
 
 /* How much one poll does of what may take long: rows freed, entries looked
  * through; rows walked over to find a cursor, and for a live set; deaths and
@@ -322,9 +328,22 @@ struct holt_conflict {
   struct holt_conflict *next;
   struct holt_view loser; /* Key and value point into bytes. */
   struct holt_view winner;
+  struct holt_member member; /* The loser's. */
   bool replaced;
   size_t bytes_size;
-  uint8_t bytes[]; /* key, value, winner's node. */
+  uint8_t bytes[]; /* What they point to. */
+};
+
+/* A row of ours under a key that others have, too: contest.c. */
+struct holt_contest {
+  struct holt_contest *next;
+  uint64_t birth;
+  uint64_t due_ms;
+};
+
+struct holt_contests {
+  struct holt_contest *first;
+  struct holt_contest *last;
 };
 
 struct holt_replica {
@@ -360,6 +379,8 @@ struct holt_replica {
   struct holt_conflict *conflicts;
   struct holt_conflict **conflicts_end;
   struct holt_conflict *conflict_out; /* Handed out by the last poll. */
+  struct holt_contests soon;          /* To be looked at, */
+  struct holt_contests later;         /* and when it is time. */
   uint64_t memory_at_ms; /* There was none for a conflict: try again then. */
   bool gone_actors;      /* Some wait to be freed. */
   bool quiet;            /* poll has said NONE. */
@@ -415,7 +436,8 @@ holt_links_clear(struct holt_peer_set *set)
 /* replica.c */
 
 /* Remove a row of our own: it takes a seq and is noted in the deaths. */
-void holt__own_remove(struct holt_replica *replica, uint32_t row);
+void holt__own_remove(struct holt_replica *replica, uint32_t row,
+                      enum holt_reason why);
 
 /* The actor will not be back: hide it, free its rows in slices. */
 void holt__actor_end(struct holt_replica *replica, struct holt_actor *actor);
@@ -442,8 +464,33 @@ uint64_t holt__random(struct holt_replica *replica);
 void holt__key_settle(struct holt_replica *replica, uint32_t row);
 void holt__conflict_free(struct holt_replica *replica,
                          struct holt_conflict *conflict);
+
+/* Copies of both, with key and value of the winner if whole.
+ * HOLT_ERR_NOMEM. */
+int holt__conflict_new(struct holt_replica *replica, uint32_t loser,
+                       uint32_t winner, bool whole, struct holt_conflict **out);
+
+/* Our row has lost its key.  HOLT_ERR_NOMEM: for the news, so the row has to
+ * wait for it. */
+int holt__conflict_lose(struct holt_replica *replica, uint32_t own,
+                        uint32_t winner);
 void holt__view_of(const struct holt_replica *replica,
                    const struct holt_row *row, struct holt_view *view);
+
+/* contest.c */
+
+/* Our row of this row's key may be in contest. */
+void holt__contest_look(struct holt_replica *replica, uint32_t row);
+
+/* Nobody outside has to say who of the two is to have the key. */
+bool holt__decided_by_rank(const struct holt_replica *replica, uint32_t own,
+                           uint32_t winner);
+
+/* The next contest that is to be decided; when there will be one. */
+bool holt__contest_send(struct holt_replica *replica,
+                        struct holt_effect *effect, uint64_t now_ms);
+uint64_t holt__contest_due_ms(const struct holt_replica *replica);
+void holt__contests_deinit(struct holt_replica *replica);
 
 /* peer.c */
 struct holt_peer *holt__peer_by_id(const struct holt_replica *replica,
@@ -707,7 +754,7 @@ uint64_t holt__serves_due_ms(const struct holt_replica *replica);
 
 /* For struct holt_rows. */
 void holt__serve_death(void *user, const struct holt_actor *actor, uint64_t seq,
-                       uint64_t birth);
+                       uint64_t birth, enum holt_reason why);
 
 /* repair.c */
 

@@ -37,9 +37,10 @@ encode_range(struct holt_replica *replica, struct holt_delta_writer *writer,
       return to;
     }
     if (death_seq < row_seq) {
-      const uint64_t birth = holt_deaths_get(deaths, death)->birth;
+      const struct holt_death *const dead = holt_deaths_get(deaths, death);
+      const uint64_t birth = holt_death_birth(dead);
       if (birth <= after) {
-        holt_delta_death(writer, birth);
+        holt_delta_death(writer, birth, holt_death_why(dead));
       }
       to = death_seq;
       death++;
@@ -447,6 +448,7 @@ hand_out_conflict(struct holt_replica *replica, struct holt_effect *effect)
   effect->loser = conflict->loser;
   effect->winner = conflict->winner;
   effect->replaced = conflict->replaced;
+  effect->member = conflict->member;
   return true;
 }
 
@@ -542,6 +544,7 @@ timeout_ms(const struct holt_replica *replica, uint64_t now_ms)
     holt_earlier(timeout, until(holt__liveness_due_ms(replica), now_ms));
   timeout = holt_earlier(timeout, until(holt__serves_due_ms(replica), now_ms));
   timeout = holt_earlier(timeout, until(holt__repairs_due_ms(replica), now_ms));
+  timeout = holt_earlier(timeout, until(holt__contest_due_ms(replica), now_ms));
   return holt_earlier(timeout, until(replica->memory_at_ms, now_ms));
 }
 
@@ -560,7 +563,9 @@ holt_replica_poll(struct holt_replica *replica, const struct holt_time *now,
   holt__serves_expire(replica, now_ms);
   holt__repairs_expire(replica, now_ms);
   const bool more = holt__background(replica, now_ms);
-  if (hand_out_conflict(replica, effect) || serve_peers(replica, effect, now)) {
+  if (hand_out_conflict(replica, effect) ||
+      holt__contest_send(replica, effect, now_ms) ||
+      serve_peers(replica, effect, now)) {
     return;
   }
   effect->timeout_ms = more ? 0 : timeout_ms(replica, now_ms);
@@ -574,7 +579,9 @@ holt_replica_wake(struct holt_replica *replica)
   if (!replica->quiet) {
     return false;
   }
-  bool work = replica->conflicts != NULL || holt__background_waits(replica);
+  bool work = replica->conflicts != NULL ||
+              holt__contest_due_ms(replica) == 0 ||
+              holt__background_waits(replica);
   for (const struct holt_peer *peer = replica->peers; peer != NULL && !work;
        peer = peer->next) {
     work = !peer->busy &&

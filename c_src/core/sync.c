@@ -165,7 +165,10 @@ item_take(struct holt_replica *replica, struct holt_actor *actor,
   }
   const uint32_t row = holt_rows_born(&replica->rows, actor, item->birth);
   if (row != 0) {
-    holt_rows_remove(&replica->rows, row);
+    if (holt_row_shared(&replica->rows, holt_row_at(&replica->rows, row))) {
+      holt__contest_look(replica, row); /* The next one, perhaps. */
+    }
+    holt_rows_remove(&replica->rows, row, item->why);
   }
   return 0;
 }

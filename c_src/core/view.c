@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "invariant.h"
+#include "key_form.h"
 #include "state.h"
 
 void
@@ -155,6 +156,54 @@ holt_replica_scan_entries(const struct holt_replica *replica, uint64_t cursor,
   return holt_rows_scan_rows(&replica->rows, cursor, entry_visit, &scan);
 }
 
+struct prefix_scan {
+  struct scan scan;
+  const uint8_t *prefix;
+  size_t prefix_size;
+};
+
+static void
+prefix_visit(void *user, uint32_t ref)
+{
+  const struct prefix_scan *const scan = user;
+  struct holt_view view;
+  holt__view_of(scan->scan.replica, holt_row_at(&scan->scan.replica->rows, ref),
+                &view);
+  (void)scan->scan.visit(scan->scan.user, &view);
+}
+
+static bool
+prefix_entry_visit(void *user, uint32_t ref)
+{
+  const struct prefix_scan *const scan = user;
+  const struct holt_rows *const rows = &scan->scan.replica->rows;
+  const struct holt_row *const row = holt_row_at(rows, ref);
+  size_t key_size;
+  const uint8_t *const key = holt_row_key(rows, row, &key_size);
+  if (holt_key_begins(key, key_size, scan->prefix, scan->prefix_size) &&
+      holt_row_visible(rows, row)) {
+    prefix_visit(user, ref);
+  }
+  return true;
+}
+
+uint64_t
+holt_replica_scan_prefix(const struct holt_replica *replica, uint64_t cursor,
+                         const uint8_t *prefix, size_t prefix_size,
+                         holt_view_fn visit, void *user)
+{
+  struct prefix_scan scan = {
+    .scan = { .replica = replica, .visit = visit, .user = user },
+    .prefix = prefix,
+    .prefix_size = prefix_size
+  };
+  return replica->rows.kind == HOLT_KIND_UNIQUE
+           ? holt_rows_scan_prefix(&replica->rows, cursor, prefix, prefix_size,
+                                   prefix_visit, &scan)
+           : holt_rows_scan_rows(&replica->rows, cursor, prefix_entry_visit,
+                                 &scan);
+}
+
 /*--------------------------------------------------------------------
  * Tours */
 
@@ -288,65 +337,90 @@ holt__conflict_free(struct holt_replica *replica,
   }
 }
 
-static int
-conflict_new(struct holt_replica *replica, const struct holt_row *loser,
-             const struct holt_row *winner, struct holt_conflict **out)
+/* Where bytes are copied to. */
+struct copies {
+  uint8_t *at;
+};
+
+static const uint8_t *
+copy(struct copies *copies, const uint8_t *bytes, size_t size)
 {
+  uint8_t *const at = copies->at;
+  if (size > 0) {
+    memcpy(at, bytes, size);
+  }
+  copies->at += size;
+  return at;
+}
+
+static void
+copy_view(struct copies *copies, struct holt_view *view)
+{
+  view->key = copy(copies, view->key, view->key_size);
+  view->value = copy(copies, view->value, view->value_size);
+  view->node = copy(copies, view->node, view->node_size);
+}
+
+static size_t
+view_size(const struct holt_view *view)
+{
+  return view->key_size + view->value_size + view->node_size;
+}
+
+int
+holt__conflict_new(struct holt_replica *replica, uint32_t loser,
+                   uint32_t winner, bool whole, struct holt_conflict **out)
+{
+  const struct holt_rows *const rows = &replica->rows;
   struct holt_view lost;
   struct holt_view won;
-  holt__view_of(replica, loser, &lost);
-  holt__view_of(replica, winner, &won);
-  const size_t size = lost.key_size + lost.value_size + won.node_size;
+  holt__view_of(replica, holt_row_at(rows, loser), &lost);
+  holt__view_of(replica, holt_row_at(rows, winner), &won);
+  if (!whole) {
+    won.key = NULL;
+    won.key_size = 0;
+    won.value = NULL;
+    won.value_size = 0;
+  }
+  const struct holt_member *const member =
+    &holt_row_actor(rows, holt_row_at(rows, loser))->member;
+  const size_t size = view_size(&lost) + view_size(&won) + member->name_size;
   struct holt_conflict *const conflict =
     holt_mem_alloc(replica->mem, sizeof *conflict + size);
   if (conflict == NULL) {
     return HOLT_ERR_NOMEM;
   }
-  struct holt_row_spec spec;
-  holt_row_spec_of(&replica->rows, winner, &spec);
   conflict->next = NULL;
   conflict->bytes_size = size;
-  conflict->replaced = (spec.flags & HOLT_ROW_REPLACES) != 0 &&
-                       spec.replaces_actor == lost.actor &&
-                       spec.replaces_birth == lost.birth;
-  uint8_t *at = conflict->bytes;
-  memcpy(at, lost.key, lost.key_size);
-  lost.key = at;
-  at += lost.key_size;
-  if (lost.value_size > 0) {
-    memcpy(at, lost.value, lost.value_size);
-  }
-  lost.value = at;
-  at += lost.value_size;
-  memcpy(at, won.node, won.node_size);
-  won.node = at;
-  won.key = NULL;
-  won.key_size = 0;
-  won.value = NULL;
-  won.value_size = 0;
-  /* The loser is local: its host word says who it is. */
-  lost.node = NULL;
-  lost.node_size = 0;
+  conflict->replaced = holt_row_replaces(rows, holt_row_at(rows, winner),
+                                         holt_row_at(rows, loser));
+  struct copies copies = { .at = conflict->bytes };
+  copy_view(&copies, &lost);
+  copy_view(&copies, &won);
+  conflict->member = (struct holt_member){ .name = copy(&copies, member->name,
+                                                        member->name_size),
+                                           .name_size = member->name_size,
+                                           .node = lost.node,
+                                           .node_size = lost.node_size };
   conflict->loser = lost;
   conflict->winner = won;
   *out = conflict;
   return 0;
 }
 
-/* Our row has lost its key.  False: no memory for the news, so the row has to
- * wait for it. */
-static bool
-lose(struct holt_replica *replica, uint32_t own, uint32_t winner)
+int
+holt__conflict_lose(struct holt_replica *replica, uint32_t own, uint32_t winner)
 {
   struct holt_conflict *conflict;
-  if (conflict_new(replica, holt_row_at(&replica->rows, own),
-                   holt_row_at(&replica->rows, winner), &conflict) != 0) {
-    return false;
+  if (holt__conflict_new(replica, own, winner, false, &conflict) != 0) {
+    return HOLT_ERR_NOMEM;
   }
+  const enum holt_reason why =
+    conflict->replaced ? HOLT_REASON_GIVEN_AWAY : HOLT_REASON_CONFLICT;
   if (holt_mutant(UNTOLD)) {
     holt__conflict_free(replica, conflict);
-    holt__own_remove(replica, own);
-    return true;
+    holt__own_remove(replica, own, why);
+    return 0;
   }
   *replica->conflicts_end = conflict;
   replica->conflicts_end = &conflict->next;
@@ -355,8 +429,8 @@ lose(struct holt_replica *replica, uint32_t own, uint32_t winner)
   if (holt_row_actor(&replica->rows, row)->rule != replica->self->rule) {
     replica->counters.mixed_rules++;
   }
-  holt__own_remove(replica, own);
-  return true;
+  holt__own_remove(replica, own, why);
+  return 0;
 }
 
 /* Our standby that this holder was registered to take the place of, or 0. */
@@ -383,72 +457,6 @@ standby_replaced(const struct holt_replica *replica, uint32_t winner)
   return replaced ? ref : 0;
 }
 
-static bool
-same_key(const struct holt_rows *rows, uint32_t left, uint32_t right)
-{
-  size_t left_size;
-  size_t right_size;
-  const uint8_t *const left_key =
-    holt_row_key(rows, holt_row_at(rows, left), &left_size);
-  const uint8_t *const right_key =
-    holt_row_key(rows, holt_row_at(rows, right), &right_size);
-  return left_size == right_size && memcmp(left_key, right_key, left_size) == 0;
-}
-
-/* The same registration again, as one that waits; then it may go. */
-static int
-stand_by_for(struct holt_replica *replica, const struct holt_time *now,
-             uint32_t own)
-{
-  struct holt_row_spec spec;
-  holt_row_spec_of(&replica->rows, holt_row_at(&replica->rows, own), &spec);
-  const struct holt_registration registration = { .key = spec.key,
-                                                  .key_size = spec.key_size,
-                                                  .value = spec.value,
-                                                  .value_size = spec.value_size,
-                                                  .id = spec.owner_id,
-                                                  .serial = spec.owner_serial,
-                                                  .flags =
-                                                    HOLT_REGISTER_STANDBY };
-  return holt_replica_register(replica, now, &registration, NULL);
-}
-
-static uint32_t
-visible_born(const struct holt_replica *replica, const struct holt_actor *actor,
-             uint64_t birth)
-{
-  const uint32_t ref =
-    actor == NULL ? 0 : holt_rows_born(&replica->rows, actor, birth);
-  return ref != 0 &&
-             holt_row_visible(&replica->rows, holt_row_at(&replica->rows, ref))
-           ? ref
-           : 0;
-}
-
-int
-holt_replica_lose(struct holt_replica *replica, const struct holt_time *now,
-                  uint64_t own_birth, uint64_t winner_actor,
-                  uint64_t winner_birth, bool stand_by)
-{
-  const struct holt_rows *const rows = &replica->rows;
-  const uint32_t own = visible_born(replica, replica->self, own_birth);
-  const uint32_t winner =
-    visible_born(replica, holt_rows_actor(rows, winner_actor), winner_birth);
-  if (rows->kind == HOLT_KIND_DUPLICATE || own == 0 || winner == 0 ||
-      own == winner || !same_key(rows, own, winner) ||
-      (holt_row_at(rows, own)->birth_flags & HOLT_ROW_STANDBY) != 0) {
-    return HOLT_ERR_NOT_FOUND;
-  }
-  if (!stand_by) {
-    return lose(replica, own, winner) ? 0 : HOLT_ERR_NOMEM;
-  }
-  const int rv = stand_by_for(replica, now, own);
-  if (rv == 0) {
-    holt__own_remove(replica, own);
-  }
-  return rv;
-}
-
 void
 holt__key_settle(struct holt_replica *replica, uint32_t row)
 {
@@ -461,6 +469,7 @@ holt__key_settle(struct holt_replica *replica, uint32_t row)
   if (first == 0) {
     return;
   }
+  holt__contest_look(replica, first);
   struct holt_walk walk = { .active = false };
   holt_walk_start(rows, &walk, first, HOLT_WALK_KEY);
   bool all = true;
@@ -472,14 +481,15 @@ holt__key_settle(struct holt_replica *replica, uint32_t row)
       break; /* Standbys, which wait, come last. */
     }
     holt_walk_next(rows, &walk);
-    if (own != winner && holt_row_visible(rows, at)) {
-      all = lose(replica, own, winner) && all;
+    if (own != winner && holt_row_visible(rows, at) &&
+        holt__decided_by_rank(replica, own, winner)) {
+      all = holt__conflict_lose(replica, own, winner) == 0 && all;
     }
   }
   holt_walk_stop(rows, &walk);
   const uint32_t standby = standby_replaced(replica, winner);
   if (standby != 0) {
-    all = lose(replica, standby, winner) && all;
+    all = holt__conflict_lose(replica, standby, winner) == 0 && all;
   }
   if (!all) {
     replica->memory_at_ms = replica->mono_ms + HOLT_BUSY_MS;
@@ -489,10 +499,44 @@ holt__key_settle(struct holt_replica *replica, uint32_t row)
 /*--------------------------------------------------------------------
  * Watching */
 
+/* A row that has changed in place stands for itself but for its key, which is
+ * behind the one in the store. */
+static void
+change_rows(const struct holt_replica *replica,
+            const struct holt_rows_change *from, struct holt_change *change)
+{
+  if (from->now != NULL) {
+    holt__view_of(replica, from->now, &change->now);
+  }
+  change->had = from->before != NULL;
+  if (change->had) {
+    holt__view_of(replica, from->before, &change->before);
+  }
+  if (from->type == HOLT_CHANGE_UPDATED) {
+    change->before.key = change->now.key;
+    change->before.key_size = change->now.key_size;
+  }
+}
+
+static void
+on_change(void *user, const struct holt_rows_change *from)
+{
+  const struct holt_replica *const replica = user;
+  struct holt_change change = { .type = from->type, .reason = from->reason };
+  change_rows(replica, from, &change);
+  if (from->actor != NULL) {
+    change.member = from->actor->member;
+    change.actor = from->actor->id;
+    change.count = from->actor->row_count;
+  }
+  replica->watch(replica->watch_user, &change);
+}
+
 void
 holt_replica_watch(struct holt_replica *replica, holt_change_fn watch,
                    void *user)
 {
   replica->watch = watch;
   replica->watch_user = user;
+  replica->rows.on_change = watch == NULL ? NULL : on_change;
 }

@@ -58,6 +58,7 @@ struct nif_instance {
   bool duplicate;            /* Keys are. */
   bool owner_only;           /* Nobody else may unregister. */
   uint64_t quorum;           /* Members present; NIF_MAJORITY of those known. */
+  uint64_t declared;         /* Members in a list; 0: there is none. */
   bool quorate;              /* They are, at the last look. */
   uint64_t actor;            /* Who the replica is. */
   uint32_t creation;         /* Of the node, as the replica knows it. */

@@ -38,7 +38,7 @@ encode_items(struct holt_delta_writer *writer, struct holt_message *message)
   while (item.type != HOLT_ITEM_END) {
     FUZZ_CHECK(holt_message_next(message, &item) == 0);
     if (item.type == HOLT_ITEM_DEATH) {
-      holt_delta_death(writer, item.birth);
+      holt_delta_death(writer, item.birth, item.why);
     } else if (item.type == HOLT_ITEM_ROW) {
       /* The writer wants the key of the row before, the reader has one. */
       free(keys[turn]);

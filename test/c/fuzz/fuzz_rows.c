@@ -552,7 +552,7 @@ do_put_wrong(struct model *model)
 static void
 remove_row(struct model *model, struct model_actor *actor, uint64_t birth)
 {
-  holt_rows_remove(&model->rows, ref_of(model, actor, birth));
+  holt_rows_remove(&model->rows, ref_of(model, actor, birth), HOLT_REASON_USER);
   FUZZ_CHECK(ref_of(model, actor, birth) == 0);
   FUZZ_CHECK(twin_remove(&model->twin, actor->id, birth, NULL));
   walks_miss(model, actor->id, birth, true, false);

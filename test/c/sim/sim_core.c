@@ -178,7 +178,7 @@ sim_core_death_at(const struct holt_replica *replica, uint64_t seq,
   const struct holt_deaths *const deaths = &replica->deaths;
   const size_t index = holt_deaths_after(deaths, seq - 1);
   if (index < deaths->count && holt_deaths_get(deaths, index)->at == seq) {
-    *birth = holt_deaths_get(deaths, index)->birth;
+    *birth = holt_death_birth(holt_deaths_get(deaths, index));
     return 1;
   }
   return deaths->base < seq ? 0 : -1;
@@ -189,7 +189,7 @@ sim_core_death_noted(const struct holt_replica *replica, uint64_t birth)
 {
   const struct holt_deaths *const deaths = &replica->deaths;
   for (size_t i = 0; i < deaths->count; i++) {
-    if (holt_deaths_get(deaths, i)->birth == birth) {
+    if (holt_death_birth(holt_deaths_get(deaths, i)) == birth) {
       return true;
     }
   }

@@ -419,6 +419,8 @@ sim_poll(struct sim *sim, unsigned at, uint64_t number)
   case HOLT_EFFECT_CONFLICT:
     sim_check_conflict(sim, at, &effect);
     break;
+  case HOLT_EFFECT_CONTEST:
+    break;
   case HOLT_EFFECT_NONE:
     check_all_told(sim, at);
     break;

@@ -28,6 +28,7 @@
   XX(rows)                                                                     \
   XX(keys)                                                                     \
   XX(cells)                                                                    \
+  XX(told)                                                                     \
   XX(census)                                                                   \
   XX(owners)                                                                   \
   XX(actors)                                                                   \
@@ -36,6 +37,7 @@
   XX(delta)                                                                    \
   XX(replica)                                                                  \
   XX(view)                                                                     \
+  XX(contest)                                                                  \
   XX(peer)                                                                     \
   XX(sync)                                                                     \
   XX(stream)                                                                   \

@@ -268,6 +268,11 @@ pair_step(struct pair *pair, unsigned at)
     pair->conflicts[at] += effect.replaced ? 0 : 1;
     pair->replaced[at] += effect.replaced ? 1 : 0;
     pair->last_loser = effect.loser.host;
+  } else if (effect.type == HOLT_EFFECT_CONTEST) {
+    pair->contests[at]++;
+    if (pair->judge != NULL) {
+      pair->judge(pair, at, &effect);
+    }
   } else if (effect.type != HOLT_EFFECT_NONE) {
     pair_send(pair, at, &effect);
   }

@@ -36,6 +36,10 @@ struct pair;
 typedef bool (*pair_filter)(struct pair *pair, unsigned from, unsigned to,
                             const struct holt_effect *effect);
 
+/* Who is given contests to decide. */
+typedef void (*pair_judge)(struct pair *pair, unsigned at,
+                           const struct holt_effect *effect);
+
 struct pair {
   struct holt_mem *mem;
   struct holt_replica *replica[PAIR_ENDS];
@@ -50,12 +54,14 @@ struct pair {
   unsigned busy_every;                 /* Every so manieth message; 0: none. */
   unsigned busy_turn;
   pair_filter filter; /* Or NULL. */
-  void *user;         /* For the filter. */
+  pair_judge judge;   /* Or NULL. */
+  void *user;         /* For both. */
   size_t budget;      /* Of each call of apply. */
   unsigned hellos;
   unsigned sent[PAIR_KINDS]; /* By the kind of packet. */
   size_t bytes_sent[PAIR_KINDS];
   unsigned conflicts[PAIR_ENDS];
+  unsigned contests[PAIR_ENDS];
   unsigned replaced[PAIR_ENDS]; /* Those that were on purpose. */
   uint64_t last_loser;          /* The host word of the last conflict. */
   int refused;                  /* The last error of hello or apply. */

@@ -15,13 +15,14 @@ after_finds_the_first_later_death(void)
   holt_deaths_init(&deaths, &heap.mem);
   CU_ASSERT_EQUAL(holt_deaths_after(&deaths, 0), 0);
   for (uint64_t i = 1; i <= 200; i++) {
-    holt_deaths_append(&deaths, 10 * i, i);
+    holt_deaths_append(&deaths, 10 * i, i, HOLT_REASON_USER);
   }
   for (uint64_t seq = 0; seq <= 2010; seq++) {
     const size_t index = holt_deaths_after(&deaths, seq);
     CU_ASSERT_EQUAL_FATAL(index, seq / 10 < 200 ? seq / 10 : 200);
     if (index < deaths.count) {
-      CU_ASSERT_EQUAL(holt_deaths_get(&deaths, index)->birth, index + 1);
+      CU_ASSERT_EQUAL(holt_death_birth(holt_deaths_get(&deaths, index)),
+                      index + 1);
     }
   }
   CU_ASSERT_EQUAL(deaths.base, 0);
@@ -40,7 +41,7 @@ full_ring_drops_the_oldest(void)
   holt_deaths_init(&deaths, &heap.mem);
   const uint64_t total = HOLT_DEATHS_MAX + 100;
   for (uint64_t i = 1; i <= total; i++) {
-    holt_deaths_append(&deaths, i, i);
+    holt_deaths_append(&deaths, i, i, HOLT_REASON_USER);
   }
   CU_ASSERT_EQUAL(deaths.count, HOLT_DEATHS_MAX);
   CU_ASSERT_EQUAL(deaths.capacity, HOLT_DEATHS_MAX);
@@ -66,7 +67,7 @@ refused_memory_moves_the_base(void)
     struct holt_deaths deaths;
     holt_deaths_init(&deaths, &heap.mem);
     for (uint64_t i = 1; i <= 300; i++) {
-      holt_deaths_append(&deaths, i, i);
+      holt_deaths_append(&deaths, i, i, HOLT_REASON_USER);
       CU_ASSERT_EQUAL(deaths.base + deaths.count, i);
     }
     CU_ASSERT_EQUAL(deaths.count, deaths.capacity);

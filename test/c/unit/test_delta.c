@@ -17,6 +17,7 @@
 struct item {
   bool is_row;
   uint64_t birth;
+  enum holt_reason why;
   struct holt_row_spec row;
   uint8_t key[64];
   uint8_t value[40];
@@ -116,8 +117,10 @@ sample_draw(struct sample *sample, struct prng *prng, bool repair)
     if (!item->is_row) {
       const bool run = sample->count > 0 && !item[-1].is_row;
       item->birth = 1 + prng_below(prng, sample->after);
+      item->why = (enum holt_reason)prng_below(prng, HOLT_REASON_UNKNOWN + 1);
       if (run && item[-1].birth < sample->after && prng_chance(prng, 2, 3)) {
         item->birth = item[-1].birth + 1;
+        item->why = item[-1].why;
       }
       continue;
     }
@@ -166,7 +169,7 @@ sample_encode(struct sample *sample)
     if (sample->items[i].is_row) {
       holt_delta_row(&writer, &sample->items[i].row);
     } else {
-      holt_delta_death(&writer, sample->items[i].birth);
+      holt_delta_death(&writer, sample->items[i].birth, sample->items[i].why);
     }
   }
   return sample->repair
@@ -232,8 +235,9 @@ sample_read(const struct sample *sample, struct holt_message *message)
       good = item.type == HOLT_ITEM_ROW &&
              row_equal(&item.row, &sample->items[i].row);
     } else if (good) {
-      good =
-        item.type == HOLT_ITEM_DEATH && item.birth == sample->items[i].birth;
+      good = item.type == HOLT_ITEM_DEATH &&
+             item.birth == sample->items[i].birth &&
+             item.why == sample->items[i].why;
     }
   }
   for (unsigned i = 0; good && i < 2; i++) {

@@ -383,7 +383,7 @@ pieces_say_as_of_when_they_are(void)
   struct holt_delta_writer writer;
   holt_buf_init(&body, &f.heap.mem, 0);
   holt_delta_begin(&writer, &body, 10, 42);
-  holt_delta_death(&writer, 1); /* Of "name 0", at 43. */
+  holt_delta_death(&writer, 1, HOLT_REASON_USER); /* Of "name 0", at 43. */
   CU_ASSERT_EQUAL(holt_delta_end(&writer, 43, 44), 0);
   struct holt_message *const message = open_from(pair, 0, 1, &body);
   CU_ASSERT_EQUAL(holt_replica_apply(r, message, &pair->now, 1), HOLT_MORE);

@@ -45,11 +45,11 @@ ranks_follow_rule_and_flags(void)
   CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), young);
   CU_ASSERT_EQUAL(holt_rows_first_of(&f.rows, (const uint8_t *)"x", 1, f.nine),
                   young);
-  holt_rows_remove(&f.rows, young);
+  holt_rows_remove(&f.rows, young, HOLT_REASON_USER);
   CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), old);
-  holt_rows_remove(&f.rows, old);
+  holt_rows_remove(&f.rows, old, HOLT_REASON_USER);
   CU_ASSERT_NOT_EQUAL(winner_of(&f.rows, "x"), row);
-  holt_rows_remove(&f.rows, winner_of(&f.rows, "x"));
+  holt_rows_remove(&f.rows, winner_of(&f.rows, "x"), HOLT_REASON_USER);
   CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), row);
   fixture_deinit(&f);
 }
@@ -86,7 +86,7 @@ scan_toggle(struct scan *scan, uint16_t number)
 {
   uint32_t *const ref = &scan->refs[number];
   if (*ref != 0) {
-    holt_rows_remove(&scan->f.rows, *ref);
+    holt_rows_remove(&scan->f.rows, *ref, HOLT_REASON_USER);
     *ref = 0;
     scan->steady[number] = false;
     return;

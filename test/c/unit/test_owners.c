@@ -26,8 +26,9 @@ local_processes_hold_their_rows(void)
   CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), row);
   holt_local_at(&f.rows, local)->dead = true;
   CU_ASSERT_EQUAL(winner_of(&f.rows, "x"), 0);
-  holt_rows_remove(&f.rows, row);
-  holt_rows_remove(&f.rows, holt_local_at(&f.rows, local)->rows);
+  holt_rows_remove(&f.rows, row, HOLT_REASON_USER);
+  holt_rows_remove(&f.rows, holt_local_at(&f.rows, local)->rows,
+                   HOLT_REASON_USER);
   CU_ASSERT_EQUAL(holt_local_at(&f.rows, local)->row_count, 0);
   CU_ASSERT_EQUAL(f.seven->pid_count, 0);
   holt_rows_local_remove(&f.rows, local);
@@ -59,7 +60,7 @@ groups_find_their_members(void)
     good = good && row != 0 && seq_of(&f.rows, row) == i;
     good = good && holt_rows_member(&f.rows, key, 5, actor, i + 1, 0) == 0;
     if (row != 0 && i % 3 != 0) {
-      holt_rows_remove(&f.rows, row);
+      holt_rows_remove(&f.rows, row, HOLT_REASON_USER);
       good = good && holt_rows_member(&f.rows, key, 5, actor, i, 0) == 0;
     }
   }

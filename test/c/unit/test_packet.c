@@ -54,9 +54,9 @@ put_rows(struct holt_delta_writer *writer, uint64_t seq, bool deaths)
   static const char *const texts[3] = { "one", "only", "two" };
   static const uint8_t value[8] = { 131, 109, 0, 0, 0, 2, 7, 9 };
   if (deaths) {
-    holt_delta_death(writer, 3);
-    holt_delta_death(writer, 5);
-    holt_delta_death(writer, 6);
+    holt_delta_death(writer, 3, HOLT_REASON_USER);
+    holt_delta_death(writer, 5, HOLT_REASON_USER);
+    holt_delta_death(writer, 6, HOLT_REASON_USER);
   }
   for (unsigned i = 0; i < 3; i++) {
     const size_t size = pair_key(texts[i], keys[i]);

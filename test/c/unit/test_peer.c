@@ -464,7 +464,7 @@ kinds_must_agree_rules_need_not(void)
   hello_of(&hello, 11);
   hello.policy = HOLT_POLICY_DUPLICATE;
   CU_ASSERT_EQUAL(greet(&f, &hello), HOLT_ERR_POLICY);
-  hello.policy = 0x0201;
+  hello.policy = 0x0301;
   CU_ASSERT_EQUAL(greet(&f, &hello), HOLT_ERR_POLICY);
   hello.policy = UINT64_C(1) << 63 | 1;
   CU_ASSERT_EQUAL(greet(&f, &hello), HOLT_ERR_POLICY);

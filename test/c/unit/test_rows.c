@@ -88,7 +88,7 @@ fingerprint_is_that_of_the_set(void)
   (void)put(&f.rows, f.nine, 2, 2, "y", 1);
   (void)put(&f.rows, f.nine, 3, 1, "x", 1);
   CU_ASSERT_EQUAL(f.seven->fingerprint, f.nine->fingerprint);
-  holt_rows_remove(&f.rows, f.nine->rows_tail);
+  holt_rows_remove(&f.rows, f.nine->rows_tail, HOLT_REASON_USER);
   struct holt_row_spec spec = spec_of(3, 1, "x", 1);
   spec.flags = HOLT_ROW_STANDBY;
   uint32_t row;
@@ -135,8 +135,9 @@ places_outlive_other_puts(void)
 
 static void
 count_death(void *user, const struct holt_actor *actor, uint64_t seq,
-            uint64_t birth)
+            uint64_t birth, enum holt_reason why)
 {
+  CU_ASSERT_EQUAL(why, HOLT_REASON_USER);
   uint64_t *const sum = user;
   *sum += actor->id * 10000 + seq * 100 + birth;
 }
@@ -154,9 +155,9 @@ deaths_are_told_while_served(void)
   (void)put(&f.rows, f.nine, 1, 1, "x", 5);
   f.nine->served = true;
   (void)put(&f.rows, f.nine, 2, 1, "x", 5);
-  holt_rows_remove(&f.rows, f.seven->rows_head);
+  holt_rows_remove(&f.rows, f.seven->rows_head, HOLT_REASON_USER);
   CU_ASSERT_EQUAL(sum, 0);
-  holt_rows_remove(&f.rows, f.nine->rows_head);
+  holt_rows_remove(&f.rows, f.nine->rows_head, HOLT_REASON_USER);
   CU_ASSERT_EQUAL(sum, 90201);
   fixture_deinit(&f);
 }
@@ -244,7 +245,7 @@ fill_and_empty(struct holt_mem *mem, void *arg)
   }
   for (size_t i = 0; i < 2; i++) {
     while (actors[i] != NULL && actors[i]->rows_head != 0) {
-      holt_rows_remove(&rows, actors[i]->rows_head);
+      holt_rows_remove(&rows, actors[i]->rows_head, HOLT_REASON_USER);
     }
     if (actors[i] != NULL) {
       CU_ASSERT_EQUAL(actors[i]->fingerprint, 0);
@@ -490,7 +491,7 @@ model_remove(struct model *model, unsigned number)
   model_leaves(model, number, HOLT_WALK_PID);
   const uint32_t ref = model->model[number].ref;
   model->model[number].ref = 0;
-  holt_rows_remove(&model->rows, ref);
+  holt_rows_remove(&model->rows, ref, HOLT_REASON_USER);
 }
 
 static void

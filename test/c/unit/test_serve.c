@@ -258,7 +258,7 @@ overrun_notes_end_the_repair(void)
   struct holt_serve *const serve = f.pair.replica[0]->serves;
   struct holt_actor *const self = f.pair.replica[0]->self;
   for (unsigned i = 0; i <= HOLT_DEATHS_MAX; i++) {
-    holt__serve_death(f.pair.replica[0], self, 1, 1);
+    holt__serve_death(f.pair.replica[0], self, 1, 1, HOLT_REASON_USER);
   }
   CU_ASSERT(serve->notes.base > serve->notes_to);
   CU_ASSERT_EQUAL(serve->notes.count, HOLT_DEATHS_MAX);

@@ -106,7 +106,7 @@ divergence_is_seen_and_healed(void)
   pair_wait(&f.pair, 2 * f.pair.tuning.vector_interval_ms);
   CU_ASSERT(all_in_sync(&f));
   struct holt_actor *const copy = pair_copy(&f.pair, 1, 0);
-  holt_rows_remove(&f.pair.replica[1]->rows, copy->rows_head);
+  holt_rows_remove(&f.pair.replica[1]->rows, copy->rows_head, HOLT_REASON_USER);
   CU_ASSERT(!holt_replica_in_sync(f.pair.replica[1]));
   CU_ASSERT(!pair_equal(&f.pair));
   pair_wait(&f.pair, 3 * f.pair.tuning.vector_interval_ms);

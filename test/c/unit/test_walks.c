@@ -45,7 +45,7 @@ prop_walk_over_a_key_survives_removals(void)
         const uint32_t i = (uint32_t)prng_below(&prng, count);
         if (refs[i] != 0 && prng_chance(&prng, 1, 3)) {
           moved = moved || refs[i] == walk.at;
-          holt_rows_remove(&f.rows, refs[i]);
+          holt_rows_remove(&f.rows, refs[i], HOLT_REASON_USER);
           refs[i] = 0;
         }
       }
@@ -87,8 +87,9 @@ seek_goes_back_in_slices(void)
     CU_ASSERT_EQUAL_FATAL(steps, 0);
     CU_ASSERT_FATAL(walk.active && call < 10);
     if (call == 1) {
-      holt_rows_remove(&f.rows, walk.at);
-      holt_rows_remove(&f.rows, holt_rows_born(&f.rows, f.seven, 8));
+      holt_rows_remove(&f.rows, walk.at, HOLT_REASON_USER);
+      holt_rows_remove(&f.rows, holt_rows_born(&f.rows, f.seven, 8),
+                       HOLT_REASON_USER);
       CU_ASSERT_EQUAL(put(&f.rows, f.seven, 21, 21, "k21", 1), 0);
     }
   }
