@@ -122,7 +122,8 @@ conflict({Loser, Key, Binary, Winner}, false, #contests{} = Contests) ->
         none ->
             ok;
         _ ->
-            true = exit(Loser, wrap(Exit, Conflict)),
+            %% Who watches hears of it first.
+            ok = holt_events:exit_after(Name, Loser, wrap(Exit, Conflict)),
             _ = erlang:send_after(GraceMs, self(), {holt_grace, Loser}),
             ok
     end,

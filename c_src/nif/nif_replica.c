@@ -67,6 +67,7 @@ get_locked(ErlNifEnv *env, ERL_NIF_TERM name)
 static void
 put_locked(ErlNifEnv *env, struct nif_instance *instance)
 {
+  nif_quorum_look(instance);
   nif_unlock(env, instance);
   nif_instance_put(instance);
 }
@@ -196,9 +197,7 @@ nif_evict(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return nif_invalid(env, nif_atoms.no_instance);
   }
   const int rv = holt_replica_evict(instance->replica, &bytes.member);
-  nif_quorum_look(instance);
-  nif_unlock_wake(env, instance);
-  nif_instance_put(instance);
+  put_locked(env, instance);
   if (rv == 0) {
     return nif_atoms.ok;
   }
