@@ -69,6 +69,7 @@
  * The model */
 
 struct holt_row_spec;
+struct sim_told;
 
 /* Something that an actor wrote.  A seq at which nothing was written but
  * something ended has an entry without birth. */
@@ -89,6 +90,8 @@ struct sim_entry {
   size_t rows;          /* Of the whole actor at this version. */
   bool fingerprinted;
   bool untold; /* Ended by a conflict, and its process does not know yet. */
+  bool why_known;
+  enum holt_reason why; /* It ended, if that is known. */
 };
 
 struct sim_log {
@@ -228,7 +231,8 @@ struct sim_node {
   bool stopping; /* Its instance says goodbye, and then ends. */
   unsigned stop_polls;
   struct sim_tour tour;
-  size_t look_at; /* Where the cheap checks go on. */
+  struct sim_told *told; /* NULL: nobody watches. */
+  size_t look_at;        /* Where the cheap checks go on. */
 };
 
 /* A connection of two nodes; [low][high]. */
@@ -371,6 +375,8 @@ struct sim_total {
   uint64_t replaced;
   uint64_t capped; /* Stamps held back to the clock of the others. */
   uint64_t in_syncs;
+  uint64_t changes;                          /* Told to who watches. */
+  uint64_t reasons[HOLT_REASON_MAX + 1];     /* Why registrations ended. */
   uint64_t goodbyes;                         /* Heard. */
   uint64_t sights[HOLT_SIGHT_CONNECTED + 1]; /* Changes to each. */
   uint64_t asks;
@@ -630,8 +636,9 @@ void sim_log_free(struct sim_log *log);
 void sim_log_open(struct sim_log *log, uint64_t seq,
                   const struct sim_entry *entry);
 
-/* What was written at seq ends at another. */
+/* What was written at seq ends at another; why, if that is known. */
 void sim_log_end(struct sim_log *log, uint64_t seq, uint64_t end);
+void sim_log_why(struct sim_entry *entry, enum holt_reason why);
 
 /* Bring the log to the version of the replica: what ended, and why. */
 void sim_log_sync(struct sim *sim, unsigned at);
@@ -661,6 +668,21 @@ bool sim_converged(struct sim *sim, char *why, size_t why_size);
 
 /* sim_view.c: what is seen is what a look at all rows shows. */
 void sim_check_view(struct sim *sim, unsigned at);
+uint64_t sim_view_sum(uint64_t actor, uint64_t seq, uint64_t birth);
+
+/* sim_told.c: what is told to who watches, put together again. */
+void sim_told_new(struct sim *sim, unsigned at);
+void sim_told_delete(struct sim *sim, unsigned at);
+
+/* A call is over: take what was told in it. */
+void sim_told_take(struct sim *sim, unsigned at);
+
+/* By what was told this actor (0: nobody) has the key, by its row of this seq;
+ * and another so many rows of that sum. */
+void sim_told_check_key(struct sim *sim, unsigned at, unsigned key,
+                        uint64_t actor, uint64_t seq);
+void sim_told_check_share(struct sim *sim, unsigned at, uint64_t actor,
+                          size_t count, uint64_t sum);
 
 /* sim_twin.c: each node beside the naive map. */
 void sim_twin_new(struct sim *sim, unsigned at);

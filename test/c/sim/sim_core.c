@@ -152,6 +152,12 @@ sim_core_busy(const struct holt_replica *replica)
 }
 
 bool
+sim_core_settles(const struct holt_replica *replica)
+{
+  return replica->rows.settling > 0;
+}
+
+bool
 sim_core_receiver(const struct holt_replica *replica, uint32_t id,
                   struct sim_receiver *receiver)
 {

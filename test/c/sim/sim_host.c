@@ -13,6 +13,7 @@ sim_touched(struct sim *sim, unsigned at)
   sim_clock_look(sim, at);
   sim_log_sync(sim, at);
   sim_presence_look(sim, at);
+  sim_told_take(sim, at);
   sim_check(sim, at);
   sim_twin_look(sim, at);
 }

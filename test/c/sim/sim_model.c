@@ -418,6 +418,7 @@ sim_check_conflict(struct sim *sim, unsigned at,
   }
   entry->untold = false;
   log->untold_count--;
+  sim_log_why(entry, replaced ? HOLT_REASON_GIVEN_AWAY : HOLT_REASON_CONFLICT);
   sim->total.conflicts++;
   sim_trace(sim, "n%u conflict: key %u, birth %" PRIu64 " has lost", at,
             entry->key, entry->birth);

@@ -176,6 +176,8 @@ on_registered(struct sim *sim, unsigned at, unsigned key,
     sim->total.replaced++;
     if (wish->holder.local) {
       sim_log_end(node->log, wish->holder.seq, birth + 1);
+      sim_log_why(&node->log->entries[wish->holder.seq],
+                  HOLT_REASON_GIVEN_AWAY);
     }
   }
   check_registered(sim, at, key, wish, &row);
@@ -302,6 +304,7 @@ sim_unregister(struct sim *sim, unsigned at, unsigned key)
     sim_fail(sim, "n%u: unregister says %s", at, holt_error_name(rv));
   } else if (rv == 0) {
     sim_log_end(node->log, written, next);
+    sim_log_why(&node->log->entries[written], HOLT_REASON_USER);
   }
   wake(sim, at);
   return rv;
