@@ -133,7 +133,8 @@ enum sim_message_kind {
   SIM_PACKET,
   SIM_LINK_UP,
   SIM_LINK_DOWN,
-  SIM_PROCESS_DOWN
+  SIM_PROCESS_DOWN,
+  SIM_VERDICT /* sim_contest.c */
 };
 
 /* What stands in a mailbox. */
@@ -277,6 +278,8 @@ struct sim_options {
   bool big;                   /* Thousands of names at a time. */
   bool duplicate;             /* The kind of all; else unique keys. */
   bool oldest[SIM_NODES_MAX]; /* The rule of each node. */
+  bool custom;                /* The rule of all: hosts decide contests, */
+  bool undecided;             /* or not. */
   bool twins;                 /* Each node has one: see sim_twin.c. */
   unsigned loss_percent;
   unsigned duplicate_percent;
@@ -375,6 +378,8 @@ struct sim_total {
   uint64_t replaced;
   uint64_t capped; /* Stamps held back to the clock of the others. */
   uint64_t in_syncs;
+  uint64_t contests;                         /* Handed out. */
+  uint64_t verdicts[3];                      /* Lost by, stood by, too late. */
   uint64_t changes;                          /* Told to who watches. */
   uint64_t reasons[HOLT_REASON_MAX + 1];     /* Why registrations ended. */
   uint64_t goodbyes;                         /* Heard. */
@@ -569,9 +574,23 @@ void sim_plan_poll(struct sim *sim, unsigned at, uint64_t at_ms);
 /* After every call of the replica. */
 void sim_touched(struct sim *sim, unsigned at);
 
+/* sim_contest.c: who is to have a name that several claim. */
+void sim_contest(struct sim *sim, unsigned at,
+                 const struct holt_effect *effect);
+void sim_verdict_take(struct sim *sim, unsigned at,
+                      const struct sim_message *message);
+
+/* The left claim is better than the right one. */
+bool sim_contest_prefers(uint64_t left_actor, uint64_t left_birth,
+                         uint64_t right_actor, uint64_t right_birth);
+
 /* sim_work.c: operations of local processes.  They return what the replica
  * says. */
 int sim_register(struct sim *sim, unsigned at, unsigned process, unsigned key);
+
+/* Something was done at this node: does it want to be polled? */
+void sim_wake(struct sim *sim, unsigned at);
+uint8_t *sim_value_copy(const uint8_t *value, size_t size);
 
 /* Behind whoever has it; or in the place of whoever has it. */
 int sim_register_standby(struct sim *sim, unsigned at, unsigned process,

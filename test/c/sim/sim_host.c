@@ -237,6 +237,9 @@ take_up(struct sim *sim, unsigned at, struct sim_message *message)
   case SIM_PROCESS_DOWN:
     on_process_down(sim, at, message);
     break;
+  case SIM_VERDICT:
+    sim_verdict_take(sim, at, message);
+    break;
   case SIM_HELLO:
     if (accepts(sim, at, message)) {
       on_hello(sim, at, message);
@@ -421,6 +424,7 @@ sim_poll(struct sim *sim, unsigned at, uint64_t number)
     sim_check_conflict(sim, at, &effect);
     break;
   case HOLT_EFFECT_CONTEST:
+    sim_contest(sim, at, &effect);
     break;
   case HOLT_EFFECT_NONE:
     check_all_told(sim, at);

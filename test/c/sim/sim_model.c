@@ -404,7 +404,12 @@ sim_check_conflict(struct sim *sim, unsigned at,
   /* The order is total, so of all who claim a name one never loses it. */
   const struct sim_rank left = sim_core_rank(sim, winner);
   const struct sim_rank right = sim_core_rank(sim, loser);
-  if (!sim_core_outranks(&left, &right)) {
+  const bool better =
+    sim->options.custom
+      ? effect->replaced || sim_contest_prefers(winner->actor, winner->birth,
+                                                loser->actor, loser->birth)
+      : sim_core_outranks(&left, &right);
+  if (!better) {
     sim_fail(sim, "n%u: a conflict won by the weaker", at);
   }
   const struct sim_entry *const won = &other->entries[winner->seq];

@@ -345,6 +345,10 @@ sim_total_print(const struct sim_total *total, double seconds)
          total->reasons[HOLT_REASON_GIVEN_AWAY],
          total->reasons[HOLT_REASON_UNKNOWN],
          total->reasons[HOLT_REASON_MEMBER]);
+  printf("contests: %" PRIu64 " handed out; %" PRIu64 " lost, %" PRIu64
+         " stood by, %" PRIu64 " too late\n",
+         total->contests, total->verdicts[0], total->verdicts[1],
+         total->verdicts[2]);
   printf("presence: %" PRIu64 " asks, %" PRIu64 " probes, %" PRIu64
          " vouches, %" PRIu64 " lapsed, %" PRIu64 " forwarded, %" PRIu64
          " flaps, %" PRIu64 " forgotten\n",
