@@ -427,8 +427,9 @@ struct sim {
   uint64_t good_ms[SIM_NODES_MAX][SIM_NODES_MAX]; /* Since then, [low][high]. */
   uint64_t good_lives[SIM_NODES_MAX][SIM_NODES_MAX]; /* 0: not good. */
   struct sim_watch watch;
-  bool hostile; /* Somebody says what it should not. */
-  bool steady;  /* Nothing is to appear or to go. */
+  bool hostile;  /* Somebody says what it should not. */
+  bool evicting; /* Somebody says who is to be forgotten. */
+  bool steady;   /* Nothing is to appear or to go. */
   bool resting;
   uint64_t events_done;
   uint64_t events_now; /* Since time went on. */
