@@ -220,9 +220,21 @@ new_table() ->
 %% @doc The instance has ended: so have its subscriptions.
 -spec forget(Name :: atom()) -> ok.
 forget(Name) ->
+    %% Of a root that was killed it may still be about to end, and would note where it is.
+    ok = end_process(whereis(process_name(Name))),
     lists:foreach(
         fun({Key, _}) -> in_table(fun() -> ets:delete(?TABLE, Key) end) end, rows(Name)
     ).
+
+-spec end_process(pid() | undefined) -> ok.
+end_process(undefined) ->
+    ok;
+end_process(Pid) ->
+    Monitor = erlang:monitor(process, Pid),
+    true = exit(Pid, kill),
+    receive
+        {'DOWN', Monitor, process, Pid, _} -> ok
+    end.
 
 %% @doc End a process that has lost its name, after everybody has been told of that.
 %%
@@ -545,7 +557,7 @@ read_to(Head, #data{name = Name, next = Next} = Data) ->
 chunk(Name, From) ->
     case holt_nif:changes(Name, From, ?BATCH_MAX) of
         {invalid, _} -> none;
-        {[], _} -> none;
+        {[], From} -> none;
         {Changes, To} -> {Changes, To};
         {missed, _Oldest, To} -> {missed, To}
     end.
@@ -902,7 +914,7 @@ is_timeout(Ms) -> is_integer(Ms) andalso Ms >= 0 andalso Ms =< ?TIMEOUT_MAX.
 -spec check_filter(term(), term()) -> ok | {invalid, holt_error:cause() | cause()}.
 check_filter(Name, {key, Key}) ->
     %% Says what is wrong with the key, too.
-    checked(holt_nif:whereis(Name, Key));
+    checked(holt_nif:count_key(Name, Key));
 check_filter(Name, all) ->
     checked(holt_nif:count(Name));
 check_filter(Name, {prefix, Prefix}) when is_binary(Prefix) ->

@@ -16,7 +16,7 @@
 
 -export([new/1, meet/2, hello/4, refuse/3, down/3, part/2, alone/1]).
 -export([send/3, received/2, reload_loss/1]).
--export([member/2, pid/2, members/1, nodes/1, processes/1, is_known/2]).
+-export([member/2, pid/2, members/1, nodes/1, processes/1]).
 
 -export_type([links/0]).
 
@@ -227,11 +227,6 @@ pid(Id, #links{peers = Peers}) ->
         #{Id := #peer{pid = Pid}} -> Pid;
         #{} -> undefined
     end.
-
-%% @doc Is there a link to this member?
--spec is_known(member(), links()) -> boolean().
-is_known(Member, #links{ids = Ids}) ->
-    is_map_key(Member, Ids).
 
 %% @doc To whom there are links, whether or not they have answered.
 -spec members(links()) -> [member()].

@@ -54,6 +54,7 @@
     hello/3,
     deliver/4,
     poll/1,
+    declare/2,
     evict/2,
     lose/5
 ]).
@@ -347,6 +348,10 @@ deliver(_Name, _Header, _Body, _Offset) -> erlang:nif_error(not_loaded).
 
 -spec poll(Name :: atom()) -> {[effect()], again | non_neg_integer()} | invalid().
 poll(_Name) -> erlang:nif_error(not_loaded).
+
+%% @doc So many members there are to be, of which a majority is asked for; 0: whoever is known.
+-spec declare(Name :: atom(), Count :: non_neg_integer()) -> ok | invalid().
+declare(_Name, _Count) -> erlang:nif_error(not_loaded).
 
 %% @doc Forget a member that is absent.
 -spec evict(Name :: atom(), member()) -> ok | {error, present | not_found} | invalid().

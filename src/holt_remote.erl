@@ -17,7 +17,7 @@
 %% Asking
 -export([call/4, call_member/4, process_name/1, is_linked/1]).
 %% Answering
--export([serve/3, update/4]).
+-export([serve/3, reply/2, update/4]).
 
 -export_type([failure/0, timeout_ms/0, request/0, updated/0]).
 
@@ -154,9 +154,9 @@ holders(Name, Key, Members) ->
 serve({claim, Key, Value, Pid, How}, From, Name) when
     is_binary(Value), is_pid(Pid), ?IS_CLAIM(How)
 ->
-    gen_server:reply(From, holt_nif:claim(Name, Key, Value, Pid, How));
+    reply(From, holt_nif:claim(Name, Key, Value, Pid, How));
 serve({unregister, Key, Caller}, From, Name) when is_pid(Caller) ->
-    gen_server:reply(From, unregister(Name, Key, Caller));
+    reply(From, unregister(Name, Key, Caller));
 serve({update, Key, Pid, Fun}, From, Name) when is_pid(Pid), is_function(Fun, 1) ->
     aside(From, fun() ->
         case update(Name, Key, Pid, Fun) of
@@ -167,7 +167,7 @@ serve({update, Key, Pid, Fun}, From, Name) when is_pid(Pid), is_function(Fun, 1)
 serve({lose, Key, Birth, {Actor, WinnerBirth} = Winner, How}, From, Name) when
     ?IS_UINT64(Birth), ?IS_UINT64(Actor), ?IS_UINT64(WinnerBirth), ?IS_LOSS(How)
 ->
-    gen_server:reply(From, holt_contest:lose(Name, Key, {Birth, Winner, How}));
+    reply(From, holt_contest:lose(Name, Key, {Birth, Winner, How}));
 serve({relay, {_, Node} = Member, Request, TimeoutMs}, From, _Name) when
     ?IS_MEMBER(Member), ?IS_UINT64(TimeoutMs), element(1, Request) =/= relay
 ->
@@ -183,8 +183,17 @@ serve(_Request, _From, _Name) ->
 
 -spec aside(gen_server:from(), fun(() -> term())) -> ok.
 aside(From, Fun) ->
-    _ = spawn(fun() -> gen_server:reply(From, Fun()) end),
+    _ = spawn(fun() -> reply(From, Fun()) end),
     ok.
+
+%% @doc Answer; who asked may be anything, since it came from outside.
+-spec reply(term(), term()) -> ok.
+reply(From, Answer) ->
+    try
+        gen_server:reply(From, Answer)
+    catch
+        _:_ -> ok
+    end.
 
 %% Nobody has it: the answer is where that is seen.
 -spec unregister(atom(), term(), pid()) ->

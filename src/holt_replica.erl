@@ -314,18 +314,19 @@ handle_call({await, Condition, TimeoutMs} = Request, From, #data{waiters = Waite
             refuse(Request, From, Data)
     end;
 handle_call({last_conflict, Key}, From, #data{contests = Contests} = Data) ->
-    reply(From, holt_contest:last(Key, Contests)),
+    holt_remote:reply(From, holt_contest:last(Key, Contests)),
     {noreply, Data};
 handle_call({members, Change} = Request, From, #data{links = Links, roll = Roll} = Data) ->
     case holt_roll:change(Change, Links, Roll) of
         unknown ->
             refuse(Request, From, Data);
         Changed ->
-            reply(From, ok),
+            holt_remote:reply(From, ok),
             {noreply, work(enrolled(Changed, Data))}
     end;
 handle_call(offer, From, #data{roll = Roll} = Data) ->
-    reply(From, {holt_roll:present(Roll), holt_members:export(holt_roll:members(Roll))}),
+    Export = holt_members:export(holt_roll:members(Roll)),
+    holt_remote:reply(From, {holt_roll:present(Roll), Export}),
     {noreply, Data};
 handle_call(Request, From, #data{name = Name} = Data) ->
     case holt_remote:serve(Request, From, Name) of
@@ -335,7 +336,7 @@ handle_call(Request, From, #data{name = Name} = Data) ->
 
 -spec refuse(term(), gen_server:from(), #data{}) -> {noreply, #data{}}.
 refuse(Request, From, Data) ->
-    reply(From, {error, unsupported_request}),
+    holt_remote:reply(From, {error, unsupported_request}),
     {noreply, drop(Request, Data)}.
 
 %% @private
@@ -392,7 +393,9 @@ handle_message({holt_members, Pid, Theirs} = Message, Data) when is_pid(Pid) ->
         false -> {noreply, drop(Message, Data)}
     end;
 handle_message({holt_leave, Pid}, #data{links = Links, roll = Roll} = Data) when is_pid(Pid) ->
-    {noreply, work(enrolled(holt_roll:left(Pid, Links, Roll), Data))};
+    %% Its node is still there: nobody is to be met for that.
+    {Left, Next} = holt_roll:left(Pid, Links, Roll),
+    {noreply, work(Data#data{links = Left, roll = Next})};
 handle_message(holt_tick, #data{links = Links, roll = Roll} = Data) ->
     {noreply, work(Data#data{roll = holt_roll:tick(Links, Roll)})};
 handle_message({nodeup, Node, _Info}, Data) ->
@@ -675,15 +678,6 @@ answer_waiters(#data{name = Name, links = Links, waiters = Waiters} = Data) ->
 
 %%--------------------------------------------------------------------
 %% Messages
-
-%% Who asked may be anything: it came from outside.
--spec reply(term(), term()) -> ok.
-reply(From, Answer) ->
-    try
-        gen_server:reply(From, Answer)
-    catch
-        _:_ -> ok
-    end.
 
 -spec drop(term(), #data{}) -> #data{}.
 drop(_Message, #data{dropped = Dropped, name = Name} = Data) ->

@@ -59,8 +59,14 @@ new(Opened, #{name := Name, members := Said}) ->
             _ ->
                 New
         end,
-    ok = holt_members:store(Name, Members),
+    ok = keep(Name, Members),
     #roll{name = Name, members = Members}.
+
+%% For whoever asks, and for the next replica process.
+-spec keep(atom(), holt_members:members()) -> ok.
+keep(Name, Members) ->
+    _ = holt_nif:declare(Name, holt_members:declared(Members)),
+    holt_members:store(Name, Members).
 
 %% @doc The list.
 -spec members(roll()) -> holt_members:members().
@@ -85,7 +91,7 @@ greeting(#roll{members = Members}) ->
 -spec renamed(holt_nif:member(), roll()) -> roll().
 renamed(Self, #roll{name = Name, members = Members} = Roll) ->
     Renamed = holt_members:renamed(Self, Members),
-    ok = holt_members:store(Name, Renamed),
+    ok = keep(Name, Renamed),
     Roll#roll{members = Renamed}.
 
 %%--------------------------------------------------------------------
@@ -129,7 +135,7 @@ changed(leave, Members, _Roll) ->
 adopt(Members, Links, #roll{members = Members} = Roll) ->
     {Links, Roll};
 adopt(Members, Links, #roll{name = Name} = Roll) ->
-    ok = holt_members:store(Name, Members),
+    ok = keep(Name, Members),
     Untold = maps:from_list([{Pid, ?TELL_MAX} || {_, Pid} <- holt_links:processes(Links)]),
     Told = spread(Links, Roll#roll{members = Members, untold = Untold}),
     Out = [
@@ -212,10 +218,10 @@ estrange(More, #roll{strangers = {Strangers, _}} = Roll) ->
 forget(_Links, #roll{strangers = {_, 0}} = Roll) ->
     Roll#roll{strangers = {[], 0}};
 forget(Links, #roll{name = Name, strangers = {Strangers, Tries}} = Roll) ->
+    Back = [Member || {Member, _} <- holt_links:processes(Links)],
     Left = [
         Member
-     || Member <- Strangers,
-        not holt_links:is_known(Member, Links),
+     || Member <- Strangers -- Back,
         holt_nif:evict(Name, Member) =:= {error, present}
     ],
     Roll#roll{strangers = {Left, Tries - 1}}.

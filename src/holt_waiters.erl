@@ -93,7 +93,7 @@ answer(Now, Surroundings, Waiters) ->
     lists:filter(
         fun(#waiter{from = From, condition = Condition, deadline = Deadline}) ->
             IsMet = is_met(Condition, Now, Surroundings),
-            _ = IsMet andalso reply(From, ok),
+            _ = IsMet andalso holt_remote:reply(From, ok),
             not IsMet andalso Deadline > Now
         end,
         Waiters
@@ -164,13 +164,4 @@ majority(#{name := Name, declared := Declared}) ->
     case {Declared, holt_nif:census(Name)} of
         {0, {Known, _Present}} when is_integer(Known) -> Known div 2 + 1;
         _ -> Declared div 2 + 1
-    end.
-
-%% Who asked may be anything: it came from outside.
--spec reply(term(), term()) -> ok.
-reply(From, Answer) ->
-    try
-        gen_server:reply(From, Answer)
-    catch
-        _:_ -> ok
     end.

@@ -37,6 +37,7 @@ groups() ->
             daemon_hears_goodbyes,
             daemon_tells_of_peers,
             daemon_refuses_another_kind,
+            daemon_keeps_to_the_list,
             daemon_takes_any_key,
             command_line_answers
         ]},
@@ -451,6 +452,35 @@ daemon_refuses_another_kind(Config) ->
     {error, {not_unique, _}} = ask(A, Daemon, {whereis, Reg, key}),
     ?assertMatch({4, "holt: keys of this instance" ++ _},
         holt(Config, Daemon, ["whereis", atom_to_list(Reg), "key"])),
+    holt_daemon:stop(Daemon).
+
+%% Who is not in it holds nothing, and nobody holds anything of it; it passes the list on.
+daemon_keeps_to_the_list(Config) ->
+    {Reg, [A, B] = Nodes} = start_everywhere(Config),
+    _ = register_many(B, Reg, 50),
+    Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
+    Node = holt_test_daemon:node_of(Daemon),
+    await_count(A, Daemon, Reg, 50),
+    [MA, MB, MD] = Members = [{Reg, N} || N <- [A, B, Node]],
+    Set = fun(At, List) -> ok = holt_ct:call(At, holt_cluster, set_members, [Reg, List]) end,
+    _ = members(Nodes, Reg, [Daemon]),
+    Set(A, [MA, MB]),
+    _ = members(Nodes, Reg, []),
+    await_members(A, Daemon, Reg, [MD]),
+    await_count(A, Daemon, Reg, 0),
+    _ = holt_daemon:await_line("who may take part has changed", Daemon),
+    _ = register_many(A, Reg, 50),
+    Set(B, Members),
+    _ = members(Nodes, Reg, [Daemon]),
+    await_count(A, Daemon, Reg, 100),
+    %% One of them is left out.
+    Set(A, [MA, MD]),
+    await_members(A, Daemon, Reg, lists:sort([MA, MD])),
+    await_count(A, Daemon, Reg, 50),
+    Set(A, auto),
+    await_members(A, Daemon, Reg, lists:sort(Members)),
+    _ = members(Nodes, Reg, [Daemon]),
+    await_count(A, Daemon, Reg, 100),
     holt_daemon:stop(Daemon).
 
 %%--------------------------------------------------------------------

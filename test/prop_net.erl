@@ -7,7 +7,7 @@
 -module(prop_net).
 
 -export([new/1, new/2, reopen/2, delete/1, link/3, unlink/3, poll/2, tamper/4, step/3, settle/2]).
--export([view/2, actors/2, conflicts/1, contests/1, in_flight/1]).
+-export([view/2, actors/2, conflicts/1, replaced/1, contests/1, in_flight/1]).
 
 -export_type([net/0, conflict/0]).
 
@@ -26,6 +26,8 @@
     queues = #{} :: #{{From :: instance(), To :: instance()} => [message()]},
     %% What the losers of names were told, the last first.
     conflicts = [] :: [conflict()],
+    %% What those were told who were replaced, the last first.
+    replaced = [] :: [conflict()],
     %% What somebody was asked to decide, the last first.
     contests = [] :: [contest()]
 }).
@@ -120,8 +122,10 @@ effect(From, {send, Targets, Body}, Net) ->
         Net,
         Targets
     );
-effect(At, {conflict, Loser, Key, Value, Winner, _Replaced}, #net{conflicts = Conflicts} = Net) ->
+effect(At, {conflict, Loser, Key, Value, Winner, false}, #net{conflicts = Conflicts} = Net) ->
     Net#net{conflicts = [{At, Loser, Key, Value, Winner} | Conflicts]};
+effect(At, {conflict, Loser, Key, Value, Winner, true}, #net{replaced = Replaced} = Net) ->
+    Net#net{replaced = [{At, Loser, Key, Value, Winner} | Replaced]};
 effect(At, {contest, Own, Other}, #net{contests = Contests} = Net) ->
     Net#net{contests = [{At, Own, Other} | Contests]}.
 
@@ -230,6 +234,11 @@ in_flight(#net{queues = Queues}) ->
 -spec conflicts(net()) -> [conflict()].
 conflicts(#net{conflicts = Conflicts}) ->
     Conflicts.
+
+%% @doc What those were told so far who were replaced.
+-spec replaced(net()) -> [conflict()].
+replaced(#net{replaced = Replaced}) ->
+    Replaced.
 
 %% @doc What somebody was asked to decide so far.
 -spec contests(net()) -> [contest()].

@@ -246,9 +246,5 @@ holt_index_scan(const struct holt_index *index, uint64_t cursor,
   }
   const uint32_t hash = holt_index_position((uint32_t)cursor);
   *chain = *holt__index_head(index, hash);
-
-  /* The bucket's nodes share that many low bits of the hash, which are high
-   * bits of the position: its range is one aligned block. */
-  const uint64_t range = HOLT_INDEX_SCAN_END >> holt__index_bits(index, hash);
-  return (cursor | (range - 1)) + 1;
+  return holt__index_scan_next(index, cursor, hash);
 }

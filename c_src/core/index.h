@@ -172,6 +172,10 @@ holt_index_prefetch_chain(const struct holt_index *index, uint32_t hash)
 uint64_t holt_index_scan(const struct holt_index *index, uint64_t cursor,
                          uint32_t *chain);
 
+/* What that returns, found without a look at the bucket, which is fetched. */
+static inline uint64_t holt_index_scan_ahead(const struct holt_index *index,
+                                             uint64_t cursor);
+
 /* Where a scan meets a node of this hash: the hash with its bits reversed. */
 static inline uint32_t
 holt_index_position(uint32_t hash)
@@ -181,6 +185,27 @@ holt_index_position(uint32_t hash)
   hash = (hash >> 4 & 0x0f0f0f0fu) | (hash & 0x0f0f0f0fu) << 4;
   hash = (hash >> 8 & 0x00ff00ffu) | (hash & 0x00ff00ffu) << 8;
   return hash >> 16 | hash << 16;
+}
+
+/* A bucket's nodes share so many low bits of the hash, which are high bits of
+ * the position: its range is one aligned block. */
+static inline uint64_t
+holt__index_scan_next(const struct holt_index *index, uint64_t cursor,
+                      uint32_t hash)
+{
+  const uint64_t range = HOLT_INDEX_SCAN_END >> holt__index_bits(index, hash);
+  return (cursor | (range - 1)) + 1;
+}
+
+static inline uint64_t
+holt_index_scan_ahead(const struct holt_index *index, uint64_t cursor)
+{
+  if (index->buckets == 0) {
+    return HOLT_INDEX_SCAN_END;
+  }
+  const uint32_t hash = holt_index_position((uint32_t)cursor);
+  holt_prefetch(holt__index_head(index, hash));
+  return holt__index_scan_next(index, cursor, hash);
 }
 
 /*--------------------------------------------------------------------

@@ -10,8 +10,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <holt/etf.h>
+
+#include "etf_tag.h"
 
 /* Size of tag and length before what follows. */
 enum {
@@ -64,6 +67,17 @@ static inline size_t
 holt__reference_words(const struct holt_etf_token *token)
 {
   return token->words[3] == 0 && token->words[4] == 0 ? 3 : 5;
+}
+
+/* Whether these canonical bytes are a binary that begins so. */
+static inline bool
+holt_key_begins(const uint8_t *key, size_t key_size, const uint8_t *prefix,
+                size_t prefix_size)
+{
+  return key_size >= HEAD_BINARY && key[0] == HOLT_TAG_BINARY &&
+         key_size - HEAD_BINARY >= prefix_size &&
+         (prefix_size == 0 ||
+          memcmp(key + HEAD_BINARY, prefix, prefix_size) == 0);
 }
 
 #endif /* HOLT_CORE_KEY_FORM_H */

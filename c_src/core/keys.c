@@ -18,6 +18,7 @@
  * the excess, which cells.c keeps: for each key, the rows beyond the first. */
 #include <string.h>
 
+#include "key_form.h"
 #include "mutant.h"
 #include "rows_state.h"
 
@@ -356,4 +357,61 @@ holt_rows_scan(const struct holt_rows *rows, uint64_t cursor,
     }
   }
   return cursor;
+}
+
+/* Buckets that a scan for a prefix has fetched at a time. */
+#define SCAN_BATCH 64u
+
+struct batch {
+  uint64_t at[SCAN_BATCH];
+  uint32_t chain[SCAN_BATCH];
+  unsigned count;
+};
+
+/* The next buckets, and the keys of the first rows in them.  Returns where to
+ * go on. */
+static uint64_t
+batch_fetch(const struct holt_rows *rows, uint64_t cursor, struct batch *batch)
+{
+  batch->count = 0;
+  while (batch->count < SCAN_BATCH && cursor != HOLT_INDEX_SCAN_END) {
+    batch->at[batch->count++] = cursor;
+    cursor = holt_index_scan_ahead(&rows->keys, cursor);
+  }
+  for (unsigned i = 0; i < batch->count; i++) {
+    uint32_t *const chain = &batch->chain[i];
+    (void)holt_index_scan(&rows->keys, batch->at[i], chain);
+    if (*chain != 0) {
+      const uint32_t *const links = holt__key_links(rows, *chain);
+      holt_prefetch(links);
+      holt_prefetch(links + 6); /* The key, if that is on another line. */
+    }
+  }
+  return cursor;
+}
+
+uint64_t
+holt_rows_scan_prefix(const struct holt_rows *rows, uint64_t cursor,
+                      const uint8_t *prefix, size_t prefix_size,
+                      void (*visit)(void *user, uint32_t row), void *user)
+{
+  struct batch batch;
+  const uint64_t next = batch_fetch(rows, cursor, &batch);
+  for (unsigned i = 0; i < batch.count; i++) {
+    for (uint32_t ref = batch.chain[i]; ref != 0;) {
+      const uint32_t key_ref = ref;
+      const uint32_t *const links = holt__key_links(rows, ref);
+      ref = links[HOLT_LINK_CHAIN];
+      if (!holt_key_begins((const uint8_t *)(links + 3),
+                           links[HOLT_LINK_KEY_SIZE], prefix, prefix_size) ||
+          holt_index_position(links[HOLT_LINK_HASH]) < batch.at[i]) {
+        continue;
+      }
+      const uint32_t row = key_winner(rows, key_ref);
+      if (row != 0) {
+        visit(user, row);
+      }
+    }
+  }
+  return next == HOLT_INDEX_SCAN_END ? 0 : next;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "invariant.h"
+#include "key_form.h"
 #include "state.h"
 
 void
@@ -153,6 +154,54 @@ holt_replica_scan_entries(const struct holt_replica *replica, uint64_t cursor,
   }
   struct scan scan = { .replica = replica, .visit = visit, .user = user };
   return holt_rows_scan_rows(&replica->rows, cursor, entry_visit, &scan);
+}
+
+struct prefix_scan {
+  struct scan scan;
+  const uint8_t *prefix;
+  size_t prefix_size;
+};
+
+static void
+prefix_visit(void *user, uint32_t ref)
+{
+  const struct prefix_scan *const scan = user;
+  struct holt_view view;
+  holt__view_of(scan->scan.replica, holt_row_at(&scan->scan.replica->rows, ref),
+                &view);
+  (void)scan->scan.visit(scan->scan.user, &view);
+}
+
+static bool
+prefix_entry_visit(void *user, uint32_t ref)
+{
+  const struct prefix_scan *const scan = user;
+  const struct holt_rows *const rows = &scan->scan.replica->rows;
+  const struct holt_row *const row = holt_row_at(rows, ref);
+  size_t key_size;
+  const uint8_t *const key = holt_row_key(rows, row, &key_size);
+  if (holt_key_begins(key, key_size, scan->prefix, scan->prefix_size) &&
+      holt_row_visible(rows, row)) {
+    prefix_visit(user, ref);
+  }
+  return true;
+}
+
+uint64_t
+holt_replica_scan_prefix(const struct holt_replica *replica, uint64_t cursor,
+                         const uint8_t *prefix, size_t prefix_size,
+                         holt_view_fn visit, void *user)
+{
+  struct prefix_scan scan = {
+    .scan = { .replica = replica, .visit = visit, .user = user },
+    .prefix = prefix,
+    .prefix_size = prefix_size
+  };
+  return replica->rows.kind == HOLT_KIND_UNIQUE
+           ? holt_rows_scan_prefix(&replica->rows, cursor, prefix, prefix_size,
+                                   prefix_visit, &scan)
+           : holt_rows_scan_rows(&replica->rows, cursor, prefix_entry_visit,
+                                 &scan);
 }
 
 /*--------------------------------------------------------------------

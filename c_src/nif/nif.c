@@ -67,6 +67,7 @@ static ErlNifFunc functions[] = {
   { "hello", 3, nif_hello, 0 },
   { "deliver", 4, nif_deliver, 0 },
   { "poll", 1, nif_poll, 0 },
+  { "declare", 2, nif_declare, 0 },
   { "evict", 2, nif_evict, 0 },
   { "lose", 5, nif_lose, 0 },
   { "count_node", 2, nif_count_node, 0 },

@@ -412,8 +412,10 @@ nif_quorum_look(struct nif_instance *instance)
   if (instance->quorum > 0) {
     struct holt_census census;
     holt_replica_census(instance->replica, &census);
+    const uint64_t all =
+      instance->declared > 0 ? instance->declared : census.known;
     instance->quorate = instance->quorum == NIF_MAJORITY
-                          ? census.present > census.known / 2
+                          ? census.present > all / 2
                           : census.present >= instance->quorum;
   }
 }

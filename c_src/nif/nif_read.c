@@ -421,27 +421,36 @@ filter_of(ErlNifEnv *env, ERL_NIF_TERM term, struct scan *scan)
 }
 
 static bool
-scan_wants(const struct scan *scan, const struct holt_view *view)
-{
-  return scan->all || nif_key_begins(view->key, view->key_size,
-                                     scan->prefix.data, scan->prefix.size);
-}
-
-static bool
 list_name(void *user, const struct holt_view *view)
 {
   struct scan *const scan = user;
   ErlNifEnv *const env = scan->list.env;
   ERL_NIF_TERM key;
   ERL_NIF_TERM pid;
-  if (scan_wants(scan, view) && nif_view_alive(env, view) &&
-      nif_term_of(env, view->key, view->key_size, &key) &&
+  if (!nif_view_alive(env, view)) {
+    return true;
+  }
+  if (nif_too_heavy(view->value_size)) {
+    scan->list.heavy = true;
+    return true;
+  }
+  if (nif_term_of(env, view->key, view->key_size, &key) &&
       nif_view_pid(env, view, &pid)) {
     const ERL_NIF_TERM value = nif_binary(env, view->value, view->value_size);
     nif_list_add(&scan->list, enif_make_tuple3(env, key, pid, value));
     scan->list.bytes += view->value_size;
   }
   return true;
+}
+
+static uint64_t
+scan_step(struct scan *scan, const struct holt_replica *replica,
+          uint64_t cursor)
+{
+  return scan->all
+           ? holt_replica_scan_entries(replica, cursor, list_name, scan)
+           : holt_replica_scan_prefix(replica, cursor, scan->prefix.data,
+                                      scan->prefix.size, list_name, scan);
 }
 
 /* Some names from the cursor on, under the lock.  True: the call goes on. */
@@ -452,9 +461,9 @@ scan_slice(struct scan *scan, const struct nif_instance *instance,
   const size_t begin = scan->list.count;
   unsigned step = 0;
   do {
-    *cursor =
-      holt_replica_scan_entries(instance->replica, *cursor, list_name, scan);
-    if (*cursor == 0 || scan->list.count >= CALL_NAMES / 2 ||
+    *cursor = scan_step(scan, instance->replica, *cursor);
+    if (*cursor == 0 || scan->list.heavy ||
+        scan->list.count >= CALL_NAMES / 2 ||
         scan->list.bytes >= CALL_VALUE_BYTES) {
       return false;
     }
@@ -464,11 +473,12 @@ scan_slice(struct scan *scan, const struct nif_instance *instance,
 }
 
 /* next(Name, Cursor, all | {prefix, Bin}) ->
- *     {[{Key, Pid, ValueBin}], NextCursor | done} | {invalid, Reason}. */
+ *     {[{Key, Pid, ValueBin}], NextCursor | done} | {invalid, Reason}.
+ *
+ * From the cursor on, at a dirty scheduler, if there is a heavy value. */
 ERL_NIF_TERM
 nif_next(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
-  (void)argc;
   ErlNifUInt64 cursor;
   struct scan scan;
   if (enif_get_uint64(env, argv[1], &cursor) == 0 || cursor > UINT32_MAX ||
@@ -494,6 +504,9 @@ nif_next(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   nif_instance_put(instance);
   if (!open) {
     return nif_invalid(env, nif_atoms.no_instance);
+  }
+  if (scan.list.heavy) {
+    return nif_go_dirty(env, "next", nif_next, argc, argv);
   }
   return enif_make_tuple2(env, scan.list.list,
                           at == 0 ? nif_atoms.done : enif_make_uint64(env, at));

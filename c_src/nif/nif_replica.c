@@ -67,6 +67,7 @@ get_locked(ErlNifEnv *env, ERL_NIF_TERM name)
 static void
 put_locked(ErlNifEnv *env, struct nif_instance *instance)
 {
+  nif_quorum_look(instance);
   nif_unlock(env, instance);
   nif_instance_put(instance);
 }
@@ -160,6 +161,27 @@ nif_hello(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   return rv == 0 ? enif_make_uint(env, peer) : refused(env, rv);
 }
 
+/* declare(Name, Count) -> ok | {invalid, Reason}.  So many members there are to
+ * be; 0: whoever is known. */
+ERL_NIF_TERM
+nif_declare(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  (void)argc;
+  ErlNifUInt64 count;
+  if (!enif_get_uint64(env, argv[1], &count)) {
+    return enif_make_badarg(env);
+  }
+  struct nif_instance *const instance = get_locked(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
+  }
+  instance->declared = count;
+  nif_quorum_look(instance);
+  nif_unlock(env, instance);
+  nif_instance_put(instance);
+  return nif_atoms.ok;
+}
+
 /* evict(Name, Member) ->
  *     ok | {error, present | not_found} | {invalid, Reason}. */
 ERL_NIF_TERM
@@ -175,9 +197,7 @@ nif_evict(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return nif_invalid(env, nif_atoms.no_instance);
   }
   const int rv = holt_replica_evict(instance->replica, &bytes.member);
-  nif_quorum_look(instance);
-  nif_unlock_wake(env, instance);
-  nif_instance_put(instance);
+  put_locked(env, instance);
   if (rv == 0) {
     return nif_atoms.ok;
   }

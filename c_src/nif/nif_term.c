@@ -7,7 +7,6 @@
 
 #define ETF_VERSION 131u
 #define ETF_NEW_PID 88u
-#define ETF_BINARY 109u
 #define ETF_ATOM_UTF8 118u
 #define ETF_SMALL_ATOM_UTF8 119u
 
@@ -300,16 +299,6 @@ nif_term_of(ErlNifEnv *env, const uint8_t *bytes, size_t size,
     enif_free(etf);
   }
   return ok;
-}
-
-bool
-nif_key_begins(const uint8_t *key, size_t key_size, const uint8_t *prefix,
-               size_t prefix_size)
-{
-  const size_t head = 5; /* The tag, and the size in four bytes. */
-  return key_size >= head && key[0] == ETF_BINARY &&
-         key_size - head >= prefix_size &&
-         (prefix_size == 0 || memcmp(key + head, prefix, prefix_size) == 0);
 }
 
 /*--------------------------------------------------------------------

@@ -32,10 +32,6 @@ int nif_key_of(ErlNifEnv *env, ERL_NIF_TERM term, struct holt_key *key);
 bool nif_term_of(ErlNifEnv *env, const uint8_t *bytes, size_t size,
                  ERL_NIF_TERM *term);
 
-/* Are these the canonical bytes of a binary that begins with the prefix? */
-bool nif_key_begins(const uint8_t *key, size_t key_size, const uint8_t *prefix,
-                    size_t prefix_size);
-
 /* An atom's name in UTF-8. */
 struct nif_atom_bytes {
   size_t size;

@@ -80,7 +80,7 @@ put_name(struct term_writer *writer, const struct holt_change *change,
   term_put_atom(writer, "value");
   lookup_put_value(writer, view);
   term_put_atom(writer, "previous");
-  if (change->had && view != &change->before) {
+  if (change->had) {
     lookup_put(writer, &change->before);
   } else {
     term_put_atom(writer, "undefined");

@@ -19,6 +19,8 @@
  *       reason => user | down | conflict | given_away | unknown | member}
  *     #{type => member_up | member_down, member => {Name, Node}, count}
  *
+ * Who has been unregistered is pid and value, and previous, too.
+ *
  * Cost:    O(size of the key and the values) a change, whoever watches.
  * Memory:  CHANGES_MAX of them, CHANGES_BYTES_MAX; the newest whatever its
  *          size.  When there is no memory for one, all have been missed.

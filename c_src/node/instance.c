@@ -7,6 +7,7 @@
 #include "inbox.h"
 #include "log.h"
 #include "memory.h"
+#include "roll.h"
 
 /* Rows freed at a time when an instance ends. */
 #define DRAIN_ROWS 4096u
@@ -50,6 +51,7 @@ struct instance {
   struct holt_tuning tuning;
   struct holt_replica *replica;
   struct inbox inbox;
+  struct roll roll;
   struct link *links;
   size_t links_count;
   size_t links_capacity;
@@ -121,6 +123,7 @@ instance_free(struct instance *instance)
     }
     holt_replica_delete(instance->replica);
   }
+  roll_deinit(&instance->roll);
   holt_mem_free(&instance->mem, instance->links,
                 instance->links_capacity * sizeof *instance->links);
   holt_mem_free(&instance->mem, instance->process_name,
@@ -140,6 +143,7 @@ instance_new(struct instance **out, const struct instance_config *config)
   }
   instance->mem = mem;
   memory_init(&instance->message_mem);
+  roll_init(&instance->roll, &instance->mem);
   instance->dist = config->dist;
   instance->turn = config->turn;
   instance->policy = config->policy;
@@ -291,21 +295,25 @@ link_refused(struct instance *instance, struct link *link, int error)
   link->refused = true;
 }
 
-void
-instance_peer_up(struct instance *instance, struct dist_peer *peer)
+/* Neither of us is kept out by the list. */
+static bool
+may_meet(const struct instance *instance, const struct dist_peer *node)
 {
-  if (instance->leaving) {
+  const struct holt_member self =
+    member_of(instance, dist_name(instance->dist));
+  const struct holt_member other = member_of(instance, dist_peer_node(node));
+  return roll_has(&instance->roll, &self) && roll_has(&instance->roll, &other);
+}
+
+static void
+meet(struct instance *instance, struct link *link)
+{
+  if (instance->leaving || !may_meet(instance, link->node)) {
     return;
   }
-  struct link *link = link_of(instance, peer);
-  if (link == NULL) {
-    link = link_add(instance, peer);
-  }
-  if (link == NULL) {
-    return; /* Its own hello makes another attempt. */
-  }
   const struct holt_time time = now(instance);
-  const struct holt_member member = member_of(instance, dist_peer_node(peer));
+  const struct holt_member member =
+    member_of(instance, dist_peer_node(link->node));
   inbox_finish(&instance->inbox, &time);
   const int rv =
     holt_replica_peer_up(instance->replica, &member, &time, &link->peer);
@@ -314,6 +322,19 @@ instance_peer_up(struct instance *instance, struct dist_peer *peer)
     link_refused(instance, link, rv);
   }
   touch(instance);
+}
+
+void
+instance_peer_up(struct instance *instance, struct dist_peer *peer)
+{
+  struct link *link = link_of(instance, peer);
+  if (link == NULL && !instance->leaving) {
+    link = link_add(instance, peer);
+  }
+  if (link != NULL) {
+    meet(instance, link);
+  }
+  /* Otherwise its own hello makes another attempt. */
 }
 
 /* The member is gone: its link, or it said so. */
@@ -423,33 +444,136 @@ read_nodes(struct instance *instance, struct holt_etf_reader *reader)
   return count == 0 || term_read_nil(reader);
 }
 
-/* The rest of a tuple, whatever it is. */
-static bool
-read_more(struct holt_etf_reader *reader, uint32_t count)
+/* {holt_members, Pid, Roll}: tell a process what is known; it goes on telling
+ * us until it hears the same. */
+static void
+send_roll(struct instance *instance, struct dist_peer *node,
+          struct term_slice pid)
 {
-  bool ok = true;
-  struct term_slice ignored;
-  for (uint32_t i = 0; i < count && ok; i++) {
-    ok = term_read_term(reader, &ignored);
+  const struct term_slice roll = roll_term(&instance->roll);
+  struct term_writer writer;
+  if (roll.size == 0) {
+    return;
+  }
+  term_writer_init(&writer, &instance->message_mem, 0);
+  term_put_tuple(&writer, 3);
+  term_put_atom(&writer, "holt_members");
+  dist_pid_encode(&writer, instance->dist, instance->process, 0);
+  const struct term_slice parts[] = { term_writer_slice(&writer), roll };
+  if (writer.error == 0) {
+    (void)dist_send_to_pid(node, pid, parts, sizeof parts / sizeof parts[0]);
+  }
+  term_writer_deinit(&writer);
+}
+
+/* Part from those who may not take part, or from all if that is us; meet the
+ * others; and pass it on. */
+static void
+keep_to_roll(struct instance *instance, const struct dist_peer *from)
+{
+  for (size_t i = 0; i < instance->links_count; i++) {
+    struct link *const link = &instance->links[i];
+    if (!may_meet(instance, link->node)) {
+      if (link->known || link->pid != NULL) {
+        link_part(instance, link);
+      }
+      continue;
+    }
+    if (!link->known) {
+      meet(instance, link);
+    }
+    if (link->pid != NULL && link->node != from) {
+      send_roll(instance, link->node, term_slice(link->pid, link->pid_size));
+    }
+  }
+}
+
+static bool
+hear_roll(struct instance *instance, struct dist_peer *peer,
+          struct term_slice term)
+{
+  const enum roll_news news = roll_take(&instance->roll, term);
+  if (news == ROLL_NEW) {
+    log_info("%s: who may take part has changed", instance->name);
+    keep_to_roll(instance, peer);
+  }
+  return news != ROLL_WRONG;
+}
+
+/* {holt_members, Pid, Roll}. */
+static bool
+take_members(struct instance *instance, struct dist_peer *peer,
+             struct holt_etf_reader *reader)
+{
+  struct term_slice pid_term;
+  struct term_slice roll;
+  struct term_pid pid;
+  if (!term_read_term(reader, &pid_term) || !term_is_pid(pid_term, &pid) ||
+      !term_read_term(reader, &roll) || !term_read_end(reader) ||
+      !dist_peer_owns(peer, &pid) || !hear_roll(instance, peer, roll)) {
+    return false;
+  }
+  send_roll(instance, peer, pid_term);
+  return true;
+}
+
+/* {holt_leave, Pid}: where there is no list. */
+static bool
+take_leave(struct instance *instance, const struct dist_peer *peer,
+           struct holt_etf_reader *reader)
+{
+  struct term_slice pid;
+  struct link *const link = link_of(instance, peer);
+  if (!term_read_term(reader, &pid) || !term_read_end(reader)) {
+    return false;
+  }
+  if (link != NULL && link->pid != NULL &&
+      term_slice_equal(pid, term_slice(link->pid, link->pid_size))) {
+    link_part(instance, link);
+  }
+  return true;
+}
+
+/* {holt_hello, Pid, Name, Bytes, Nodes}, with the roll behind if there is one;
+ * what may come after that is not for us. */
+struct hello {
+  struct term_slice pid;
+  struct term_slice bytes;
+  struct term_slice roll;
+};
+
+static bool
+read_hello(struct instance *instance, const struct dist_peer *peer,
+           struct holt_etf_reader *reader, uint32_t more, struct hello *hello)
+{
+  struct term_slice name;
+  struct term_pid pid;
+  bool ok = term_read_term(reader, &hello->pid) &&
+            term_is_pid(hello->pid, &pid) && term_read_atom(reader, &name) &&
+            term_read_binary(reader, &hello->bytes) &&
+            read_nodes(instance, reader) &&
+            term_slice_is(name, instance->name) && dist_peer_owns(peer, &pid);
+  for (uint32_t i = 0; i < more && ok; i++) {
+    struct term_slice ignored;
+    ok = term_read_term(reader, i == 0 ? &hello->roll : &ignored);
   }
   return ok && term_read_end(reader);
 }
 
-/* {holt_hello, Pid, Name, Bytes, Nodes, ...}: what else members tell each other
- * is nothing to one that has no say in it. */
 static bool
 take_hello(struct instance *instance, struct dist_peer *peer,
            struct holt_etf_reader *reader, uint32_t more)
 {
-  struct term_slice pid_term;
-  struct term_slice name;
-  struct term_slice bytes;
-  struct term_pid pid;
-  if (!term_read_term(reader, &pid_term) || !term_is_pid(pid_term, &pid) ||
-      !term_read_atom(reader, &name) || !term_read_binary(reader, &bytes) ||
-      !read_nodes(instance, reader) || !read_more(reader, more) ||
-      !term_slice_is(name, instance->name) || !dist_peer_owns(peer, &pid)) {
+  struct hello hello = { .roll = { 0 } };
+  if (!read_hello(instance, peer, reader, more, &hello)) {
     return false;
+  }
+  if (hello.roll.size > 0) {
+    (void)hear_roll(instance, peer, hello.roll);
+  }
+  if (!may_meet(instance, peer)) {
+    send_roll(instance, peer, hello.pid); /* It may not know. */
+    return true;
   }
   struct link *link = link_of(instance, peer);
   if (link == NULL) {
@@ -462,13 +586,14 @@ take_hello(struct instance *instance, struct dist_peer *peer,
   const struct holt_member member = member_of(instance, dist_peer_node(peer));
   inbox_finish(&instance->inbox, &time);
   uint32_t id;
-  const int rv = holt_replica_hello(instance->replica, &member, bytes.bytes,
-                                    bytes.size, &time, &id);
+  const int rv =
+    holt_replica_hello(instance->replica, &member, hello.bytes.bytes,
+                       hello.bytes.size, &time, &id);
   if (rv == 0) {
     link->peer = id;
     link->known = true;
     link->refused = false;
-    link_bind(instance, link, pid_term);
+    link_bind(instance, link, hello.pid);
   } else {
     link_refused(instance, link, rv);
   }
@@ -493,6 +618,10 @@ instance_message(struct instance *instance, const struct dist_message *message)
   } else if (ok && arity >= HELLO_ARITY &&
              term_read_atom_is(&reader, "holt_hello")) {
     ok = take_hello(instance, message->peer, &reader, arity - HELLO_ARITY);
+  } else if (ok && arity == 3 && term_read_atom_is(&reader, "holt_members")) {
+    ok = take_members(instance, message->peer, &reader);
+  } else if (ok && arity == 2 && term_read_atom_is(&reader, "holt_leave")) {
+    ok = take_leave(instance, message->peer, &reader);
   } else if (ok && arity == 2 && term_read_atom_is(&reader, "holt_nodes")) {
     ok = read_nodes(instance, &reader) && term_read_end(&reader);
   } else {
@@ -527,12 +656,14 @@ send_hello(struct instance *instance, struct link *link,
 {
   struct term_writer writer;
   term_writer_init(&writer, &instance->message_mem, 0);
-  term_put_tuple(&writer, HELLO_ARITY);
+  const struct term_slice roll = roll_term(&instance->roll);
+  term_put_tuple(&writer, HELLO_ARITY + (roll.size > 0 ? 1 : 0));
   term_put_atom(&writer, "holt_hello");
   dist_pid_encode(&writer, instance->dist, instance->process, 0);
   term_put_atom(&writer, instance->name);
   term_put_binary(&writer, effect->bytes, effect->size);
   put_nodes(instance, &writer);
+  term_put_slice(&writer, roll);
   int rv = writer.error;
   if (rv == 0) {
     const struct term_slice payload = term_writer_slice(&writer);

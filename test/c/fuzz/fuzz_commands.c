@@ -208,6 +208,30 @@ hear_hello(struct term_slice payload)
   }
 }
 
+/* {holt, Ref, Seq, [map()]}, of a watch: something has changed. */
+static void
+hear_changes(struct term_slice payload)
+{
+  struct holt_etf_reader reader = term_reader(payload);
+  struct term_slice term;
+  uint32_t count;
+  uint32_t pairs;
+  if (term_read_tuple(&reader, 4) && term_read_atom_is(&reader, "holt")) {
+    FUZZ_CHECK(term_read_term(&reader, &term));
+    FUZZ_CHECK(watch_number(world->dist, term) != 0);
+    FUZZ_CHECK(term_read_term(&reader, &term));
+    FUZZ_CHECK(term_read_list(&reader, &count) && count > 0);
+    for (uint32_t i = 0; i < count; i++) {
+      struct term_slice map;
+      FUZZ_CHECK(term_read_term(&reader, &map));
+      struct holt_etf_reader inside = term_reader(map);
+      FUZZ_CHECK(term_read_map(&inside, &pairs) &&
+                 term_read_atom_is(&inside, "type"));
+    }
+    FUZZ_CHECK(term_read_nil(&reader) && term_read_end(&reader));
+  }
+}
+
 void
 deaf_sent(struct connection *connection, struct term_slice frame)
 {
@@ -230,6 +254,7 @@ deaf_sent(struct connection *connection, struct term_slice frame)
   FUZZ_CHECK(
     control_read(term_slice(frame.bytes + 4, (size_t)size), &control) == 0);
   hear_hello(control.payload);
+  hear_changes(control.payload);
   /* {Tag, Reply}, with the tag of all our calls. */
   struct holt_etf_reader reader = term_reader(control.payload);
   int64_t tag;
@@ -564,22 +589,45 @@ put_step(struct term_writer *out, uint8_t code, const struct term_writer *piece)
 }
 
 /* Each command there is: its name, and whether it takes an instance. */
+static const struct {
+  const char *name;
+  uint32_t arity;
+  enum {
+    ARGUMENT_NONE,
+    ARGUMENT_TEXT,
+    ARGUMENT_PAGE,
+    ARGUMENT_ALL,
+    ARGUMENT_NODE,
+    ARGUMENT_KEY,
+    ARGUMENT_PREFIX,
+    ARGUMENT_REF
+  } argument;
+} known[] = {
+  { "info", 0, ARGUMENT_NONE },    { "status", 0, ARGUMENT_NONE },
+  { "whereis", 3, ARGUMENT_TEXT }, { "lookup", 3, ARGUMENT_TEXT },
+  { "count", 2, ARGUMENT_NONE },   { "list", 3, ARGUMENT_PAGE },
+  { "members", 2, ARGUMENT_NONE }, { "peers", 2, ARGUMENT_NONE },
+  { "in_sync", 2, ARGUMENT_NONE }, { "members", 3, ARGUMENT_ALL },
+  { "explain", 3, ARGUMENT_TEXT }, { "prefix", 3, ARGUMENT_TEXT },
+  { "count", 3, ARGUMENT_NODE },   { "watch", 3, ARGUMENT_ALL },
+  { "watch", 3, ARGUMENT_KEY },    { "watch", 3, ARGUMENT_PREFIX },
+  { "unwatch", 2, ARGUMENT_REF },
+};
+
+enum {
+  KNOWN = sizeof known / sizeof known[0],
+  KNOWN_PEERS = 7,
+  KNOWN_WATCH = 13
+};
+
 static void
-put_command(struct term_writer *writer, unsigned command, unsigned at)
+put_argument(struct term_writer *writer, unsigned command)
 {
-  static const char *const commands[] = { "info",    "status", "whereis",
-                                          "lookup",  "count",  "list",
-                                          "members", "peers",  "in_sync",
-                                          "members" };
-  static const uint32_t arities[] = { 0, 0, 3, 3, 2, 3, 2, 2, 2, 3 };
-  if (arities[command] == 0) {
-    term_put_atom(writer, commands[command]);
-    return;
-  }
-  term_put_tuple(writer, arities[command]);
-  term_put_atom(writer, commands[command]);
-  term_put_atom(writer, names[at]);
-  if (command == 5) {
+  switch (known[command].argument) {
+  case ARGUMENT_TEXT:
+    term_put_text(writer, "k1");
+    break;
+  case ARGUMENT_PAGE:
     term_put_map(writer, 3);
     term_put_atom(writer, "prefix");
     term_put_text(writer, "k");
@@ -587,13 +635,41 @@ put_command(struct term_writer *writer, unsigned command, unsigned at)
     term_put_uint(writer, 2);
     term_put_atom(writer, "from");
     term_put_uint(writer, 0);
-  } else if (arities[command] == 3) {
-    if (command == 9) {
-      term_put_atom(writer, "all");
-    } else {
-      term_put_text(writer, "k1");
-    }
+    break;
+  case ARGUMENT_ALL:
+    term_put_atom(writer, "all");
+    break;
+  case ARGUMENT_NODE:
+    term_put_atom(writer, US);
+    break;
+  case ARGUMENT_KEY:
+  case ARGUMENT_PREFIX:
+    term_put_tuple(writer, 2);
+    term_put_atom(writer,
+                  known[command].argument == ARGUMENT_KEY ? "key" : "prefix");
+    term_put_text(writer, "k1");
+    break;
+  case ARGUMENT_NONE:
+  case ARGUMENT_REF:
+    break;
   }
+}
+
+static void
+put_command(struct term_writer *writer, unsigned command, unsigned at)
+{
+  if (known[command].arity == 0) {
+    term_put_atom(writer, known[command].name);
+    return;
+  }
+  term_put_tuple(writer, known[command].arity);
+  term_put_atom(writer, known[command].name);
+  if (known[command].argument == ARGUMENT_REF) {
+    watch_put_ref(writer, world->dist, 1u + at);
+    return;
+  }
+  term_put_atom(writer, names[at]);
+  put_argument(writer, command);
 }
 
 /* A hello that belongs to what the instance has said in its own. */
@@ -652,7 +728,7 @@ seed_commands(fuzz_seed seed, struct holt_mem *mem)
 {
   struct term_writer all;
   term_writer_init(&all, mem, 0);
-  for (unsigned i = 0; i < 20; i++) {
+  for (unsigned i = 0; i < 2 * KNOWN; i++) {
     struct term_writer one;
     struct term_writer piece;
     term_writer_init(&one, mem, 0);
@@ -660,7 +736,7 @@ seed_commands(fuzz_seed seed, struct holt_mem *mem)
     put_command(&piece, i / 2, i % 2);
     put_step(&one, 2, &piece);
     put_step(&all, 2, &piece);
-    const char name[] = { 'c', 'a', 'l', 'l', '-', (char)('a' + i), 0 };
+    const char name[] = { 'c', 'a', 'l', 'l', '-', (char)('A' + i), 0 };
     seed(name, one.data, one.size);
     term_writer_deinit(&piece);
     term_writer_deinit(&one);
@@ -669,9 +745,11 @@ seed_commands(fuzz_seed seed, struct holt_mem *mem)
   term_writer_deinit(&all);
 }
 
-/* A member that joins both instances, has a name, and leaves. */
+/* A member that joins both instances, has a name, and leaves; and is watched
+ * meanwhile, or is not. */
 static void
-seed_member(fuzz_seed seed, struct holt_mem *mem)
+seed_member(fuzz_seed seed, struct holt_mem *mem, const char *name,
+            bool watched)
 {
   struct term_writer out;
   struct term_writer piece;
@@ -679,6 +757,11 @@ seed_member(fuzz_seed seed, struct holt_mem *mem)
   term_writer_init(&piece, mem, 0);
   come_up();
   for (unsigned i = 0; i < INSTANCES; i++) {
+    for (unsigned kind = 0; kind < 3 && watched; kind++) {
+      term_writer_clear(&piece);
+      put_command(&piece, KNOWN_WATCH + kind, i);
+      put_step(&out, 2, &piece);
+    }
     term_writer_clear(&piece);
     put_hello(&piece, i);
     put_step(&out, (uint8_t)(4 + 8 * i), &piece);
@@ -691,12 +774,20 @@ seed_member(fuzz_seed seed, struct holt_mem *mem)
     put_step(&out, (uint8_t)(5 + 8 * i + HASTY), &piece);
     term_writer_clear(&piece);
     put_step(&out, 7 + 8 * 6, &piece);
-    put_command(&piece, 7, i);
+    put_command(&piece, KNOWN_PEERS, i);
     put_step(&out, 2, &piece);
   }
-  seed("member", out.data, out.size);
+  seed(name, out.data, out.size);
   term_writer_deinit(&piece);
   term_writer_deinit(&out);
+}
+
+static void
+drop_peer(void)
+{
+  peer_drop(world->peer, "the target says so");
+  deaf_let_go();
+  run();
 }
 
 /* A monitor, a link, a ping, a tick, a stranger's first word. */
@@ -743,6 +834,8 @@ fuzz_seeds(fuzz_seed seed)
   world_init(NULL, 0);
   seed_commands(seed, &world->heap.mem);
   seed_signals(seed, &world->heap.mem);
-  seed_member(seed, &world->heap.mem);
+  seed_member(seed, &world->heap.mem, "member", false);
+  drop_peer();
+  seed_member(seed, &world->heap.mem, "watched", true);
   world_deinit();
 }

@@ -21,7 +21,9 @@
   XX(dist)                                                                     \
   XX(faults)                                                                   \
   XX(turn)                                                                     \
-  XX(instance)
+  XX(roll)                                                                     \
+  XX(instance)                                                                 \
+  XX(watch)
 
 #define SUITE_DECLARE(noun) void test_##noun##_suite(void);
 SUITES(SUITE_DECLARE)

@@ -158,6 +158,20 @@ entries(const struct fixture *f, unsigned at)
   return seen;
 }
 
+/* Those whose key begins so. */
+static size_t
+begun(const struct fixture *f, unsigned at, const char *prefix)
+{
+  size_t seen = 0;
+  uint64_t cursor = 0;
+  do {
+    cursor = holt_replica_scan_prefix(f->pair.replica[at], cursor,
+                                      (const uint8_t *)prefix, strlen(prefix),
+                                      count, &seen);
+  } while (cursor != 0);
+  return seen;
+}
+
 static size_t
 on_node(const struct fixture *f, unsigned at, const char *node)
 {
@@ -186,6 +200,9 @@ entries_are_visited_and_counted(void)
     const size_t all = unique == 1 ? 251 : 350;
     CU_ASSERT_EQUAL(entries(&f, 2), all);
     CU_ASSERT_EQUAL(holt_replica_count_entries(f.pair.replica[2]), all);
+    CU_ASSERT_EQUAL(begun(&f, 2, ""), all);
+    CU_ASSERT_EQUAL(begun(&f, 2, "all"), unique == 1 ? 1 : 100);
+    CU_ASSERT_EQUAL(begun(&f, 2, "all "), 0);
     CU_ASSERT_EQUAL(on_node(&f, 2, "b@x"), unique == 1 ? 100 : 140);
     CU_ASSERT_EQUAL(on_node(&f, 2, "a@x"), unique == 1 ? 51 : 70);
     CU_ASSERT_EQUAL(on_node(&f, 2, "d@y"), 0);
