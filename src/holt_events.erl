@@ -914,7 +914,7 @@ is_timeout(Ms) -> is_integer(Ms) andalso Ms >= 0 andalso Ms =< ?TIMEOUT_MAX.
 -spec check_filter(term(), term()) -> ok | {invalid, holt_error:cause() | cause()}.
 check_filter(Name, {key, Key}) ->
     %% Says what is wrong with the key, too.
-    checked(holt_nif:whereis(Name, Key));
+    checked(holt_nif:count_key(Name, Key));
 check_filter(Name, all) ->
     checked(holt_nif:count(Name));
 check_filter(Name, {prefix, Prefix}) when is_binary(Prefix) ->

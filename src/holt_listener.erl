@@ -110,6 +110,8 @@ take(#{type := updated, key := Key, pid := Pid, value := Value} = Event, Data) -
     update_row(Key, {Pid, Former}, {Pid, Value}, Reason, Data);
 take(#{type := unregistered, key := Key, pid := Pid, value := Value, reason := Reason}, Data) ->
     delete_row(Key, {Pid, Value}, Reason, Data);
+take(#{member := _, count := 0}, Data) ->
+    Data;
 take(#{type := Type, member := {_, Node}}, Data) ->
     compare(fun(Pid) -> node(Pid) =:= Node end, {Type, Node}, Data);
 take(#{type := missed}, Data) ->
@@ -197,7 +199,7 @@ compare(Is, Reason, #data{name = Name, copy = Copy} = Data) ->
         [],
         Copy
     ),
-    Compared = lists:foldl(fun(Key, Acc) -> compare_key(Key, Reason, Acc) end, Data, Known),
+    Compared = lists:foldl(fun(Key, Acc) -> compare_key(Key, Is, Reason, Acc) end, Data, Known),
     compare_slices(Name, 0, Is, Reason, Compared).
 
 -spec compare_slices(atom(), non_neg_integer(), fun((pid()) -> boolean()), reason(), #data{}) ->
@@ -210,7 +212,7 @@ compare_slices(Name, Cursor, Is, Reason, Data) ->
             Keys = [Key || {Key, Pid, _Value} <- Slice, Is(Pid)],
             New = [Key || Key <- lists:usort(Keys), is_new(Key, Is, Data)],
             Compared = lists:foldl(
-                fun(Key, Acc) -> compare_key(Key, Reason, Acc) end, Data, New
+                fun(Key, Acc) -> compare_key(Key, Is, Reason, Acc) end, Data, New
             ),
             case Next of
                 done -> Compared;
@@ -229,22 +231,36 @@ is_new(_Key, _Is, _Data) ->
 is_any(Is, Rows) ->
     lists:any(fun({Pid, _}) -> Is(Pid) end, Rows).
 
--spec compare_key(term(), reason(), #data{}) -> #data{}.
-compare_key(Key, Reason, #data{name = Name} = Data) ->
+-spec compare_key(term(), fun((pid()) -> boolean()), reason(), #data{}) -> #data{}.
+compare_key(Key, Is, Reason, #data{name = Name} = Data) ->
     Rows = rows(Key, Data),
     case holt_nif:lookup(Name, Key) of
         {invalid, _} ->
             Data;
         Found ->
             Now = [{Pid, holt_registry:decode(Value)} || {Pid, Value} <- Found],
-            Gone = [Row || Row <- Rows -- Now, not is_updated(Row, Now, Data)],
-            Without = lists:foldl(
-                fun(Row, Acc) -> delete_row(Key, Row, Reason, Acc) end, Data, Gone
-            ),
-            lists:foldl(
-                fun(Row, Acc) -> put_row(Key, Row, Reason, Acc) end, Without, Now -- Rows
-            )
+            case is_event_left(Rows ++ Now, Is, Data) of
+                true -> Data;
+                false -> replace(Key, Rows, Now, Is, Reason, Data)
+            end
     end.
+
+%% A unique name that goes from one member to another is told of by itself.
+-spec is_event_left([row()], fun((pid()) -> boolean()), #data{}) -> boolean().
+is_event_left(_Rows, _Is, #data{keys = duplicate}) ->
+    false;
+is_event_left(Rows, Is, _Data) ->
+    not lists:all(fun({Pid, _}) -> Is(Pid) end, Rows).
+
+-spec replace(term(), [row()], [row()], fun((pid()) -> boolean()), reason(), #data{}) -> #data{}.
+replace(Key, Rows, Now, Is, Reason, Data) ->
+    Gone = [
+        Row
+     || {Pid, _} = Row <- Rows -- Now, Is(Pid), not is_updated(Row, Now, Data)
+    ],
+    New = [Row || {Pid, _} = Row <- Now -- Rows, Is(Pid)],
+    Without = lists:foldl(fun(Row, Acc) -> delete_row(Key, Row, Reason, Acc) end, Data, Gone),
+    lists:foldl(fun(Row, Acc) -> put_row(Key, Row, Reason, Acc) end, Without, New).
 
 %% Its process has the name still, with another value.
 -spec is_updated(row(), [row()], #data{}) -> boolean().
