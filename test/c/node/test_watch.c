@@ -346,8 +346,8 @@ the_slow_miss_changes(void)
   pair_deinit(&pair);
 }
 
-/* More changes than a message has: all are heard by who reads, and what has been
- * heard is forgotten. */
+/* More changes than a message has: all are heard by who reads, and what has
+ * been heard is forgotten. */
 static void
 many_changes_are_heard(void)
 {
