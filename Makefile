@@ -121,10 +121,12 @@ cover_FLAGS   := -O0 -DHOLT_VERIFY -fprofile-instr-generate -fcoverage-mapping
 FUZZ_CC ?= clang
 $(NATIVE)/fuzz/% $(NATIVE)/cover/%: override CC := $(FUZZ_CC)
 
+# A library that has been upgraded stays where it is: what it has opened calls
+# its functions.  A bundle of macOS is not unloaded in any case.
 ifeq ($(shell uname -s),Darwin)
 NIF_LDFLAGS := -bundle -undefined dynamic_lookup
 else
-NIF_LDFLAGS := -shared
+NIF_LDFLAGS := -shared -Wl,-z,nodelete
 endif
 
 CHECK := $(NATIVE)/check/$(notdir $(firstword $(CC)))

@@ -270,6 +270,9 @@ in_sync(Instance) ->
 %% <li>`refused': what others sent in a form that is not allowed, by kind.</li>
 %% <li>`conflicts': names that processes of this node have lost. `mixed_rules': conflicts
 %%     between members that have other rules for them.</li>
+%% <li>`contests': names that a function of `conflict' has given to one of two, here;
+%%     `contests_failed': and those for which it failed. `losers_killed': processes that had
+%%     lost a name and did not end in `conflict_grace_ms'.</li>
 %% <li>`asks': questions whether somebody reaches a member that we have lost. `probes':
 %%     sent to find out for others. `vouches': that others gave us; `vouches_lapsed': and
 %%     did not renew, or withdrew.</li>
@@ -290,7 +293,7 @@ in_sync(Instance) ->
 info(Instance) ->
     case holt_nif:info(Instance) of
         {invalid, Cause} -> ?BADARG(Cause, [Instance]);
-        Info -> Info#{name => Instance}
+        Info -> maps:merge(Info#{name => Instance}, holt_contest:counts(Instance))
     end.
 
 %%--------------------------------------------------------------------

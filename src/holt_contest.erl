@@ -21,7 +21,7 @@
 
 -include_lib("kernel/include/logger.hrl").
 
--export([new/2, conflict/3, grace/2, contest/3, down/3, lose/3, last/2]).
+-export([new/2, conflict/3, grace/2, contest/3, down/3, lose/3, last/2, counts/1]).
 
 -export_type([contests/0, conflict/0, last/0]).
 
@@ -39,6 +39,11 @@
 %% Lines in the log in a period.
 -define(LINES_MAX, 10).
 -define(LINES_MS, 10000).
+
+%% Places in the tally.
+-define(CONTESTS, 1).
+-define(CONTESTS_FAILED, 2).
+-define(LOSERS_KILLED, 3).
 
 -type conflict() :: {Loser :: pid(), Key :: term(), Value :: binary(), Winner :: pid()}.
 -type last() :: #{
@@ -71,6 +76,7 @@
     last = #{} :: #{term() => {pos_integer(), last()}},
     order = queue:new() :: queue:queue({term(), pos_integer()}),
     count = 0 :: non_neg_integer(),
+    tally :: counters:counters_ref(),
     %% Lines in the period that began then, and those that were not written.
     period_ms = undefined :: undefined | integer(),
     lines = 0 :: non_neg_integer(),
@@ -82,7 +88,24 @@
 %% @doc No conflicts yet, of an instance with these rules.
 -spec new(Name :: atom(), holt_options:config()) -> contests().
 new(Name, #{conflict := Rule, conflict_exit := Exit, conflict_grace_ms := GraceMs}) ->
-    #contests{name = Name, rule = Rule, exit = Exit, grace_ms = GraceMs}.
+    #contests{
+        name = Name,
+        rule = Rule,
+        exit = Exit,
+        grace_ms = GraceMs,
+        tally = holt_members:tally(Name)
+    }.
+
+%% @doc How often a function has decided, and failed to, and how many losers were killed, since
+%% the instance was started.
+-spec counts(Name :: atom()) -> #{contests | contests_failed | losers_killed => integer()}.
+counts(Name) ->
+    Tally = holt_members:tally(Name),
+    #{
+        contests => counters:get(Tally, ?CONTESTS),
+        contests_failed => counters:get(Tally, ?CONTESTS_FAILED),
+        losers_killed => counters:get(Tally, ?LOSERS_KILLED)
+    }.
 
 %%--------------------------------------------------------------------
 %% Conflicts
@@ -125,6 +148,7 @@ grace(Loser, #contests{name = Name, grace_ms = GraceMs} = Contests) when
     case is_process_alive(Loser) of
         true ->
             true = exit(Loser, kill),
+            ok = counters:add(Contests#contests.tally, ?LOSERS_KILLED, 1),
             say(
                 "holt: instance ~p: ~p was killed, ~b ms after it had lost a name",
                 [Name, Loser, GraceMs],
@@ -213,7 +237,8 @@ decide(Pair, #contest{own = Own, other = Other} = Contest, #contests{} = Contest
 
 -spec judge(term(), atom(), holt_nif:rival(), holt_nif:rival()) -> {verdict, verdict(), term()}.
 judge({Module, Function}, Name, #{key := Key, pid := Own} = OwnRival, #{pid := Other} = Rival) ->
-    try Module:Function(Name, Key, claimant(Rival), claimant(OwnRival)) of
+    [First, Second] = lists:sort(fun is_older/2, [OwnRival, Rival]),
+    try Module:Function(Name, Key, claimant(First), claimant(Second)) of
         Own -> {verdict, own, said};
         Other -> {verdict, other, said};
         both -> {verdict, both, said};
@@ -224,6 +249,10 @@ judge({Module, Function}, Name, #{key := Key, pid := Own} = OwnRival, #{pid := O
     end;
 judge(_Rule, _Name, _Own, _Other) ->
     {verdict, own, said}.
+
+-spec is_older(holt_nif:rival(), holt_nif:rival()) -> boolean().
+is_older(#{stamp := Stamp, actor := Actor}, #{stamp := Other, actor := OtherActor}) ->
+    {Stamp, Actor} =< {Other, OtherActor}.
 
 -spec claimant(holt_nif:rival()) -> {pid(), Value :: term(), Stamp :: non_neg_integer()}.
 claimant(#{pid := Pid, value := Value, stamp := Stamp}) ->
@@ -276,6 +305,7 @@ down(Monitor, Reason, #contests{running = Running, pairs = Pairs} = Contests) ->
 -spec ended(pair(), #contest{}, term(), contests()) -> contests().
 ended(Pair, Contest, {verdict, Verdict, How}, Contests) ->
     Decided = Contest#contest{verdict = Verdict},
+    ok = counters:add(Contests#contests.tally, ?CONTESTS, 1),
     follow(Pair, Decided, blame(How, Contest, keep(Pair, Decided, Contests)));
 ended(Pair, Contest, {told, {ok, Done}}, Contests) when Done =:= ok; Done =:= gone ->
     settled(Pair, Contest, Contests);
@@ -305,6 +335,7 @@ settled(Pair, Contest, Contests) ->
 blame(said, _Contest, Contests) ->
     Contests;
 blame(What, #contest{own = #{key := Key}}, #contests{name = Name, rule = Rule} = Contests) ->
+    ok = counters:add(Contests#contests.tally, ?CONTESTS_FAILED, 1),
     say(
         "holt: instance ~p: the conflict function ~0p failed, the newest keeps the name ~0tP: ~0tP",
         [Name, Rule, Key, 12, What, 12],

@@ -25,11 +25,13 @@
 %% Of others
 -export([is_export/1, is_list/1]).
 %% The table
--export([new_table/0, load/1, store/2, delete/1]).
+-export([new_table/0, load/1, store/2, tally/1, delete/1]).
 
 -export_type([members/0, export/0]).
 
 -define(TABLE, holt_members).
+
+-define(TALLY_SIZE, 3).
 
 %% More than that nobody believes.
 -define(MARKS_MAX, 4096).
@@ -284,10 +286,22 @@ store(Name, Members) ->
         error:badarg -> ok
     end.
 
+%% @doc What the replica processes of an instance have counted: {@link holt_contest}.
+-spec tally(Name :: atom()) -> counters:counters_ref().
+tally(Name) ->
+    New = counters:new(?TALLY_SIZE, []),
+    try
+        _ = ets:insert_new(?TABLE, {{tally, Name}, New}),
+        ets:lookup_element(?TABLE, {tally, Name}, 2)
+    catch
+        error:badarg -> New
+    end.
+
 %% @doc The instance has ended.
 -spec delete(Name :: atom()) -> ok.
 delete(Name) ->
     try
+        true = ets:delete(?TABLE, {tally, Name}),
         true = ets:delete(?TABLE, Name),
         ok
     catch

@@ -89,7 +89,7 @@
 %%     `keep_oldest', or `{Module, Function}', which is asked.</li>
 %% <li>`conflict_exit': how the other process exits: `wrapped', the default, with
 %%     `{shutdown, {name_conflict, ...}}'; `bare', without `shutdown'; `none', not at all.</li>
-%% <li>`owner_only' (false): only the process that has a name may give it back, give it away
+%% <li>`owner_only' (false): only a process itself may take a name, give it back, give it away
 %%     and change its value; others get `{error, not_owner}'.</li>
 %% <li>`quorum': names are given while so many members are present, else `{error, no_quorum}':
 %%     `none', the default, `majority' or a number.</li>
@@ -632,14 +632,21 @@ replica(Registry) ->
 -spec register_for(registry(), key(), binary(), pid()) ->
     ok | {error, term()} | {invalid, holt_error:cause()}.
 register_for(Registry, Key, Value, Pid) ->
-    case holt_nif:register(Registry, Key, Value, Pid) of
-        {ok, _} ->
-            ok;
-        {invalid, remote_pid} ->
-            {ok, Options} = holt_write:options(#{pid => Pid}),
-            holt_write:register(Registry, Key, Value, Options);
-        Refused ->
-            Refused
+    case holt_write:may(Registry, Pid) of
+        true ->
+            case holt_nif:register(Registry, Key, Value, Pid) of
+                {ok, _} ->
+                    ok;
+                {invalid, remote_pid} ->
+                    {ok, Options} = holt_write:options(#{pid => Pid}),
+                    holt_write:register(Registry, Key, Value, Options);
+                Refused ->
+                    Refused
+            end;
+        false ->
+            {error, not_owner};
+        Invalid ->
+            Invalid
     end.
 
 -spec holders(registry(), key()) -> [pid()] | {invalid, holt_error:cause()}.

@@ -15,6 +15,7 @@
 
 -export([
     options/1,
+    may/2,
     register/4,
     each/4,
     unregister/2,
@@ -36,6 +37,7 @@
     {already_registered, pid()}
     | {too_large, Bytes :: non_neg_integer(), Max :: pos_integer()}
     | not_alive
+    | not_owner
     | no_quorum.
 -type invalid() :: {invalid, holt_error:cause()}.
 
@@ -82,7 +84,16 @@ timeout_ms(_) -> error.
 %% @doc Register a name for a process of any node.
 -spec register(atom(), Key :: term(), Value :: binary(), options()) ->
     ok | {error, refusal() | timeout | failure()} | invalid().
-register(Name, Key, Value, #{pid := Pid, sync := Sync, timeout := TimeoutMs}) ->
+register(Name, Key, Value, #{pid := Pid} = Options) ->
+    case may(Name, Pid) of
+        true -> register_for(Name, Key, Value, Options);
+        false -> {error, not_owner};
+        Invalid -> Invalid
+    end.
+
+-spec register_for(atom(), term(), binary(), options()) ->
+    ok | {error, refusal() | timeout | failure()} | invalid().
+register_for(Name, Key, Value, #{pid := Pid, sync := Sync, timeout := TimeoutMs}) ->
     Deadline = deadline(TimeoutMs),
     case claim(Name, Key, Value, Pid, new, Deadline) of
         {ok, _Actor, _Seq} when Sync =:= none ->
@@ -199,7 +210,8 @@ await_row(Name, Key, Node, Row, Deadline) ->
     _ = holt_replica:await_at(Name, {Node, Key}, seen, Row, left(Deadline)),
     ok.
 
-%% Where only the owner may change a row, others may not.
+%% @doc May the caller make or change a name of this process?  Where only the owner may,
+%% others may not.
 -spec may(atom(), pid()) -> boolean() | invalid().
 may(_Name, Holder) when Holder =:= self() ->
     true;

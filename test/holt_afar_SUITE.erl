@@ -325,11 +325,14 @@ entries_of_all_nodes_are_one_key(Config) ->
 only_the_owner_may_from_afar(Config) ->
     {Reg, [A, B | _] = Nodes} = start(Config, #{owner_only => true}),
     Pid = holder(A),
-    {ok, _} = at(A, fun() -> holt_registry:register(Reg, key, 1, #{pid => Pid}) end),
+    Register = fun() -> holt_registry:register(Reg, key, 1, #{pid => Pid}) end,
+    ?assertEqual({error, not_owner}, at(A, Register)),
+    {ok, _} = at(A, fun() -> holt_ct:do(Pid, Register) end),
     await_name(Nodes, Reg, key, Pid),
     _ = [
         ?assertEqual({error, not_owner}, at(B, Fun))
      || Fun <- [
+            Register,
             fun() -> holt_registry:unregister(Reg, key) end,
             fun() -> holt_registry:give_away(Reg, key, self()) end,
             fun() -> holt_registry:update_value(Reg, key, Pid, fun(N) -> N + 1 end) end

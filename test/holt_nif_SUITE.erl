@@ -51,7 +51,8 @@ all() ->
         changes_are_bounded,
         changes_of_heavy_values,
         changes_outlive_the_watcher,
-        changes_of_members
+        changes_of_members,
+        another_library_takes_over
     ].
 
 init_per_testcase(Case, Config) ->
@@ -798,6 +799,52 @@ changes_of_members(_Config) ->
     Alone = part(Gone),
     ?assertEqual([{member_down, Member, Actor, 1}], read(left, Next)),
     prop_net:delete(Alone).
+
+%%--------------------------------------------------------------------
+%% Upgrades
+
+%% As with a release of its own folder: the old file is given up, what lives goes on.
+another_library_takes_over(Config) ->
+    Name = open(Config, #{}),
+    Self = self(),
+    ok = holt_nif:watch(Name),
+    Mortal = spawn_waiting(),
+    {ok, _} = holt_nif:register(Name, mortal, <<>>, Mortal),
+    {ok, _} = holt_nif:register(Name, key, <<>>, Self),
+    {[_, _], 2} = holt_nif:changes(Name, 0, 9),
+    Old = filename:dirname(code:which(holt_nif)),
+    Folder = filename:join(proplists:get_value(priv_dir, Config), "other/holt"),
+    _ = [
+        begin
+            To = filename:join([Folder, Sub, filename:basename(File)]),
+            ok = filelib:ensure_dir(To),
+            {ok, _} = file:copy(File, To)
+        end
+     || {Sub, File} <- [
+            {"ebin", filename:join(Old, "holt_nif.beam")},
+            {"priv", filename:join(code:priv_dir(holt), "holt_nif.so")}
+        ]
+    ],
+    New = filename:join(Folder, "ebin"),
+    true = code:replace_path(holt, New),
+    load_again(New),
+    #{actor := Actor} = holt_nif:info(Name),
+    ?assertMatch({Self, <<>>, Actor, 2, 2}, holt_nif:locate(Name, key)),
+    ?assertEqual(2, holt_nif:head(Name)),
+    _ = [{ok, _} = holt_nif:register(Name, N, <<N:8000>>, Self) || N <- lists:seq(1, 1000)],
+    ?assert(news() >= 1),
+    ?assertMatch({[{registered, _, 1, _, _, _} | _], _}, holt_nif:changes(Name, 2, 9)),
+    stop(Mortal),
+    ?assertEqual(undefined, holt_nif:whereis(Name, mortal)),
+    true = code:replace_path(holt, Old),
+    load_again(Old),
+    poll(Name),
+    ?assertEqual(1001, holt_nif:count(Name)).
+
+load_again(Ebin) ->
+    _ = code:purge(holt_nif),
+    {module, holt_nif} = code:load_abs(filename:join(Ebin, "holt_nif")),
+    _ = code:purge(holt_nif).
 
 %%--------------------------------------------------------------------
 %% Internal

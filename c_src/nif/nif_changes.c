@@ -3,6 +3,7 @@
 
 #include "nif_atoms.h"
 #include "nif_call.h"
+#include "nif_fault.h"
 #include "nif_instance.h"
 #include "nif_term.h"
 
@@ -252,7 +253,7 @@ static void
 wait_for_news(ErlNifEnv *env, struct nif_watch *watch)
 {
   ErlNifPid self;
-  if (watch->on && enif_self(env, &self) != NULL &&
+  if (watch->on && !nif_fault(NO_NEWS) && enif_self(env, &self) != NULL &&
       enif_compare_pids(&self, &watch->process) == 0) {
     atomic_store_explicit(&watch->waiting, true, memory_order_relaxed);
   }
@@ -286,7 +287,7 @@ nif_changes(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   uint64_t oldest = 0;
   uint64_t next = 0;
   do {
-    open = nif_read_lock(instance);
+    open = nif_fault(UNLOCKED_LOG) || nif_read_lock(instance);
     if (open) {
       more = read_slice(&reading, &watch->log);
       oldest = nif_log_oldest(&watch->log);
@@ -294,7 +295,9 @@ nif_changes(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
       if (reading.missed || reading.at == next) {
         wait_for_news(env, watch);
       }
-      nif_read_unlock(instance);
+      if (!nif_fault(UNLOCKED_LOG)) {
+        nif_read_unlock(instance);
+      }
     }
   } while (open && more);
   nif_instance_put(instance);

@@ -19,7 +19,9 @@
   XX(2, tsan, UNLOCKED_WALK, deaths, "rows are freed while a reader walks")    \
   XX(3, tsan, NOT_KEPT, life, "an instance goes while it is in use")           \
   XX(4, tsan, LATE_WAKE, takeover, "who is woken is read without the lock")    \
-  XX(5, asan, DEAD_SHOWN, deaths, "who is dead is in an answer")
+  XX(5, asan, DEAD_SHOWN, deaths, "who is dead is in an answer")               \
+  XX(6, tsan, UNLOCKED_LOG, changes, "changes are read without the lock")      \
+  XX(7, asan, NO_NEWS, changes, "who has read all is told of nothing more")
 
 /* True in the build of that fault only. */
 #define nif_fault(name) (NIF_FAULT == NIF_FAULT_##name)

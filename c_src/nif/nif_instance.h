@@ -16,6 +16,9 @@
  *          slices, then drops the table's reference, and the destructor runs
  *          when the last call has returned. The destructor may run on any
  *          thread; by then the rows are gone, or the VM is.
+ *          What an instance calls (its allocator, the indices' functions, the
+ *          watching) is code of the library that opened it, so a library stays
+ *          in memory when another has taken over: see the Makefile.
  * Monitors: an instance watches the process of every name that is registered
  *          here, from its first name on until it ends. That works only with
  *          resources allocated after load has returned; open is the only place

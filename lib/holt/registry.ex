@@ -346,7 +346,8 @@ defmodule Holt.Registry do
   @doc """
   Hand a name, with its value, to another process, of this node or another one.
 
-  At no moment is nobody found by it. The process that had it lives on without it.
+  It is one step, although a third node may see the one go a moment before it sees the other
+  come. The process that had the name lives on without it.
 
       iex> {:ok, _} = Holt.Registry.start_link(name: Doc.GiveAway)
       iex> {:ok, _} = Holt.Registry.register(Doc.GiveAway, :leader, :since_monday)

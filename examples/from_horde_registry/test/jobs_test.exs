@@ -65,14 +65,11 @@ defmodule JobsTest do
   end
 
   test "topics have subscribers on all nodes", %{nodes: [a, b]} do
-    {:ok, agent} = Holt.Test.call(a, Agent, :start, [Kernel, :hd, [[Jobs.Topics]]])
-    {:ok, _} = Holt.Test.call(a, Agent, :get, [agent, Holt.Registry, :register, [:news, nil]])
-    eventually(fn -> Holt.Test.call(b, Holt.Registry, :count, [Jobs.Topics]) == 1 end)
-    :ok = Holt.Test.call(b, Jobs.Topics, :publish, [:news, "it rains"])
+    tasks =
+      for node <- [a, b], do: Task.async(Holt.Test, :call, [node, Jobs.Topics, :next, [:news]])
 
-    eventually(fn ->
-      {:messages, messages} = Holt.Test.call(a, Process, :info, [agent, :messages])
-      messages == [{:news, "it rains"}]
-    end)
+    eventually(fn -> Holt.Test.call(b, Holt.Registry, :count, [Jobs.Topics]) == 2 end)
+    :ok = Holt.Test.call(b, Jobs.Topics, :publish, [:news, "it rains"])
+    assert Task.await_many(tasks, @wait_ms) == ["it rains", "it rains"]
   end
 end

@@ -144,6 +144,9 @@ perform(struct host *host, ERL_NIF_TERM term)
     ErlNifBinary bytes;
     CHECK(enif_inspect_binary(env, effect[2], &bytes) != 0);
     mail_send(host->other, true, &none, &bytes);
+  } else if (effect[0] == atom("contest")) {
+    /* Whoever is asked gives way. */
+    user_lose(&host->user, effect[1], effect[2]);
   } else {
     CHECK(effect[0] == atom("conflict"));
     const ErlNifPid loser = { .pid = effect[1] };

@@ -18,6 +18,9 @@
   XX(deaths)                                                                   \
   XX(peers)                                                                    \
   XX(conflicts)                                                                \
+  XX(contests)                                                                 \
+  XX(duplicates)                                                               \
+  XX(changes)                                                                  \
   XX(takeover)                                                                 \
   XX(life)                                                                     \
   XX(upgrade)

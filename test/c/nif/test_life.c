@@ -95,6 +95,8 @@ see_nothing(void *context, uint32_t key, ERL_NIF_TERM pid)
 static void
 use(struct user *user, const ErlNifPid *owner)
 {
+  static const char *const questions[] = { "info", "head", "watch", "census",
+                                           "members" };
   ERL_NIF_TERM pid;
   uint64_t count;
   size_t keys;
@@ -111,12 +113,14 @@ use(struct user *user, const ErlNifPid *owner)
     (void)fake_call(user->env, "instances", 0, NULL);
     break;
   case 3:
-    (void)user_ask(user, "info");
+    (void)user_ask(user, questions[user_random(user, 5)]);
     break;
   case 4:
     (void)user_unregister(user, key);
     break;
   case 5:
+    (void)user_read(user);
+    break;
   case 6:
     (void)user_register(user, key, owner, 30);
     break;

@@ -106,6 +106,11 @@ read_once(struct names *names, struct user *user)
     check_all_once(&seen);
     break;
   case 1:
+    CHECK(user_scan_binaries(user, see, &seen) == USER_OK);
+    for (uint32_t i = 0; i < STABLE; i++) {
+      CHECK(seen.stable[i] == (user_key_is_binary(i) ? 1 : 0));
+    }
+    break;
   case 2:
     CHECK(user_keys(user, owner, NULL, NULL, &keys) == USER_OK);
     CHECK(keys == STABLE / STABLE_PIDS);

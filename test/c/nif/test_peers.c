@@ -7,6 +7,7 @@
 
 void scenario_peers(void);
 void scenario_conflicts(void);
+void scenario_contests(void);
 void scenario_takeover(void);
 
 #define STABLE 500u
@@ -29,13 +30,14 @@ struct side {
 static const char *const nodes[2] = { "a@host", "b@host" };
 
 static void
-pair_init(struct pair *pair)
+pair_init(struct pair *pair, uint32_t policy)
 {
   memset(pair, 0, sizeof *pair);
   for (unsigned i = 0; i < 2; i++) {
     struct stage *const stage = &pair->stages[i];
     stage_init(stage, nodes[i]);
     host_init(&pair->hosts[i], stage->vm, stage->library, "reg", nodes[1 - i]);
+    pair->hosts[i].user.policy = policy;
     pair->owners[i] = fake_spawn(stage->vm);
   }
   host_link(&pair->hosts[0], &pair->hosts[1]);
@@ -172,7 +174,7 @@ scenario_peers(void)
 {
   static struct pair pair;
   static struct side sides[2] = { { &pair, 0 }, { &pair, 1 } };
-  pair_init(&pair);
+  pair_init(&pair, 0);
   fill(&pair, STABLE, 50);
   CHECK(pair_agrees(&pair, STABLE));
   atomic_store(&pair.writers_left, 2);
@@ -221,12 +223,12 @@ see_holder(void *context, uint32_t key, ERL_NIF_TERM pid)
   *(pid == 1 ? &held->remote : &held->local) += 1;
 }
 
-void
-scenario_conflicts(void)
+static void
+claim_both(uint32_t policy)
 {
   static struct pair pair;
   static struct side sides[2] = { { &pair, 0 }, { &pair, 1 } };
-  pair_init(&pair);
+  pair_init(&pair, policy);
   CHECK(pair_agrees(&pair, 0));
   atomic_store(&pair.writers_left, 2);
   stage_thread(&pair.stages[0], claim_side, &sides[0]);
@@ -242,6 +244,19 @@ scenario_conflicts(void)
   }
   CHECK(held[0].local == held[1].remote && held[0].remote == held[1].local);
   pair_deinit(&pair);
+}
+
+void
+scenario_conflicts(void)
+{
+  claim_both(0);
+}
+
+/* The same where nobody wins by rank, but by what the hosts say. */
+void
+scenario_contests(void)
+{
+  claim_both(0x0201);
 }
 
 /*--------------------------------------------------------------------
@@ -283,7 +298,7 @@ scenario_takeover(void)
 {
   static struct pair pair;
   const uint32_t count = TAKEOVER_NAMES;
-  pair_init(&pair);
+  pair_init(&pair, 0);
   fill(&pair, count, 300);
   CHECK(pair_agrees(&pair, count));
   host_stop(&pair.hosts[1]);

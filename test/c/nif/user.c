@@ -31,6 +31,7 @@ user_init(struct user *user, struct fake_vm *vm, struct fake_library *library,
   user->self = fake_spawn(vm);
   user->env = fake_env_new(library, &user->self);
   user->instance = fake_atom(instance, strlen(instance));
+  user->policy = 0;
   user->random = atomic_fetch_add_explicit(&users, 1, memory_order_relaxed) + 1;
 }
 
@@ -56,9 +57,32 @@ atom(const char *name)
   return fake_atom(name, strlen(name));
 }
 
+#define BINARY_KEY "key:"
+#define BINARY_KEY_SIZE (sizeof BINARY_KEY - 1)
+
+bool
+user_key_is_binary(uint32_t key)
+{
+  return key % 16 == 5;
+}
+
+static ERL_NIF_TERM
+term_of_bytes(ErlNifEnv *env, const void *bytes, size_t size)
+{
+  ERL_NIF_TERM term;
+  memcpy(enif_make_new_binary(env, size, &term), bytes, size);
+  return term;
+}
+
 static ERL_NIF_TERM
 term_of_key(ErlNifEnv *env, uint32_t key)
 {
+  if (user_key_is_binary(key)) {
+    unsigned char bytes[BINARY_KEY_SIZE + sizeof key];
+    memcpy(bytes, BINARY_KEY, BINARY_KEY_SIZE);
+    memcpy(bytes + BINARY_KEY_SIZE, &key, sizeof key);
+    return term_of_bytes(env, bytes, sizeof bytes);
+  }
   const ERL_NIF_TERM number = enif_make_uint(env, key);
   if (key % 64 == 63) {
     return enif_make_tuple3(env, atom("k"), number,
@@ -81,6 +105,12 @@ key_of_term(ErlNifEnv *env, ERL_NIF_TERM term)
   int arity;
   const ERL_NIF_TERM *elements;
   unsigned key = UINT32_MAX;
+  ErlNifBinary binary;
+  if (enif_inspect_binary(env, term, &binary) != 0) {
+    CHECK(binary.size == BINARY_KEY_SIZE + sizeof key);
+    memcpy(&key, binary.data + BINARY_KEY_SIZE, sizeof key);
+    return key;
+  }
   CHECK(enif_get_tuple(env, term, &arity, &elements) != 0 && arity >= 2 &&
         elements[0] == atom("k") && enif_get_uint(env, elements[1], &key) != 0);
   return key;
@@ -209,6 +239,10 @@ user_open(struct user *user)
                           enif_make_uint(env, 1048576), &options);
   (void)enif_make_map_put(env, options, atom("vector_interval_ms"),
                           enif_make_uint(env, 50), &options);
+  if (user->policy != 0) {
+    (void)enif_make_map_put(env, options, atom("policy"),
+                            enif_make_uint(env, user->policy), &options);
+  }
   const ERL_NIF_TERM term = user_ask_with(user, "open", options);
   const enum user_answer answer =
     term == atom("ok") || term == atom("adopted") ? USER_OK : USER_TAKEN;
@@ -380,14 +414,19 @@ user_keys(struct user *user, const ErlNifPid *pid, user_visit_fn visit,
   return answer;
 }
 
-enum user_answer
-user_scan(struct user *user, user_visit_fn visit, void *context)
+static enum user_answer
+scan(struct user *user, bool binaries, user_visit_fn visit, void *context)
 {
   ErlNifEnv *const env = user->env;
   ErlNifUInt64 cursor = 0;
   for (;;) {
+    const ERL_NIF_TERM filter =
+      binaries
+        ? enif_make_tuple2(env, atom("prefix"),
+                           term_of_bytes(env, BINARY_KEY, BINARY_KEY_SIZE))
+        : atom("all");
     const ERL_NIF_TERM term =
-      ask_two(user, "next", enif_make_uint64(env, cursor), atom("all"));
+      ask_two(user, "next", enif_make_uint64(env, cursor), filter);
     const enum user_answer answer = refusal(env, term);
     int arity;
     const ERL_NIF_TERM *parts;
@@ -410,4 +449,166 @@ user_scan(struct user *user, user_visit_fn visit, void *context)
       return USER_OK;
     }
   }
+}
+
+enum user_answer
+user_scan(struct user *user, user_visit_fn visit, void *context)
+{
+  return scan(user, false, visit, context);
+}
+
+enum user_answer
+user_scan_binaries(struct user *user, user_visit_fn visit, void *context)
+{
+  return scan(user, true, visit, context);
+}
+
+/*--------------------------------------------------------------------
+ * Duplicate keys */
+
+enum user_answer
+user_holders(struct user *user, uint32_t key, user_visit_fn visit,
+             void *context)
+{
+  ErlNifEnv *const env = user->env;
+  ERL_NIF_TERM list = user_ask_with(user, "lookup", term_of_key(env, key));
+  const enum user_answer answer = refusal(env, list);
+  ERL_NIF_TERM head;
+  int arity;
+  const ERL_NIF_TERM *entry;
+  while (answer == USER_OK &&
+         enif_get_list_cell(env, list, &head, &list) != 0 &&
+         enif_get_tuple(env, head, &arity, &entry) != 0) {
+    check_value(env, key, entry[1]);
+    visit(context, key, pid_word(env, entry[0]));
+  }
+  fake_env_clear(env);
+  return answer;
+}
+
+enum user_answer
+user_entries(struct user *user, uint32_t key, const ErlNifPid *pid,
+             size_t *count)
+{
+  ErlNifEnv *const env = user->env;
+  ERL_NIF_TERM list = ask_two(user, "entries", term_of_key(env, key), pid->pid);
+  const enum user_answer answer = refusal(env, list);
+  ERL_NIF_TERM head;
+  int arity;
+  const ERL_NIF_TERM *entry;
+  *count = 0;
+  while (answer == USER_OK &&
+         enif_get_list_cell(env, list, &head, &list) != 0 &&
+         enif_get_tuple(env, head, &arity, &entry) != 0) {
+    check_value(env, key, entry[0]);
+    ++*count;
+  }
+  fake_env_clear(env);
+  return answer;
+}
+
+enum user_answer
+user_leave(struct user *user, uint32_t key, const ErlNifPid *pid)
+{
+  ErlNifEnv *const env = user->env;
+  const ERL_NIF_TERM term =
+    ask_two(user, "unregister", term_of_key(env, key), pid->pid);
+  enum user_answer answer = refusal(env, term);
+  if (answer == USER_OK && tagged(env, term, "ok") == NULL) {
+    answer = USER_NONE;
+  }
+  fake_env_clear(env);
+  return answer;
+}
+
+/*--------------------------------------------------------------------
+ * Changes */
+
+static void
+change_told(struct user *user, const ERL_NIF_TERM *parts, int arity,
+            user_change_fn told, void *context)
+{
+  ErlNifEnv *const env = user->env;
+  struct user_change change = { .type = USER_MEMBER };
+  if (arity == 4) {
+    told(context, &change);
+    return;
+  }
+  CHECK(arity == 6);
+  change.type = parts[0] == atom("registered") ? USER_REGISTERED
+                : parts[0] == atom("updated")  ? USER_UPDATED
+                                               : USER_UNREGISTERED;
+  change.key = key_of_term(env, parts[2]);
+  change.pid = pid_word(env, parts[3]);
+  check_value(env, change.key, parts[4]);
+  const ERL_NIF_TERM *before;
+  if (parts[5] != atom("none") &&
+      enif_get_tuple(env, parts[5], &arity, &before) != 0) {
+    change.before = pid_word(env, before[0]);
+    check_value(env, change.key, before[1]);
+  }
+  told(context, &change);
+}
+
+bool
+user_changes(struct user *user, uint64_t *from, user_change_fn told,
+             void *context)
+{
+  ErlNifEnv *const env = user->env;
+  bool missed = false;
+  bool more = true;
+  while (more && !missed) {
+    const ERL_NIF_TERM term =
+      ask_two(user, "changes", enif_make_uint64(env, *from),
+              enif_make_uint(env, 1 + user_random(user, 300)));
+    int arity;
+    const ERL_NIF_TERM *parts = NULL;
+    CHECK(enif_get_tuple(env, term, &arity, &parts) != 0);
+    missed = arity == 3;
+    ErlNifUInt64 next = 0;
+    CHECK(enif_get_uint64(env, parts[arity - 1], &next) != 0);
+    ERL_NIF_TERM list = missed ? enif_make_list(env, 0) : parts[0];
+    ERL_NIF_TERM head;
+    more = next != *from;
+    *from = next;
+    while (enif_get_list_cell(env, list, &head, &list) != 0 &&
+           enif_get_tuple(env, head, &arity, &parts) != 0) {
+      change_told(user, parts, arity, told, context);
+    }
+    fake_env_clear(env);
+  }
+  return !missed;
+}
+
+enum user_answer
+user_read(struct user *user)
+{
+  ErlNifEnv *const env = user->env;
+  const enum user_answer answer = refusal(
+    env, ask_two(user, "changes", enif_make_uint(env, user_random(user, 1000)),
+                 enif_make_uint(env, 50)));
+  fake_env_clear(env);
+  return answer;
+}
+
+/*--------------------------------------------------------------------
+ * Contests */
+
+static ERL_NIF_TERM
+field(ErlNifEnv *env, ERL_NIF_TERM map, const char *name)
+{
+  ERL_NIF_TERM value = 0;
+  CHECK(enif_get_map_value(env, map, atom(name), &value) != 0);
+  return value;
+}
+
+void
+user_lose(struct user *user, ERL_NIF_TERM own, ERL_NIF_TERM other)
+{
+  ErlNifEnv *const env = user->env;
+  const ERL_NIF_TERM argv[] = { user->instance, field(env, own, "birth"),
+                                field(env, other, "actor"),
+                                field(env, other, "birth"), atom("exit") };
+  const ERL_NIF_TERM term = fake_call(env, "lose", 5, argv);
+  CHECK(term == 0 || term == atom("ok") || term == atom("none"));
 }

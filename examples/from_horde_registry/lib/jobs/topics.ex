@@ -10,6 +10,17 @@ defmodule Jobs.Topics do
   @impl true
   def init(options), do: [members: :auto] |> Keyword.merge(options) |> Holt.Registry.init()
 
+  @doc "Waits for the next message about a topic."
+  def next(topic) do
+    {:ok, _} = Holt.Registry.register(__MODULE__, topic, nil)
+
+    receive do
+      {^topic, message} ->
+        :ok = Holt.Registry.unregister(__MODULE__, topic)
+        message
+    end
+  end
+
   @doc "Sends a message to all who have subscribed on any node."
   def publish(topic, message) do
     Holt.Registry.dispatch(__MODULE__, topic, fn entries ->
