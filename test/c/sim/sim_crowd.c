@@ -2,10 +2,10 @@
 /* Fifty nodes at once.
  *
  * The other stories have a few nodes, and look at everything after each event.
- * What happens when a rack is switched on is a matter of numbers: all greet all,
- * all want the same name, everybody has something to tell to everybody.  So
- * here are fifty replicas of their own, through the public interface alone, with
- * links that keep order and take a few milliseconds. */
+ * What happens when a rack is switched on is a matter of numbers: all greet
+ * all, all want the same name, everybody has something to tell to everybody.
+ * So here are fifty replicas of their own, through the public interface alone,
+ * with links that keep order and take a few milliseconds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
