@@ -69,6 +69,7 @@
  * The model */
 
 struct holt_row_spec;
+struct sim_told;
 
 /* Something that an actor wrote.  A seq at which nothing was written but
  * something ended has an entry without birth. */
@@ -89,6 +90,8 @@ struct sim_entry {
   size_t rows;          /* Of the whole actor at this version. */
   bool fingerprinted;
   bool untold; /* Ended by a conflict, and its process does not know yet. */
+  bool why_known;
+  enum holt_reason why; /* It ended, if that is known. */
 };
 
 struct sim_log {
@@ -130,7 +133,8 @@ enum sim_message_kind {
   SIM_PACKET,
   SIM_LINK_UP,
   SIM_LINK_DOWN,
-  SIM_PROCESS_DOWN
+  SIM_PROCESS_DOWN,
+  SIM_VERDICT /* sim_contest.c */
 };
 
 /* What stands in a mailbox. */
@@ -228,7 +232,8 @@ struct sim_node {
   bool stopping; /* Its instance says goodbye, and then ends. */
   unsigned stop_polls;
   struct sim_tour tour;
-  size_t look_at; /* Where the cheap checks go on. */
+  struct sim_told *told; /* NULL: nobody watches. */
+  size_t look_at;        /* Where the cheap checks go on. */
 };
 
 /* A connection of two nodes; [low][high]. */
@@ -273,6 +278,8 @@ struct sim_options {
   bool big;                   /* Thousands of names at a time. */
   bool duplicate;             /* The kind of all; else unique keys. */
   bool oldest[SIM_NODES_MAX]; /* The rule of each node. */
+  bool custom;                /* The rule of all: hosts decide contests, */
+  bool undecided;             /* or not. */
   bool twins;                 /* Each node has one: see sim_twin.c. */
   unsigned loss_percent;
   unsigned duplicate_percent;
@@ -371,6 +378,10 @@ struct sim_total {
   uint64_t replaced;
   uint64_t capped; /* Stamps held back to the clock of the others. */
   uint64_t in_syncs;
+  uint64_t contests;                         /* Handed out. */
+  uint64_t verdicts[3];                      /* Lost by, stood by, too late. */
+  uint64_t changes;                          /* Told to who watches. */
+  uint64_t reasons[HOLT_REASON_MAX + 1];     /* Why registrations ended. */
   uint64_t goodbyes;                         /* Heard. */
   uint64_t sights[HOLT_SIGHT_CONNECTED + 1]; /* Changes to each. */
   uint64_t asks;
@@ -416,8 +427,9 @@ struct sim {
   uint64_t good_ms[SIM_NODES_MAX][SIM_NODES_MAX]; /* Since then, [low][high]. */
   uint64_t good_lives[SIM_NODES_MAX][SIM_NODES_MAX]; /* 0: not good. */
   struct sim_watch watch;
-  bool hostile; /* Somebody says what it should not. */
-  bool steady;  /* Nothing is to appear or to go. */
+  bool hostile;  /* Somebody says what it should not. */
+  bool evicting; /* Somebody says who is to be forgotten. */
+  bool steady;   /* Nothing is to appear or to go. */
   bool resting;
   uint64_t events_done;
   uint64_t events_now; /* Since time went on. */
@@ -563,9 +575,23 @@ void sim_plan_poll(struct sim *sim, unsigned at, uint64_t at_ms);
 /* After every call of the replica. */
 void sim_touched(struct sim *sim, unsigned at);
 
+/* sim_contest.c: who is to have a name that several claim. */
+void sim_contest(struct sim *sim, unsigned at,
+                 const struct holt_effect *effect);
+void sim_verdict_take(struct sim *sim, unsigned at,
+                      const struct sim_message *message);
+
+/* The left claim is better than the right one. */
+bool sim_contest_prefers(uint64_t left_actor, uint64_t left_birth,
+                         uint64_t right_actor, uint64_t right_birth);
+
 /* sim_work.c: operations of local processes.  They return what the replica
  * says. */
 int sim_register(struct sim *sim, unsigned at, unsigned process, unsigned key);
+
+/* Something was done at this node: does it want to be polled? */
+void sim_wake(struct sim *sim, unsigned at);
+uint8_t *sim_value_copy(const uint8_t *value, size_t size);
 
 /* Behind whoever has it; or in the place of whoever has it. */
 int sim_register_standby(struct sim *sim, unsigned at, unsigned process,
@@ -630,8 +656,9 @@ void sim_log_free(struct sim_log *log);
 void sim_log_open(struct sim_log *log, uint64_t seq,
                   const struct sim_entry *entry);
 
-/* What was written at seq ends at another. */
+/* What was written at seq ends at another; why, if that is known. */
 void sim_log_end(struct sim_log *log, uint64_t seq, uint64_t end);
+void sim_log_why(struct sim_entry *entry, enum holt_reason why);
 
 /* Bring the log to the version of the replica: what ended, and why. */
 void sim_log_sync(struct sim *sim, unsigned at);
@@ -661,6 +688,21 @@ bool sim_converged(struct sim *sim, char *why, size_t why_size);
 
 /* sim_view.c: what is seen is what a look at all rows shows. */
 void sim_check_view(struct sim *sim, unsigned at);
+uint64_t sim_view_sum(uint64_t actor, uint64_t seq, uint64_t birth);
+
+/* sim_told.c: what is told to who watches, put together again. */
+void sim_told_new(struct sim *sim, unsigned at);
+void sim_told_delete(struct sim *sim, unsigned at);
+
+/* A call is over: take what was told in it. */
+void sim_told_take(struct sim *sim, unsigned at);
+
+/* By what was told this actor (0: nobody) has the key, by its row of this seq;
+ * and another so many rows of that sum. */
+void sim_told_check_key(struct sim *sim, unsigned at, unsigned key,
+                        uint64_t actor, uint64_t seq);
+void sim_told_check_share(struct sim *sim, unsigned at, uint64_t actor,
+                          size_t count, uint64_t sum);
 
 /* sim_twin.c: each node beside the naive map. */
 void sim_twin_new(struct sim *sim, unsigned at);

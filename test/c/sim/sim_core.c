@@ -152,6 +152,18 @@ sim_core_busy(const struct holt_replica *replica)
 }
 
 bool
+sim_core_contested(const struct holt_replica *replica)
+{
+  return replica->soon.first != NULL || replica->later.first != NULL;
+}
+
+bool
+sim_core_settles(const struct holt_replica *replica)
+{
+  return replica->rows.settling > 0;
+}
+
+bool
 sim_core_receiver(const struct holt_replica *replica, uint32_t id,
                   struct sim_receiver *receiver)
 {
@@ -419,6 +431,9 @@ sim_core_policy(const struct sim_options *options, unsigned at)
 {
   if (options->duplicate) {
     return HOLT_POLICY_DUPLICATE;
+  }
+  if (options->custom) {
+    return HOLT_POLICY_UNIQUE_CUSTOM;
   }
   return options->oldest[at] ? HOLT_POLICY_UNIQUE_KEEP_OLDEST
                              : HOLT_POLICY_UNIQUE_KEEP_NEWEST;

@@ -107,6 +107,12 @@ size_t sim_core_peers(const struct holt_replica *replica);
 
 /* It has work left that poll does in slices. */
 bool sim_core_busy(const struct holt_replica *replica);
+
+/* Some rows of its own may be in contest. */
+bool sim_core_contested(const struct holt_replica *replica);
+
+/* Keys of members that came or went wait to be looked at. */
+bool sim_core_settles(const struct holt_replica *replica);
 bool sim_core_receiver(const struct holt_replica *replica, uint32_t peer,
                        struct sim_receiver *receiver);
 

@@ -13,6 +13,7 @@ sim_touched(struct sim *sim, unsigned at)
   sim_clock_look(sim, at);
   sim_log_sync(sim, at);
   sim_presence_look(sim, at);
+  sim_told_take(sim, at);
   sim_check(sim, at);
   sim_twin_look(sim, at);
 }
@@ -236,6 +237,9 @@ take_up(struct sim *sim, unsigned at, struct sim_message *message)
   case SIM_PROCESS_DOWN:
     on_process_down(sim, at, message);
     break;
+  case SIM_VERDICT:
+    sim_verdict_take(sim, at, message);
+    break;
   case SIM_HELLO:
     if (accepts(sim, at, message)) {
       on_hello(sim, at, message);
@@ -420,6 +424,7 @@ sim_poll(struct sim *sim, unsigned at, uint64_t number)
     sim_check_conflict(sim, at, &effect);
     break;
   case HOLT_EFFECT_CONTEST:
+    sim_contest(sim, at, &effect);
     break;
   case HOLT_EFFECT_NONE:
     check_all_told(sim, at);

@@ -110,6 +110,7 @@ sim_log_open(struct sim_log *log, uint64_t seq, const struct sim_entry *source)
   entry->live_at = log->live_count;
   entry->fingerprinted = false;
   entry->untold = false;
+  entry->why_known = false;
   log->live[log->live_count++] = seq;
 }
 
@@ -121,6 +122,13 @@ sim_log_end(struct sim_log *log, uint64_t seq, uint64_t end)
   const uint64_t moved = log->live[--log->live_count];
   log->live[entry->live_at] = moved;
   log->entries[moved].live_at = entry->live_at;
+}
+
+void
+sim_log_why(struct sim_entry *entry, enum holt_reason why)
+{
+  entry->why_known = true;
+  entry->why = why;
 }
 
 bool
@@ -153,6 +161,8 @@ sync_death(struct sim *sim, unsigned at, uint64_t seq, uint64_t birth)
     if (!sim_owner_ended(node, entry)) {
       entry->untold = true;
       log->untold_count++;
+    } else {
+      sim_log_why(entry, HOLT_REASON_DOWN);
     }
     return;
   }

@@ -397,14 +397,20 @@ sim_check_conflict(struct sim *sim, unsigned at,
   }
   const struct sim_log *const other = sim_log_find(sim, winner->actor);
   if (!winner_is_right(other, winner, entry) ||
-      (other == log && other->entries[winner->seq].replaces_actor == 0)) {
+      (other == log && other->entries[winner->seq].replaces_actor == 0 &&
+       !sim->options.custom)) {
     sim_fail(sim, "n%u: a conflict won by nobody", at);
     return;
   }
   /* The order is total, so of all who claim a name one never loses it. */
   const struct sim_rank left = sim_core_rank(sim, winner);
   const struct sim_rank right = sim_core_rank(sim, loser);
-  if (!sim_core_outranks(&left, &right)) {
+  const bool better =
+    sim->options.custom
+      ? effect->replaced || sim_contest_prefers(winner->actor, winner->birth,
+                                                loser->actor, loser->birth)
+      : sim_core_outranks(&left, &right);
+  if (!better) {
     sim_fail(sim, "n%u: a conflict won by the weaker", at);
   }
   const struct sim_entry *const won = &other->entries[winner->seq];
@@ -418,6 +424,7 @@ sim_check_conflict(struct sim *sim, unsigned at,
   }
   entry->untold = false;
   log->untold_count--;
+  sim_log_why(entry, replaced ? HOLT_REASON_GIVEN_AWAY : HOLT_REASON_CONFLICT);
   sim->total.conflicts++;
   sim_trace(sim, "n%u conflict: key %u, birth %" PRIu64 " has lost", at,
             entry->key, entry->birth);

@@ -75,6 +75,7 @@ replica_new(struct sim *sim, unsigned at)
   node->log = sim_log_new(sim, config.actor, at, node->creation);
   node->clock = (struct sim_clock){ .met = false };
   sim_twin_new(sim, at);
+  sim_told_new(sim, at);
   sim_presence_new(sim, at);
   node->fragile = false;
   node->paused = false;
@@ -95,6 +96,7 @@ replica_delete(struct sim *sim, unsigned at)
   }
   holt_replica_delete(node->replica);
   sim_twin_delete(sim, at);
+  sim_told_delete(sim, at);
   node->replica = NULL;
   if (!heap_is_clean(&node->heap)) {
     sim_fail(sim, "n%u leaves %zu blocks behind", at, node->heap.blocks_count);

@@ -337,6 +337,18 @@ sim_total_print(const struct sim_total *total, double seconds)
          " times, %" PRIu64 " goodbyes\n",
          total->early, total->standbys, total->replaced, total->capped,
          total->in_syncs, total->goodbyes);
+  printf("told: %" PRIu64 " changes; ends by user %" PRIu64 " down %" PRIu64
+         " conflict %" PRIu64 " given away %" PRIu64 " unknown %" PRIu64
+         " member %" PRIu64 "\n",
+         total->changes, total->reasons[HOLT_REASON_USER],
+         total->reasons[HOLT_REASON_DOWN], total->reasons[HOLT_REASON_CONFLICT],
+         total->reasons[HOLT_REASON_GIVEN_AWAY],
+         total->reasons[HOLT_REASON_UNKNOWN],
+         total->reasons[HOLT_REASON_MEMBER]);
+  printf("contests: %" PRIu64 " handed out; %" PRIu64 " lost, %" PRIu64
+         " stood by, %" PRIu64 " too late\n",
+         total->contests, total->verdicts[0], total->verdicts[1],
+         total->verdicts[2]);
   printf("presence: %" PRIu64 " asks, %" PRIu64 " probes, %" PRIu64
          " vouches, %" PRIu64 " lapsed, %" PRIu64 " forwarded, %" PRIu64
          " flaps, %" PRIu64 " forgotten\n",

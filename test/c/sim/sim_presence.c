@@ -301,8 +301,8 @@ on_gone(struct sim *sim, unsigned at, struct sim_log *log)
   const uint64_t forget_ms = sim->options.tuning.forget_after_ms;
   const uint64_t age_ms = sim->now_ms - seen->absent_ms;
   /* Another life of it, or a late greeting of a former one, ends it, too. */
-  const bool over =
-    owner->log != log || owner->stopping || is_followed(sim, at, log);
+  const bool over = sim->evicting || owner->log != log || owner->stopping ||
+                    is_followed(sim, at, log);
   if (!over && seen->sight != HOLT_SIGHT_ABSENT) {
     sim_fail(sim, "n%u forgets n%u, which is %s", at, log->node,
              sim_core_sight(seen->sight));

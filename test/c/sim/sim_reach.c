@@ -261,6 +261,10 @@ sim_converged(struct sim *sim, char *why, size_t why_size)
       (void)snprintf(why, why_size, "n%u is not done", i);
       return false;
     }
+    if (!sim->options.undecided && sim_core_contested(node->replica)) {
+      (void)snprintf(why, why_size, "n%u is in contest", i);
+      return false;
+    }
     for (unsigned j = 0; j < sim->options.nodes; j++) {
       if (j != i && sim->nodes[j].replica != NULL &&
           !copy_converged(sim, i, j, why, why_size)) {

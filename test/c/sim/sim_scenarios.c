@@ -567,6 +567,8 @@ sim_scenarios(uint64_t *passed, uint64_t *failed, char *failure)
     { scenarios, sizeof scenarios / sizeof scenarios[0] },
     { sim_kind_stories, sim_kind_story_count },
     { sim_partial_stories, sim_partial_story_count },
+    { sim_claim_stories, sim_claim_story_count },
+    { sim_crowd_stories, sim_crowd_story_count },
   };
   for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
     for (size_t j = 0; j < sets[i].count; j++) {

@@ -25,6 +25,14 @@ extern const size_t sim_kind_story_count;
 extern const struct sim_story sim_partial_stories[];
 extern const size_t sim_partial_story_count;
 
+/* sim_claims.c: names that hosts give to one of several. */
+extern const struct sim_story sim_claim_stories[];
+extern const size_t sim_claim_story_count;
+
+/* sim_crowd.c: fifty nodes. */
+extern const struct sim_story sim_crowd_stories[];
+extern const size_t sim_crowd_story_count;
+
 void sim_expect(struct sim *sim, bool condition, const char *what);
 
 /* All nodes see this one under the key. */

@@ -14,6 +14,9 @@ struct look {
   size_t rows_on[SIM_NODES_MAX];
   struct sim_rank rank; /* The holder's, when visible > 0. */
   struct holt_row_spec row;
+  /* And by what was told, which has the dead until their rows go. */
+  struct sim_rank told;
+  uint64_t told_seq;
 };
 
 struct naive {
@@ -23,8 +26,8 @@ struct naive {
   size_t keys;    /* Keys with rows. */
 };
 
-static uint64_t
-sum_of(uint64_t actor, uint64_t seq, uint64_t birth)
+uint64_t
+sim_view_sum(uint64_t actor, uint64_t seq, uint64_t birth)
 {
   return (actor ^ seq * UINT64_C(0x9e3779b97f4a7c15)) * (2 * birth + 1);
 }
@@ -40,21 +43,25 @@ add_row(struct naive *naive, const struct sim_copy *copy,
   }
   look->rows++;
   look->rows_on[log->node]++;
-  if (row->dead) {
-    return;
-  }
   const struct sim_rank rank = { .actor = copy->id,
                                  .oldest = copy->oldest,
                                  .birth = row->spec.birth,
                                  .stamp = row->spec.stamp,
                                  .flags = row->spec.flags };
+  if (look->rows == 1 || sim_core_outranks(&rank, &look->told)) {
+    look->told = rank;
+    look->told_seq = row->spec.seq;
+  }
+  if (row->dead) {
+    return;
+  }
   if (look->visible == 0 || sim_core_outranks(&rank, &look->rank)) {
     look->rank = rank;
     look->row = row->spec;
   }
   naive->visible += look->visible == 0 ? 1 : 0;
   look->visible++;
-  look->sum += sum_of(copy->id, row->spec.seq, row->spec.birth);
+  look->sum += sim_view_sum(copy->id, row->spec.seq, row->spec.birth);
 }
 
 static void
@@ -70,8 +77,15 @@ look_at_all(struct sim *sim, unsigned at, struct naive *naive)
     const struct sim_log *const log = sim_log_find(sim, copy.id);
     uintptr_t walk = 0;
     struct sim_row row;
+    size_t count = 0;
+    uint64_t sum = 0;
     while (copy.shown && sim_core_row(replica, &copy, &walk, &row)) {
       add_row(naive, &copy, log, &row);
+      count++;
+      sum += sim_view_sum(copy.id, row.spec.seq, row.spec.birth);
+    }
+    if (sim->options.duplicate) {
+      sim_told_check_share(sim, at, copy.id, count, sum);
     }
   }
 }
@@ -110,7 +124,7 @@ members_visit(void *user, const struct holt_view *view)
 {
   struct members *const members = user;
   members->count++;
-  members->sum += sum_of(view->actor, view->seq, view->birth);
+  members->sum += sim_view_sum(view->actor, view->seq, view->birth);
   return true;
 }
 
@@ -221,6 +235,9 @@ sim_check_view(struct sim *sim, unsigned at)
       naive.looks[key].round == naive.round ? &naive.looks[key] : &nothing;
     if (!duplicate) {
       check_holder(sim, at, key, look);
+    }
+    if (!duplicate && !sim_core_settles(replica)) {
+      sim_told_check_key(sim, at, key, look->told.actor, look->told_seq);
     }
     if (!some || (key + naive.round) % 16 == 0) {
       check_rows_of(sim, at, key, look);

@@ -6,8 +6,8 @@
 
 #include "sim_core.h"
 
-static void
-wake(struct sim *sim, unsigned at)
+void
+sim_wake(struct sim *sim, unsigned at)
 {
   struct sim_node *const node = &sim->nodes[at];
   if (holt_replica_wake(node->replica)) {
@@ -41,6 +41,20 @@ value_new(struct sim *sim, size_t *size)
   prng_fill(&sim->choice, value + 6, text);
   *size = 6 + text;
   return value;
+}
+
+uint8_t *
+sim_value_copy(const uint8_t *value, size_t size)
+{
+  if (size == 0) {
+    return NULL;
+  }
+  uint8_t *const copy = malloc(size);
+  if (copy == NULL) {
+    abort();
+  }
+  memcpy(copy, value, size);
+  return copy;
 }
 
 static bool
@@ -162,13 +176,7 @@ on_registered(struct sim *sim, unsigned at, unsigned key,
                              .owner_id = wish->spec.owner_id,
                              .owner_serial = wish->spec.owner_serial,
                              .value_size = wish->spec.value_size };
-  if (entry.value_size > 0) {
-    entry.value = malloc(entry.value_size);
-    if (entry.value == NULL) {
-      abort();
-    }
-    memcpy(entry.value, wish->spec.value, entry.value_size);
-  }
+  entry.value = sim_value_copy(wish->spec.value, entry.value_size);
   sim_log_open(node->log, birth, &entry);
   sim->total.names++;
   sim->total.standbys += (row.flags & HOLT_ROW_STANDBY) != 0 ? 1 : 0;
@@ -176,6 +184,8 @@ on_registered(struct sim *sim, unsigned at, unsigned key,
     sim->total.replaced++;
     if (wish->holder.local) {
       sim_log_end(node->log, wish->holder.seq, birth + 1);
+      sim_log_why(&node->log->entries[wish->holder.seq],
+                  HOLT_REASON_GIVEN_AWAY);
     }
   }
   check_registered(sim, at, key, wish, &row);
@@ -217,7 +227,7 @@ register_how(struct sim *sim, unsigned at, unsigned who, unsigned key,
     rv = register_one(sim, at, process, key, flags);
     sim_trace(sim, "n%u %s key %u by %u: %s", at, how, key, process->id,
               rv == 0 ? "ok" : holt_error_name(rv));
-    wake(sim, at);
+    sim_wake(sim, at);
   }
   return rv;
 }
@@ -258,7 +268,7 @@ sim_register_many(struct sim *sim, unsigned at, unsigned who, unsigned key,
   }
   sim_trace(sim, "n%u registers %u of %u keys from %u by %u", at, done, count,
             key, process->id);
-  wake(sim, at);
+  sim_wake(sim, at);
   return done;
 }
 
@@ -302,8 +312,9 @@ sim_unregister(struct sim *sim, unsigned at, unsigned key)
     sim_fail(sim, "n%u: unregister says %s", at, holt_error_name(rv));
   } else if (rv == 0) {
     sim_log_end(node->log, written, next);
+    sim_log_why(&node->log->entries[written], HOLT_REASON_USER);
   }
-  wake(sim, at);
+  sim_wake(sim, at);
   return rv;
 }
 
@@ -345,7 +356,7 @@ sim_update(struct sim *sim, unsigned at, unsigned key)
   if (rv != expected && !(rv == HOLT_ERR_NOMEM && expected == 0)) {
     sim_fail(sim, "n%u: update says %s", at, holt_error_name(rv));
   }
-  wake(sim, at);
+  sim_wake(sim, at);
   return rv;
 }
 
@@ -362,7 +373,7 @@ sim_process_exit(struct sim *sim, unsigned at, unsigned who)
   *process = (struct sim_process){ .id = node->next_process++ };
   if (dead.known) {
     holt_replica_owner_dead(node->replica, dead.id, dead.serial);
-    wake(sim, at);
+    sim_wake(sim, at);
   }
   return dead.known;
 }

@@ -95,7 +95,9 @@ sim_print_options(const struct sim_options *options)
     options->rest_cuts[0], options->rest_cuts[1]);
   for (unsigned i = 0; i < options->nodes; i++) {
     fprintf(stderr, " %u-%u%s", options->speaks_min[i], options->speaks_max[i],
-            options->oldest[i] ? " oldest" : "");
+            options->oldest[i] ? " oldest"
+            : options->custom  ? " custom"
+                               : "");
   }
   fprintf(stderr, "\n");
 }
@@ -385,7 +387,8 @@ settle_bound_ms(const struct sim *sim)
    * that each row takes a way there and back. */
   return 70 * tuning->vector_interval_ms + 2 * tuning->replica_restart_ms +
          2 * tuning->probe_ms + 4 * tuning->vouch_ms + 2 * tuning->flap_ms_max +
-         100 * options->delay_max_ms + rows * (4 * options->delay_max_ms + 4);
+         (options->custom ? 10000 : 0) + 100 * options->delay_max_ms +
+         rows * (4 * options->delay_max_ms + 4);
 }
 
 void
