@@ -56,6 +56,9 @@
 %% Batches in a row before the mailbox has its turn.
 -define(BATCHES_MAX, 16).
 
+%% How long to leave who writes alone, in milliseconds.
+-define(REST_MS, 1).
+
 %% After so many events to one subscriber its mailbox is looked at.
 -define(LOOK_EVENTS, 500).
 
@@ -131,7 +134,9 @@
     slow = #{} :: #{id() => []},
     %% Which table has the subscriptions, and whether it says that events are being told.
     table = undefined :: undefined | ets:tid(),
-    is_dirty = false :: boolean()
+    is_dirty = false :: boolean(),
+    %% The log is read again in a moment, whether there is news or not.
+    is_resting = false :: boolean()
 }).
 
 %%--------------------------------------------------------------------
@@ -314,8 +319,12 @@ handle_cast(_Message, Data) ->
 
 %% @private
 -spec handle_info(term(), #data{}) -> {noreply, #data{}}.
+handle_info(holt_changes, #data{is_resting = true} = Data) ->
+    {noreply, Data};
 handle_info(holt_changes, Data) ->
     {noreply, read_some(Data)};
+handle_info(rested, Data) ->
+    {noreply, read_some(Data#data{is_resting = false})};
 handle_info({{holt_subscriber, Id}, _Monitor, process, _Pid, _Reason}, Data) ->
     {noreply, remove(Id, Data)};
 handle_info({scan, Id}, Data) ->
@@ -517,21 +526,38 @@ scanned(Id, Next, #data{scans = Scans} = Data) ->
 
 -type chunk() :: {[holt_nif:change()] | missed, To :: non_neg_integer()}.
 
-%% A few batches, then other messages have their turn.
+%% A few batches.  Who has read something rests before reading on: who writes all the time
+%% is met once in this time, not for each change.
 -spec read_some(#data{}) -> #data{}.
-read_some(Data) ->
-    read_batches(?BATCHES_MAX, Data).
+read_some(#data{next = Next} = Data) ->
+    case read_batches(?BATCHES_MAX, Data) of
+        #data{next = Next} = Same -> Same;
+        Read -> rest(Read)
+    end.
+
+-spec rest(#data{}) -> #data{}.
+rest(#data{is_resting = false} = Data) ->
+    _ = erlang:send_after(?REST_MS, self(), rested),
+    Data#data{is_resting = true};
+rest(Data) ->
+    Data.
 
 -spec read_batches(non_neg_integer(), #data{}) -> #data{}.
 read_batches(0, Data) ->
-    _ = self() ! holt_changes,
     clean(Data);
 read_batches(Count, #data{routes = Routes, slow = Slow} = Former) ->
     #data{name = Name, next = Next} = Data = renamed(Former),
     %% While nobody is interested the log runs on unread.
-    case (not holt_routes:is_empty(Routes) orelse map_size(Slow) > 0) andalso chunk(Name, Next) of
-        {_, _} = Chunk -> read_batches(Count - 1, tell(Chunk, Data));
-        _ -> clean(Data)
+    IsWanted = not holt_routes:is_empty(Routes) orelse map_size(Slow) > 0,
+    case IsWanted andalso chunk(Name, Next) of
+        {_, To} = Chunk ->
+            Told = tell(Chunk, Data),
+            case holt_nif:head(Name) of
+                Head when is_integer(Head), Head > To -> read_batches(Count - 1, Told);
+                _ -> clean(Told)
+            end;
+        _ ->
+            clean(Data)
     end.
 
 %% Up to where the log ends now, however many others write meanwhile.

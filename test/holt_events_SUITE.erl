@@ -241,7 +241,7 @@ come_and_go(Reg, Pid, Count, N) ->
             no -> ok = holt_registry:unregister(Reg, Key)
         end,
         %% No faster than can be told; there may be nobody to do so just now.
-        _ = N rem 50 =:= 0 andalso catch sys:get_status(holt_events:process_name(Reg)),
+        _ = N rem 50 =:= 0 andalso catch tell_now(Reg),
         come_and_go(Reg, Pid, Count, N + 1)
     end.
 
@@ -353,7 +353,7 @@ slow_subscriber_has_missed_something(Config) ->
     _ = [
         begin
             {N, _} = holt_registry:update_value(Reg, key, fun(_) -> N end),
-            N rem 5 =:= 0 andalso sys:get_state(holt_events:process_name(Reg))
+            N rem 5 =:= 0 andalso tell_now(Reg)
         end
      || N <- lists:seq(1, Count)
     ],
@@ -677,7 +677,7 @@ events_process_is_killed_over_and_over(Config) ->
             exit(whereis(holt_events:process_name(Reg)), kill),
             sys:get_state(hd(Followers))
         end
-     || _ <- lists:seq(1, 30)
+     || _ <- lists:seq(1, 15)
     ],
     Writer ! {stop, self()},
     receive
@@ -876,6 +876,11 @@ status(Reg) ->
     {status, _, _, [_, _, _, _, Misc]} = sys:get_status(holt_events:process_name(Reg)),
     [State] = [State || {data, [{"State", State}]} <- Misc],
     State.
+
+%% Who subscribes is told nothing that was before: so that is told now to all others.
+tell_now(Reg) ->
+    Ref = holt_registry:subscribe(Reg, {key, none}, #{initial => false}),
+    ok = holt_registry:unsubscribe(Reg, Ref).
 
 await_waiters(Reg, Count) ->
     holt_ct:wait_until(fun() ->
