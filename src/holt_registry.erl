@@ -464,16 +464,14 @@ match(Registry, Key, Pattern, Guards) ->
 %% @equiv count_match(Registry, Key, Pattern, [])
 -spec count_match(registry(), key(), Pattern :: term()) -> non_neg_integer().
 count_match(Registry, Key, Pattern) ->
-    length(?ANSWER(holt_read:match(Registry, Key, Pattern, []), [Registry, Key, Pattern])).
+    ?ANSWER(holt_read:count_match(Registry, Key, Pattern, []), [Registry, Key, Pattern]).
 
 %% @doc How many have this name with a value that matches?
 -spec count_match(registry(), key(), Pattern :: term(), Guards :: [term()]) ->
     non_neg_integer().
 count_match(Registry, Key, Pattern, Guards) ->
-    length(
-        ?ANSWER(
-            holt_read:match(Registry, Key, Pattern, Guards), [Registry, Key, Pattern, Guards]
-        )
+    ?ANSWER(
+        holt_read:count_match(Registry, Key, Pattern, Guards), [Registry, Key, Pattern, Guards]
     ).
 
 %% @equiv dispatch(Registry, Key, Callback, [])
