@@ -12,7 +12,7 @@
 #define SCAN_STEPS 16u
 
 /* Entries of a key that are looked at in one go. */
-#define LOOKUP_FEW 16u
+#define LOOKUP_FEW HOLT_EXPLAIN_ROWS_MAX
 
 /*--------------------------------------------------------------------
  * One key */
