@@ -289,10 +289,9 @@ handle_continue(restore, #data{name = Name} = Data) ->
 -spec handle_call(term(), gen_server:from(), #data{}) ->
     {reply, term(), #data{}} | {noreply, #data{}}.
 handle_call({subscribe, Id, Pid, Filter, From, Initial}, _From, Data) ->
-    {reply, ok, add(Id, #subscriber{pid = Pid, filter = Filter}, From, Initial, Data)};
+    {reply, ok, add(Id, subscriber(Id, Pid, Filter, false), From, Initial, Data)};
 handle_call({subscribe_listener, Id, Pid}, _From, Data) ->
-    Subscriber = #subscriber{pid = Pid, filter = all, is_listener = true},
-    {reply, ok, add(Id, Subscriber, none, true, Data)};
+    {reply, ok, add(Id, subscriber(Id, Pid, all, true), none, true, Data)};
 handle_call({unsubscribe, Id}, _From, Data) ->
     {reply, ok, remove(Id, Data)};
 handle_call({await, Key, Deadline}, From, Data) ->
@@ -309,10 +308,11 @@ handle_cast({exit_after, Loser, Reason}, #data{subscribers = Subscribers} = Data
      || {Id, #subscriber{is_listener = true, pid = Pid}} <- maps:to_list(Subscribers),
         not is_map_key(Id, Read#data.slow)
     ],
-    case Listeners of
-        [Listener | _] -> Listener ! {exit_after, Loser, Reason};
-        [] -> end_loser(Loser, Reason)
-    end,
+    _ =
+        case Listeners of
+            [Listener | _] -> Listener ! {exit_after, Loser, Reason};
+            [] -> end_loser(Loser, Reason)
+        end,
     {noreply, Read};
 handle_cast(_Message, Data) ->
     {noreply, Data}.
@@ -354,12 +354,12 @@ format_status(Status) ->
 %% Subscriptions
 
 -spec add(id(), #subscriber{}, none | token(), boolean(), #data{}) -> #data{}.
-add(Id, _, _, _, #data{subscribers = Subscribers} = Data) when is_map_key(Id, Subscribers) ->
+add(Id, New, _, _, #data{subscribers = Subscribers} = Data) when is_map_key(Id, Subscribers) ->
     %% Asked again, because the answer got lost with the process that was to give it.
+    true = erlang:demonitor(New#subscriber.monitor, [flush]),
     Data;
-add(Id, #subscriber{pid = Pid, filter = Filter} = New, From, Initial, Data) ->
+add(Id, #subscriber{filter = Filter} = Subscriber, From, Initial, Data) ->
     #data{subscribers = Subscribers, routes = Routes} = Watching = read_all(wake_up(Data)),
-    Subscriber = New#subscriber{monitor = monitor_subscriber(Id, Pid)},
     Added = Watching#data{
         subscribers = Subscribers#{Id => Subscriber},
         routes = holt_routes:add(Id, Filter, Routes)
@@ -408,6 +408,11 @@ identify(#data{name = Name} = Data) ->
 identity() ->
     {node(), erlang:system_info(creation)}.
 
+-spec subscriber(id(), pid(), filter(), IsListener :: boolean()) -> #subscriber{}.
+subscriber(Id, Pid, Filter, IsListener) ->
+    Monitor = monitor_subscriber(Id, Pid),
+    #subscriber{pid = Pid, monitor = Monitor, filter = Filter, is_listener = IsListener}.
+
 -spec monitor_subscriber(id(), pid()) -> reference().
 monitor_subscriber(Id, Pid) ->
     erlang:monitor(process, Pid, [{tag, {holt_subscriber, Id}}]).
@@ -417,7 +422,7 @@ remove(Id, #data{subscribers = Subscribers, waiters = Waiters} = Data) ->
     case {Subscribers, Waiters} of
         {#{Id := #subscriber{monitor = Monitor}}, _} ->
             true = erlang:demonitor(Monitor, [flush]),
-            in_table(fun() -> ets:delete(?TABLE, {Data#data.name, Id}) end),
+            _ = in_table(fun() -> ets:delete(?TABLE, {Data#data.name, Id}) end),
             fall_asleep(Data#data{
                 subscribers = maps:remove(Id, Subscribers),
                 routes = holt_routes:remove(Id, Data#data.routes),
@@ -816,12 +821,7 @@ restore(Positions, Subscriptions, Data) ->
 -spec restore_one(tuple(), #data{}) -> #data{}.
 restore_one({{_Name, Id}, {Pid, Filter, IsListener, _}}, Data) ->
     #data{subscribers = Subscribers, routes = Routes} = Data,
-    Subscriber = #subscriber{
-        pid = Pid,
-        monitor = monitor_subscriber(Id, Pid),
-        filter = Filter,
-        is_listener = IsListener
-    },
+    Subscriber = subscriber(Id, Pid, Filter, IsListener),
     Data#data{
         subscribers = Subscribers#{Id => Subscriber},
         routes = holt_routes:add(Id, Filter, Routes)
