@@ -666,6 +666,7 @@ answer_waiters(#data{name = Name, links = Links, waiters = Waiters} = Data) ->
     Surroundings = #{
         name => Name,
         nodes => [Node || {_, Node} <- holt_links:members(Links)],
+        greeted => fun() -> holt_links:greeted(Links) end,
         declared => holt_members:declared(holt_roll:members(Data#data.roll)),
         settle_ms => Data#data.settle_ms,
         met_at => Data#data.met_at
