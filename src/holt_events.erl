@@ -132,6 +132,8 @@
     %% Those who have not been told all existing rows, with the cursor of the next slice.
     scans = #{} :: #{id() => non_neg_integer()},
     slow = #{} :: #{id() => []},
+    %% Whether their mailboxes are looked at again soon.
+    is_looking = false :: boolean(),
     %% Which table has the subscriptions, and whether it says that events are being told.
     table = undefined :: undefined | ets:tid(),
     is_dirty = false :: boolean(),
@@ -365,7 +367,7 @@ add(Id, #subscriber{filter = Filter} = Subscriber, From, Initial, Data) ->
         routes = holt_routes:add(Id, Filter, Routes)
     },
     case resume(Id, From, Added) of
-        {resumed, Resumed} -> save(Id, false, Resumed);
+        {resumed, Resumed} -> save(Id, is_map_key(Id, Resumed#data.slow), Resumed);
         {missed, Missed} when Initial -> begin_scan(Id, send(Id, [missed()], Missed));
         {missed, Missed} -> save(Id, false, send(Id, [missed()], Missed));
         {new, Same} when Initial -> begin_scan(Id, Same);
@@ -729,12 +731,19 @@ queue_length(Pid) ->
 
 -spec leave_out(id(), #data{}) -> #data{}.
 leave_out(Id, #data{slow = Slow, routes = Routes, scans = Scans} = Data) ->
-    _ = map_size(Slow) =:= 0 andalso erlang:send_after(?SLOW_MS, self(), look_again),
-    save(Id, true, Data#data{
+    Left = Data#data{
         slow = Slow#{Id => []},
         routes = holt_routes:remove(Id, Routes),
         scans = maps:remove(Id, Scans)
-    }).
+    },
+    look_soon(save(Id, true, Left)).
+
+-spec look_soon(#data{}) -> #data{}.
+look_soon(#data{is_looking = false, slow = Slow} = Data) when map_size(Slow) > 0 ->
+    _ = erlang:send_after(?SLOW_MS, self(), look_again),
+    Data#data{is_looking = true};
+look_soon(Data) ->
+    Data.
 
 -spec look_again(#data{}) -> #data{}.
 look_again(#data{slow = Slow, subscribers = Subscribers} = Data) ->
@@ -744,10 +753,8 @@ look_again(#data{slow = Slow, subscribers = Subscribers} = Data) ->
         #{Id := #subscriber{pid = Pid}} <- [Subscribers],
         queue_length(Pid) =< ?QUEUE_MAX div 2
     ],
-    _ =
-        map_size(Slow) > length(Ready) andalso
-            erlang:send_after(?SLOW_MS, self(), look_again),
-    lists:foldl(fun take_in/2, read_all(Data#data{slow = maps:without(Ready, Slow)}), Ready).
+    Rest = look_soon(Data#data{is_looking = false, slow = maps:without(Ready, Slow)}),
+    lists:foldl(fun take_in/2, read_all(Rest), Ready).
 
 -spec take_in(id(), #data{}) -> #data{}.
 take_in(Id, #data{subscribers = Subscribers, routes = Routes} = Data) ->
