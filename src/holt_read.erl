@@ -95,8 +95,9 @@ slices(Name, Filter, Fun, Acc, Cursor) ->
 -spec run(atom(), term(), fun(([term()], Acc) -> Acc), Acc) -> Acc | invalid().
 run(Name, Terms, Fun, Acc) ->
     case spec(Terms) of
-        {ok, #spec{keys = all} = Spec} ->
-            answer(slices(Name, all, fun(Slice, A) -> Fun(run(Slice, Spec), A) end, Acc, 0));
+        {ok, #spec{keys = all, reads_values = ReadsValues} = Spec} ->
+            Filter = hd([all || ReadsValues] ++ [bare]),
+            answer(slices(Name, Filter, fun(Slice, A) -> Fun(run(Slice, Spec), A) end, Acc, 0));
         {ok, #spec{keys = Keys} = Spec} ->
             case holt_nif:count(Name) of
                 {invalid, Cause} -> {invalid, Cause};

@@ -637,7 +637,7 @@ wrong_use_says_what_is_wrong(Config) ->
     Unbound = [{'>', '$2', 1}],
     Duplicate = "keys are duplicate in this registry: nobody is the holder of one",
     NotASpec =
-        "not a valid match specification: its clauses are not {{Key, Pid, Value}, Guards, Body}",
+        "invalid match specification: its clauses are not {{Key, Pid, Value}, Guards, Body}",
     NotATimeout = "neither milliseconds, at most 4294967295, nor infinity",
     {ok, _} = holt_registry:register(Reg, key, 1),
     {ok, _} = holt_registry:register(Dup, key, 1),
@@ -693,7 +693,7 @@ wrong_use_says_what_is_wrong(Config) ->
         {2, NotASpec, fun() -> holt_registry:select(Reg, [{'_', [], ['$_']}]) end},
         {2, NotASpec, fun() -> holt_registry:count_select(Reg, [{{'_', '_'}, [], [true]}]) end},
         {2, NotASpec, fun() -> holt_registry:select(Reg, [{{'_', '_', '_'}, [], ['$_']} | x]) end},
-        {2, "not a valid match specification: Variable $1 is unbound.", fun() ->
+        {2, "invalid match specification: Variable $1 is unbound.", fun() ->
             holt_registry:select(Reg, [{{'_', '_', '_'}, [], ['$1']}])
         end},
         {3, "neither a fun of one argument nor {Module, Function, Arguments}", fun() ->
