@@ -217,7 +217,7 @@ inline hide(p)
   n[p].left = 0
 }
 
-/* liveness.c: suspect(), holt__ask_all(). */
+/* liveness.c: suspect(); ask.c: holt__ask_all(). */
 inline suspect(p)
 {
   n[p].sight = SUSPECT;
@@ -404,19 +404,15 @@ inline vouch_send(p, q)
   want = 0
 }
 
-/* holt__echo_take(): of a number that is greater than the last. */
+/* holt__echo_take(): each echo of this session has a greater number than the
+ * last.  The one of a newer probe may still be to come. */
 inline echo_take(p)
 {
-  if
-  :: n[p].sight == CONNECTED && n[p].waits &&
-     w[p].echo_age == n[p].probe_age ->
-    n[p].echoed = 1;
-    n[p].waits = 0;
-    n[p].echo_age = w[p].echo_age;
-    n[p].probe_age = 0;
-    n[p].vouch_due = n[p].vouch_due | n[p].askers
-  :: else
-  fi;
+  n[p].echoed = 1;
+  n[p].echo_age = w[p].echo_age;
+  n[p].waits = w[p].probe;
+  n[p].probe_age = (w[p].probe -> n[p].probe_age : 0);
+  n[p].vouch_due = n[p].vouch_due | n[p].askers;
   w[p].echo = 0;
   w[p].echo_age = 0
 }
