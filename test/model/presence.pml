@@ -28,8 +28,9 @@
  * Left out: all other actors (who is behind two links is another question of
  * the same kind), pauses, damping, forgetting, copies and versions, replicas
  * that are missing, links that are busy, more than one message of a kind at a
- * time on a link (what is due waits until the way is free).  Vectors say in one
- * step what they say.  Sessions of the links are those of stream.pml. */
+ * time on a link (what is due waits until the way is free; so three tokens in
+ * turn tell apart all asks that are under way).  Vectors say in one step what
+ * they say.  Sessions of the links are those of stream.pml. */
 
 #ifndef FAULT
 #define FAULT 0
@@ -108,10 +109,10 @@ node n[NODES + 1];
 /* On the way: one of each kind. */
 typedef to_node {
   bit ask;
-  bit ask_token;
+  unsigned ask_token : 2;
   unsigned ask_age : 3;
   bit vouch;
-  bit vouch_token;
+  unsigned vouch_token : 2;
   unsigned vouch_age : 3;
   bit whole;
   mtype word; /* 0: X is not listed. */
@@ -274,7 +275,7 @@ inline ask_send(p, q)
   REMOVE(n[p].ask, q);
   ADD(n[p].asked, q);
   n[p].asked_age = 0;
-  n[p].sent[q] = 1 - n[p].sent[q];
+  n[p].sent[q] = (n[p].sent[q] + 1) % 3;
   w[p].to[q].ask = 1;
   w[p].to[q].ask_token = n[p].sent[q];
   w[p].to[q].ask_age = 0
