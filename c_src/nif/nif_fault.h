@@ -19,7 +19,8 @@
   XX(2, tsan, UNLOCKED_WALK, deaths, "rows are freed while a reader walks")    \
   XX(3, tsan, NOT_KEPT, life, "an instance goes while it is in use")           \
   XX(4, tsan, LATE_WAKE, takeover, "who is woken is read without the lock")    \
-  XX(5, asan, DEAD_SHOWN, deaths, "who is dead is in an answer")
+  XX(5, asan, DEAD_SHOWN, deaths, "who is dead is in an answer")               \
+  XX(6, asan, WAKE_LOST, unheard, "a wake that nobody hears is not repeated")
 
 /* True in the build of that fault only. */
 #define nif_fault(name) (NIF_FAULT == NIF_FAULT_##name)

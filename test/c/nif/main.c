@@ -19,6 +19,7 @@
   XX(peers)                                                                    \
   XX(conflicts)                                                                \
   XX(takeover)                                                                 \
+  XX(unheard)                                                                  \
   XX(life)                                                                     \
   XX(upgrade)
 
