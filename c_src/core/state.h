@@ -75,8 +75,8 @@
 
 /* A repair that does not move for so many intervals is given up by who has
  * asked for it; for twice as many after each that was, up to 2^6 times, or 2^3
- * while we do not know the actor.  Who serves it hears of it every interval, and
- * lets go after so many of silence. */
+ * while we do not know the actor.  Who serves it hears of it every interval,
+ * and lets go after so many of silence. */
 #define HOLT_STALL_INTERVALS 4u
 #define HOLT_STALL_DOUBLINGS_MAX 6u
 #define HOLT_STRANGER_DOUBLINGS_MAX 3u
