@@ -263,7 +263,7 @@ nif_unlock_wake(ErlNifEnv *env, struct nif_instance *instance)
      * and nobody hears of it any more. */
     nif_lock_anyway(instance);
     instance->unheard = !nif_fault(WAKE_LOST);
-    nif_unlock(instance);
+    nif_unlock(env, instance);
   }
 }
 
