@@ -451,10 +451,11 @@ static uint64_t
 scan_step(struct scan *scan, const struct holt_replica *replica,
           uint64_t cursor)
 {
-  return scan->all
-           ? holt_replica_scan_entries(replica, cursor, list_name, scan)
-           : holt_replica_scan_prefix(replica, cursor, scan->prefix.data,
-                                      scan->prefix.size, list_name, scan);
+  const uint8_t *const prefix =
+    scan->prefix.size == 0 ? (const uint8_t *)"" : scan->prefix.data;
+  return holt_replica_scan_prefix(replica, cursor, scan->all ? NULL : prefix,
+                                  scan->all ? 0 : scan->prefix.size, list_name,
+                                  scan);
 }
 
 /* Some names from the cursor on, under the lock.  True: the call goes on. */
@@ -485,7 +486,7 @@ ERL_NIF_TERM
 nif_next(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
   ErlNifUInt64 cursor;
-  struct scan scan;
+  struct scan scan = { .all = false };
   if (enif_get_uint64(env, argv[1], &cursor) == 0 || cursor > UINT32_MAX ||
       !filter_of(env, argv[2], &scan)) {
     return enif_make_badarg(env);
