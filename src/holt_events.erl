@@ -132,6 +132,8 @@
     %% Those who have not been told all existing rows, with the cursor of the next slice.
     scans = #{} :: #{id() => non_neg_integer()},
     slow = #{} :: #{id() => []},
+    %% Whether their mailboxes are looked at again soon.
+    is_looking = false :: boolean(),
     %% Which table has the subscriptions, and whether it says that events are being told.
     table = undefined :: undefined | ets:tid(),
     is_dirty = false :: boolean(),
@@ -289,10 +291,9 @@ handle_continue(restore, #data{name = Name} = Data) ->
 -spec handle_call(term(), gen_server:from(), #data{}) ->
     {reply, term(), #data{}} | {noreply, #data{}}.
 handle_call({subscribe, Id, Pid, Filter, From, Initial}, _From, Data) ->
-    {reply, ok, add(Id, #subscriber{pid = Pid, filter = Filter}, From, Initial, Data)};
+    {reply, ok, add(Id, subscriber(Id, Pid, Filter, false), From, Initial, Data)};
 handle_call({subscribe_listener, Id, Pid}, _From, Data) ->
-    Subscriber = #subscriber{pid = Pid, filter = all, is_listener = true},
-    {reply, ok, add(Id, Subscriber, none, true, Data)};
+    {reply, ok, add(Id, subscriber(Id, Pid, all, true), none, true, Data)};
 handle_call({unsubscribe, Id}, _From, Data) ->
     {reply, ok, remove(Id, Data)};
 handle_call({await, Key, Deadline}, From, Data) ->
@@ -309,10 +310,11 @@ handle_cast({exit_after, Loser, Reason}, #data{subscribers = Subscribers} = Data
      || {Id, #subscriber{is_listener = true, pid = Pid}} <- maps:to_list(Subscribers),
         not is_map_key(Id, Read#data.slow)
     ],
-    case Listeners of
-        [Listener | _] -> Listener ! {exit_after, Loser, Reason};
-        [] -> end_loser(Loser, Reason)
-    end,
+    _ =
+        case Listeners of
+            [Listener | _] -> Listener ! {exit_after, Loser, Reason};
+            [] -> end_loser(Loser, Reason)
+        end,
     {noreply, Read};
 handle_cast(_Message, Data) ->
     {noreply, Data}.
@@ -354,18 +356,18 @@ format_status(Status) ->
 %% Subscriptions
 
 -spec add(id(), #subscriber{}, none | token(), boolean(), #data{}) -> #data{}.
-add(Id, _, _, _, #data{subscribers = Subscribers} = Data) when is_map_key(Id, Subscribers) ->
+add(Id, New, _, _, #data{subscribers = Subscribers} = Data) when is_map_key(Id, Subscribers) ->
     %% Asked again, because the answer got lost with the process that was to give it.
+    true = erlang:demonitor(New#subscriber.monitor, [flush]),
     Data;
-add(Id, #subscriber{pid = Pid, filter = Filter} = New, From, Initial, Data) ->
+add(Id, #subscriber{filter = Filter} = Subscriber, From, Initial, Data) ->
     #data{subscribers = Subscribers, routes = Routes} = Watching = read_all(wake_up(Data)),
-    Subscriber = New#subscriber{monitor = monitor_subscriber(Id, Pid)},
     Added = Watching#data{
         subscribers = Subscribers#{Id => Subscriber},
         routes = holt_routes:add(Id, Filter, Routes)
     },
     case resume(Id, From, Added) of
-        {resumed, Resumed} -> save(Id, false, Resumed);
+        {resumed, Resumed} -> save(Id, is_map_key(Id, Resumed#data.slow), Resumed);
         {missed, Missed} when Initial -> begin_scan(Id, send(Id, [missed()], Missed));
         {missed, Missed} -> save(Id, false, send(Id, [missed()], Missed));
         {new, Same} when Initial -> begin_scan(Id, Same);
@@ -408,6 +410,11 @@ identify(#data{name = Name} = Data) ->
 identity() ->
     {node(), erlang:system_info(creation)}.
 
+-spec subscriber(id(), pid(), filter(), IsListener :: boolean()) -> #subscriber{}.
+subscriber(Id, Pid, Filter, IsListener) ->
+    Monitor = monitor_subscriber(Id, Pid),
+    #subscriber{pid = Pid, monitor = Monitor, filter = Filter, is_listener = IsListener}.
+
 -spec monitor_subscriber(id(), pid()) -> reference().
 monitor_subscriber(Id, Pid) ->
     erlang:monitor(process, Pid, [{tag, {holt_subscriber, Id}}]).
@@ -417,7 +424,7 @@ remove(Id, #data{subscribers = Subscribers, waiters = Waiters} = Data) ->
     case {Subscribers, Waiters} of
         {#{Id := #subscriber{monitor = Monitor}}, _} ->
             true = erlang:demonitor(Monitor, [flush]),
-            in_table(fun() -> ets:delete(?TABLE, {Data#data.name, Id}) end),
+            _ = in_table(fun() -> ets:delete(?TABLE, {Data#data.name, Id}) end),
             fall_asleep(Data#data{
                 subscribers = maps:remove(Id, Subscribers),
                 routes = holt_routes:remove(Id, Data#data.routes),
@@ -724,12 +731,19 @@ queue_length(Pid) ->
 
 -spec leave_out(id(), #data{}) -> #data{}.
 leave_out(Id, #data{slow = Slow, routes = Routes, scans = Scans} = Data) ->
-    _ = map_size(Slow) =:= 0 andalso erlang:send_after(?SLOW_MS, self(), look_again),
-    save(Id, true, Data#data{
+    Left = Data#data{
         slow = Slow#{Id => []},
         routes = holt_routes:remove(Id, Routes),
         scans = maps:remove(Id, Scans)
-    }).
+    },
+    look_soon(save(Id, true, Left)).
+
+-spec look_soon(#data{}) -> #data{}.
+look_soon(#data{is_looking = false, slow = Slow} = Data) when map_size(Slow) > 0 ->
+    _ = erlang:send_after(?SLOW_MS, self(), look_again),
+    Data#data{is_looking = true};
+look_soon(Data) ->
+    Data.
 
 -spec look_again(#data{}) -> #data{}.
 look_again(#data{slow = Slow, subscribers = Subscribers} = Data) ->
@@ -739,10 +753,8 @@ look_again(#data{slow = Slow, subscribers = Subscribers} = Data) ->
         #{Id := #subscriber{pid = Pid}} <- [Subscribers],
         queue_length(Pid) =< ?QUEUE_MAX div 2
     ],
-    _ =
-        map_size(Slow) > length(Ready) andalso
-            erlang:send_after(?SLOW_MS, self(), look_again),
-    lists:foldl(fun take_in/2, read_all(Data#data{slow = maps:without(Ready, Slow)}), Ready).
+    Rest = look_soon(Data#data{is_looking = false, slow = maps:without(Ready, Slow)}),
+    lists:foldl(fun take_in/2, read_all(Rest), Ready).
 
 -spec take_in(id(), #data{}) -> #data{}.
 take_in(Id, #data{subscribers = Subscribers, routes = Routes} = Data) ->
@@ -816,12 +828,7 @@ restore(Positions, Subscriptions, Data) ->
 -spec restore_one(tuple(), #data{}) -> #data{}.
 restore_one({{_Name, Id}, {Pid, Filter, IsListener, _}}, Data) ->
     #data{subscribers = Subscribers, routes = Routes} = Data,
-    Subscriber = #subscriber{
-        pid = Pid,
-        monitor = monitor_subscriber(Id, Pid),
-        filter = Filter,
-        is_listener = IsListener
-    },
+    Subscriber = subscriber(Id, Pid, Filter, IsListener),
     Data#data{
         subscribers = Subscribers#{Id => Subscriber},
         routes = holt_routes:add(Id, Filter, Routes)

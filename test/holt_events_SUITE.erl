@@ -38,6 +38,7 @@ all() ->
         await_ends_with_the_instance,
         listeners_get_messages_of_elixir,
         listeners_see_the_loser_exit_last,
+        listeners_are_told_of_each_entry,
         module_gets_callbacks_of_syn,
         callbacks_that_raise_hurt_nobody,
         listener_is_killed,
@@ -588,6 +589,32 @@ listeners_see_the_loser_exit_last(Config) ->
     ),
     true = erlang:unregister(last_listener),
     exit(Winner, kill).
+
+%% Where keys are duplicate; those of a process may be equal.
+listeners_are_told_of_each_entry(Config) ->
+    Reg = restart(Config, #{keys => duplicate, listeners => [of_entries]}),
+    Named = holt_ct_events:listen(node(), of_entries),
+    Pid = holt_ct:register(Reg, key, 1, []),
+    Register = fun(Value) -> {ok, _} = holt_registry:register(Reg, key, Value) end,
+    _ = [holt_ct:do(Pid, fun() -> Register(Value) end) || Value <- [1, 2]],
+    Other = holt_ct:register(Reg, key, 1, []),
+    ok = holt_ct:kill(Other),
+    holt_ct:do(Pid, fun() -> ok = holt_registry:unregister(Reg, key) end),
+    Expected = [
+        {register, Reg, key, Pid, 1},
+        {register, Reg, key, Pid, 1},
+        {register, Reg, key, Pid, 2},
+        {register, Reg, key, Other, 1},
+        {unregister, Reg, key, Other},
+        {unregister, Reg, key, Pid},
+        {unregister, Reg, key, Pid},
+        {unregister, Reg, key, Pid}
+    ],
+    holt_ct:wait_until(fun() ->
+        Got = messages(Named),
+        lists:sort(Got) =:= lists:sort(Expected) orelse Got
+    end),
+    stop(Named, [Pid]).
 
 module_gets_callbacks_of_syn(Config) ->
     Reg = restart(Config, #{listeners => holt_ct_events}),

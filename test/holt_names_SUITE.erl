@@ -282,6 +282,8 @@ key_has_many_entries(Config) ->
     ?assertEqual(Many, lists:sort(holt_registry:lookup(Reg, many))),
     ?assertEqual(5003, holt_registry:count(Reg)),
     ?assertEqual(2500, holt_registry:count_match(Reg, many, '$1', [{'>', '$1', 2500}])),
+    ?assertEqual(5000, holt_registry:count_match(Reg, many, '_')),
+    ?assertEqual(5000, holt_registry:count_match(Reg, many, '$1')),
     ok = holt_registry:unregister(Reg, many),
     ?assertEqual([], holt_registry:lookup(Reg, many)),
     ?assertEqual(3, holt_registry:count(Reg)),
