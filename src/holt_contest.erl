@@ -277,6 +277,8 @@ follow({OwnActor, OwnBirth, _, Birth} = Pair, Contest, #contests{name = Name} = 
     Tell = fun() -> {told, holt_remote:call_member(Name, Member, Request, ?TELL_MS)} end,
     run(Pair, Contest, 2 * ?TELL_MS, Tell, Contests).
 
+%% How it ends is how it answers.
+-dialyzer({no_return, run/5}).
 -spec run(pair(), #contest{}, pos_integer(), fun(() -> term()), contests()) -> contests().
 run(Pair, Contest, LimitMs, Fun, #contests{pairs = Pairs, running = Running} = Contests) ->
     {Pid, Monitor} = spawn_monitor(fun() -> exit(Fun()) end),

@@ -56,6 +56,9 @@
 %% Batches in a row before the mailbox has its turn.
 -define(BATCHES_MAX, 16).
 
+%% How long to leave who writes alone, in milliseconds.
+-define(REST_MS, 1).
+
 %% After so many events to one subscriber its mailbox is looked at.
 -define(LOOK_EVENTS, 500).
 
@@ -129,9 +132,13 @@
     %% Those who have not been told all existing rows, with the cursor of the next slice.
     scans = #{} :: #{id() => non_neg_integer()},
     slow = #{} :: #{id() => []},
+    %% Whether their mailboxes are looked at again soon.
+    is_looking = false :: boolean(),
     %% Which table has the subscriptions, and whether it says that events are being told.
     table = undefined :: undefined | ets:tid(),
-    is_dirty = false :: boolean()
+    is_dirty = false :: boolean(),
+    %% The log is read again in a moment, whether there is news or not.
+    is_resting = false :: boolean()
 }).
 
 %%--------------------------------------------------------------------
@@ -284,10 +291,9 @@ handle_continue(restore, #data{name = Name} = Data) ->
 -spec handle_call(term(), gen_server:from(), #data{}) ->
     {reply, term(), #data{}} | {noreply, #data{}}.
 handle_call({subscribe, Id, Pid, Filter, From, Initial}, _From, Data) ->
-    {reply, ok, add(Id, #subscriber{pid = Pid, filter = Filter}, From, Initial, Data)};
+    {reply, ok, add(Id, subscriber(Id, Pid, Filter, false), From, Initial, Data)};
 handle_call({subscribe_listener, Id, Pid}, _From, Data) ->
-    Subscriber = #subscriber{pid = Pid, filter = all, is_listener = true},
-    {reply, ok, add(Id, Subscriber, none, true, Data)};
+    {reply, ok, add(Id, subscriber(Id, Pid, all, true), none, true, Data)};
 handle_call({unsubscribe, Id}, _From, Data) ->
     {reply, ok, remove(Id, Data)};
 handle_call({await, Key, Deadline}, From, Data) ->
@@ -304,18 +310,23 @@ handle_cast({exit_after, Loser, Reason}, #data{subscribers = Subscribers} = Data
      || {Id, #subscriber{is_listener = true, pid = Pid}} <- maps:to_list(Subscribers),
         not is_map_key(Id, Read#data.slow)
     ],
-    case Listeners of
-        [Listener | _] -> Listener ! {exit_after, Loser, Reason};
-        [] -> end_loser(Loser, Reason)
-    end,
+    _ =
+        case Listeners of
+            [Listener | _] -> Listener ! {exit_after, Loser, Reason};
+            [] -> end_loser(Loser, Reason)
+        end,
     {noreply, Read};
 handle_cast(_Message, Data) ->
     {noreply, Data}.
 
 %% @private
 -spec handle_info(term(), #data{}) -> {noreply, #data{}}.
+handle_info(holt_changes, #data{is_resting = true} = Data) ->
+    {noreply, Data};
 handle_info(holt_changes, Data) ->
     {noreply, read_some(Data)};
+handle_info(rested, Data) ->
+    {noreply, read_some(Data#data{is_resting = false})};
 handle_info({{holt_subscriber, Id}, _Monitor, process, _Pid, _Reason}, Data) ->
     {noreply, remove(Id, Data)};
 handle_info({scan, Id}, Data) ->
@@ -345,18 +356,18 @@ format_status(Status) ->
 %% Subscriptions
 
 -spec add(id(), #subscriber{}, none | token(), boolean(), #data{}) -> #data{}.
-add(Id, _, _, _, #data{subscribers = Subscribers} = Data) when is_map_key(Id, Subscribers) ->
+add(Id, New, _, _, #data{subscribers = Subscribers} = Data) when is_map_key(Id, Subscribers) ->
     %% Asked again, because the answer got lost with the process that was to give it.
+    true = erlang:demonitor(New#subscriber.monitor, [flush]),
     Data;
-add(Id, #subscriber{pid = Pid, filter = Filter} = New, From, Initial, Data) ->
+add(Id, #subscriber{filter = Filter} = Subscriber, From, Initial, Data) ->
     #data{subscribers = Subscribers, routes = Routes} = Watching = read_all(wake_up(Data)),
-    Subscriber = New#subscriber{monitor = monitor_subscriber(Id, Pid)},
     Added = Watching#data{
         subscribers = Subscribers#{Id => Subscriber},
         routes = holt_routes:add(Id, Filter, Routes)
     },
     case resume(Id, From, Added) of
-        {resumed, Resumed} -> save(Id, false, Resumed);
+        {resumed, Resumed} -> save(Id, is_map_key(Id, Resumed#data.slow), Resumed);
         {missed, Missed} when Initial -> begin_scan(Id, send(Id, [missed()], Missed));
         {missed, Missed} -> save(Id, false, send(Id, [missed()], Missed));
         {new, Same} when Initial -> begin_scan(Id, Same);
@@ -399,6 +410,11 @@ identify(#data{name = Name} = Data) ->
 identity() ->
     {node(), erlang:system_info(creation)}.
 
+-spec subscriber(id(), pid(), filter(), IsListener :: boolean()) -> #subscriber{}.
+subscriber(Id, Pid, Filter, IsListener) ->
+    Monitor = monitor_subscriber(Id, Pid),
+    #subscriber{pid = Pid, monitor = Monitor, filter = Filter, is_listener = IsListener}.
+
 -spec monitor_subscriber(id(), pid()) -> reference().
 monitor_subscriber(Id, Pid) ->
     erlang:monitor(process, Pid, [{tag, {holt_subscriber, Id}}]).
@@ -408,7 +424,7 @@ remove(Id, #data{subscribers = Subscribers, waiters = Waiters} = Data) ->
     case {Subscribers, Waiters} of
         {#{Id := #subscriber{monitor = Monitor}}, _} ->
             true = erlang:demonitor(Monitor, [flush]),
-            in_table(fun() -> ets:delete(?TABLE, {Data#data.name, Id}) end),
+            _ = in_table(fun() -> ets:delete(?TABLE, {Data#data.name, Id}) end),
             fall_asleep(Data#data{
                 subscribers = maps:remove(Id, Subscribers),
                 routes = holt_routes:remove(Id, Data#data.routes),
@@ -517,21 +533,38 @@ scanned(Id, Next, #data{scans = Scans} = Data) ->
 
 -type chunk() :: {[holt_nif:change()] | missed, To :: non_neg_integer()}.
 
-%% A few batches, then other messages have their turn.
+%% A few batches.  Who has read something rests before reading on: who writes all the time
+%% is met once in this time, not for each change.
 -spec read_some(#data{}) -> #data{}.
-read_some(Data) ->
-    read_batches(?BATCHES_MAX, Data).
+read_some(#data{next = Next} = Data) ->
+    case read_batches(?BATCHES_MAX, Data) of
+        #data{next = Next} = Same -> Same;
+        Read -> rest(Read)
+    end.
+
+-spec rest(#data{}) -> #data{}.
+rest(#data{is_resting = false} = Data) ->
+    _ = erlang:send_after(?REST_MS, self(), rested),
+    Data#data{is_resting = true};
+rest(Data) ->
+    Data.
 
 -spec read_batches(non_neg_integer(), #data{}) -> #data{}.
 read_batches(0, Data) ->
-    _ = self() ! holt_changes,
     clean(Data);
 read_batches(Count, #data{routes = Routes, slow = Slow} = Former) ->
     #data{name = Name, next = Next} = Data = renamed(Former),
     %% While nobody is interested the log runs on unread.
-    case (not holt_routes:is_empty(Routes) orelse map_size(Slow) > 0) andalso chunk(Name, Next) of
-        {_, _} = Chunk -> read_batches(Count - 1, tell(Chunk, Data));
-        _ -> clean(Data)
+    IsWanted = not holt_routes:is_empty(Routes) orelse map_size(Slow) > 0,
+    case IsWanted andalso chunk(Name, Next) of
+        {_, To} = Chunk ->
+            Told = tell(Chunk, Data),
+            case holt_nif:head(Name) of
+                Head when is_integer(Head), Head > To -> read_batches(Count - 1, Told);
+                _ -> clean(Told)
+            end;
+        _ ->
+            clean(Data)
     end.
 
 %% Up to where the log ends now, however many others write meanwhile.
@@ -698,12 +731,19 @@ queue_length(Pid) ->
 
 -spec leave_out(id(), #data{}) -> #data{}.
 leave_out(Id, #data{slow = Slow, routes = Routes, scans = Scans} = Data) ->
-    _ = map_size(Slow) =:= 0 andalso erlang:send_after(?SLOW_MS, self(), look_again),
-    save(Id, true, Data#data{
+    Left = Data#data{
         slow = Slow#{Id => []},
         routes = holt_routes:remove(Id, Routes),
         scans = maps:remove(Id, Scans)
-    }).
+    },
+    look_soon(save(Id, true, Left)).
+
+-spec look_soon(#data{}) -> #data{}.
+look_soon(#data{is_looking = false, slow = Slow} = Data) when map_size(Slow) > 0 ->
+    _ = erlang:send_after(?SLOW_MS, self(), look_again),
+    Data#data{is_looking = true};
+look_soon(Data) ->
+    Data.
 
 -spec look_again(#data{}) -> #data{}.
 look_again(#data{slow = Slow, subscribers = Subscribers} = Data) ->
@@ -713,10 +753,8 @@ look_again(#data{slow = Slow, subscribers = Subscribers} = Data) ->
         #{Id := #subscriber{pid = Pid}} <- [Subscribers],
         queue_length(Pid) =< ?QUEUE_MAX div 2
     ],
-    _ =
-        map_size(Slow) > length(Ready) andalso
-            erlang:send_after(?SLOW_MS, self(), look_again),
-    lists:foldl(fun take_in/2, read_all(Data#data{slow = maps:without(Ready, Slow)}), Ready).
+    Rest = look_soon(Data#data{is_looking = false, slow = maps:without(Ready, Slow)}),
+    lists:foldl(fun take_in/2, read_all(Rest), Ready).
 
 -spec take_in(id(), #data{}) -> #data{}.
 take_in(Id, #data{subscribers = Subscribers, routes = Routes} = Data) ->
@@ -790,12 +828,7 @@ restore(Positions, Subscriptions, Data) ->
 -spec restore_one(tuple(), #data{}) -> #data{}.
 restore_one({{_Name, Id}, {Pid, Filter, IsListener, _}}, Data) ->
     #data{subscribers = Subscribers, routes = Routes} = Data,
-    Subscriber = #subscriber{
-        pid = Pid,
-        monitor = monitor_subscriber(Id, Pid),
-        filter = Filter,
-        is_listener = IsListener
-    },
+    Subscriber = subscriber(Id, Pid, Filter, IsListener),
     Data#data{
         subscribers = Subscribers#{Id => Subscriber},
         routes = holt_routes:add(Id, Filter, Routes)

@@ -128,7 +128,10 @@ handle_info({'EXIT', Pid, Reason}, #data{children = Children} = Data) ->
         [] -> {noreply, Data}
     end;
 handle_info({start, Id}, Data) ->
-    restart(Id, paused, Data);
+    case start_child(Id, Data) of
+        {ok, Started} -> {noreply, Started};
+        {error, _} -> {noreply, pause(Id, Data)}
+    end;
 handle_info(_Message, Data) ->
     {noreply, Data}.
 
@@ -196,9 +199,13 @@ restart(Id, Reason, #data{restarts = Restarts} = Data) ->
         false when Id =:= replica ->
             {stop, {replica_crashed, Reason}, Data};
         false ->
-            _ = erlang:send_after(?PAUSE_MS, self(), {start, Id}),
-            {noreply, Data}
+            {noreply, pause(Id, Data)}
     end.
+
+-spec pause(id(), #data{}) -> #data{}.
+pause(Id, Data) ->
+    _ = erlang:send_after(?PAUSE_MS, self(), {start, Id}),
+    Data.
 
 -spec end_child(id(), term(), #data{}) -> ok.
 end_child(Id, Reason, #data{children = Children}) ->

@@ -16,7 +16,7 @@
 
 -export([new/1, meet/2, hello/4, refuse/3, down/3, part/2, alone/1]).
 -export([send/3, received/2, reload_loss/1]).
--export([member/2, pid/2, members/1, nodes/1, processes/1]).
+-export([member/2, pid/2, members/1, nodes/1, processes/1, greeted/1]).
 
 -export_type([links/0]).
 
@@ -26,7 +26,9 @@
     member :: member(),
     %% Known since its hello; monitored as long as it is.
     pid = undefined :: undefined | pid(),
-    monitor = undefined :: undefined | reference()
+    monitor = undefined :: undefined | reference(),
+    %% Its actor, and how far that was, as it said in its last hello.
+    greeting = none :: none | {holt_nif:actor(), Version :: non_neg_integer()}
 }).
 
 -record(links, {
@@ -62,7 +64,7 @@ meet(Member, #links{name = Name, ids = Ids} = Links) ->
 -spec hello(member(), pid(), Bytes :: binary(), links()) -> {boolean(), links()}.
 hello(Member, Pid, Bytes, #links{name = Name} = Links) ->
     case holt_nif:hello(Name, Member, Bytes) of
-        Id when is_integer(Id) -> bind(Id, Pid, know(Id, Member, Links));
+        Id when is_integer(Id) -> bind(Id, Pid, greeting(Bytes), know(Id, Member, Links));
         Refused -> {false, know(Refused, Member, Links)}
     end.
 
@@ -97,21 +99,45 @@ refuse(Reason, Member, #links{name = Name, noticed = Noticed} = Links) ->
     end.
 
 %% The process behind a peer.
--spec bind(holt_nif:peer(), pid(), links()) -> {boolean(), links()}.
-bind(Id, Pid, #links{peers = Peers} = Links) ->
+-spec bind(holt_nif:peer(), pid(), Greeting, links()) -> {boolean(), links()} when
+    Greeting :: none | {holt_nif:actor(), non_neg_integer()}.
+bind(Id, Pid, Greeting, #links{peers = Peers} = Links) ->
     case Peers of
-        #{Id := #peer{pid = Pid}} ->
-            {false, Links};
+        #{Id := #peer{pid = Pid} = Peer} ->
+            {false, Links#links{peers = Peers#{Id := Peer#peer{greeting = Greeting}}}};
         #{Id := Peer} ->
             #links{monitors = Monitors} = Unbound = unbind(Id, Links),
             Monitor = erlang:monitor(process, Pid),
             introduce(node(Pid), Unbound),
             _ = node(Pid) =/= node() andalso holt_janitor:peer_met(),
             {true, Unbound#links{
-                peers = Peers#{Id := Peer#peer{pid = Pid, monitor = Monitor}},
+                peers = Peers#{
+                    Id := Peer#peer{pid = Pid, monitor = Monitor, greeting = Greeting}
+                },
                 monitors = Monitors#{Monitor => Id}
             }}
     end.
+
+%% What a hello says of its sender: docs/wire.md.
+-spec greeting(binary()) -> none | {holt_nif:actor(), non_neg_integer()}.
+greeting(<<16#48, _Min, _Max, Bytes/binary>>) ->
+    {NameSize, Name} = number(Bytes),
+    <<_:NameSize/binary, NodeBytes/binary>> = Name,
+    {NodeSize, Node} = number(NodeBytes),
+    <<_:NodeSize/binary, Actor:64, _Creation:32, _Session:64, _Known:64, _Policy:64,
+        WallMs/binary>> = Node,
+    {_, Version} = number(WallMs),
+    {Actor, element(1, number(Version))};
+greeting(_Later) ->
+    none.
+
+%% The native code has found it to be well made.
+-spec number(binary()) -> {non_neg_integer(), binary()}.
+number(<<0:1, Low:7, Rest/binary>>) ->
+    {Low, Rest};
+number(<<1:1, Low:7, Rest/binary>>) ->
+    {High, More} = number(Rest),
+    {High bsl 7 bor Low, More}.
 
 %% Tell hidden nodes of a new member: nobody else tells them which nodes there are.  One
 %% that is too busy to hear it is told by the others.
@@ -237,6 +263,11 @@ members(#links{ids = Ids}) ->
 -spec processes(links()) -> [{member(), pid()}].
 processes(#links{peers = Peers}) ->
     [{Member, Pid} || #peer{member = Member, pid = Pid} <- maps:values(Peers), is_pid(Pid)].
+
+%% @doc The actors of those who have, and how far each was then.
+-spec greeted(links()) -> [{holt_nif:actor(), Version :: non_neg_integer()}].
+greeted(#links{peers = Peers}) ->
+    [Greeting || #peer{pid = Pid, greeting = {_, _} = Greeting} <- maps:values(Peers), is_pid(Pid)].
 
 %% @doc The nodes of those who have.
 -spec nodes(links()) -> [node()].

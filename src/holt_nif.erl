@@ -132,8 +132,8 @@
     visible := boolean(),
     winner := boolean()
 }.
-%% Which names: all, or those whose key is a binary that begins so.
--type filter() :: all | {prefix, binary()}.
+%% Which names: all, all without their values, or those whose key is a binary that begins so.
+-type filter() :: all | bare | {prefix, binary()}.
 -type reason() :: user | down | conflict | given_away | member | unknown.
 %% Before: who had the name until now.  Of what is unregistered, pid and value are those of
 %% the registration that went.
@@ -240,7 +240,8 @@ count_node(_Name, _Node) -> erlang:nif_error(not_loaded).
 
 %% @doc Some of the names (duplicate: entries), perhaps none, and where to go on; begin at 0.
 -spec next(Name :: atom(), Cursor :: non_neg_integer(), filter()) ->
-    {[{Key :: term(), pid(), Value :: binary()}], Next :: pos_integer() | done} | invalid().
+    {[{Key :: term(), pid(), Value :: binary() | undefined}], Next :: pos_integer() | done}
+    | invalid().
 next(_Name, _Cursor, _Filter) -> erlang:nif_error(not_loaded).
 
 %% @doc All registrations of a key in the order of their rank.

@@ -14,7 +14,7 @@
 %% What comes or goes while somebody reads may be there or not.
 -module(holt_read).
 
--export([lookup/2, fold/4, list/2, match/4, matching/3, select/2, count_select/2]).
+-export([lookup/2, fold/4, list/2, match/4, count_match/4, matching/3, select/2, count_select/2]).
 
 -record(spec, {
     compiled :: ets:comp_match_spec(),
@@ -53,6 +53,17 @@ match(Name, Key, Pattern, Guards) ->
     case lookup(Name, Key) of
         {invalid, Cause} -> {invalid, Cause};
         Found -> matching(Found, Pattern, Guards)
+    end.
+
+%% @doc How many have?
+-spec count_match(atom(), Key :: term(), Pattern :: term(), Guards :: term()) ->
+    non_neg_integer() | invalid().
+count_match(Name, Key, '_', []) ->
+    holt_nif:count_key(Name, Key);
+count_match(Name, Key, Pattern, Guards) ->
+    case match(Name, Key, Pattern, Guards) of
+        {invalid, Cause} -> {invalid, Cause};
+        Found -> length(Found)
     end.
 
 %% @doc The pairs of which the second element is of this form.
@@ -95,8 +106,9 @@ slices(Name, Filter, Fun, Acc, Cursor) ->
 -spec run(atom(), term(), fun(([term()], Acc) -> Acc), Acc) -> Acc | invalid().
 run(Name, Terms, Fun, Acc) ->
     case spec(Terms) of
-        {ok, #spec{keys = all} = Spec} ->
-            answer(slices(Name, all, fun(Slice, A) -> Fun(run(Slice, Spec), A) end, Acc, 0));
+        {ok, #spec{keys = all, reads_values = ReadsValues} = Spec} ->
+            Each = fun(Slice, A) -> Fun(run(Slice, Spec), A) end,
+            answer(slices(Name, filter(ReadsValues), Each, Acc, 0));
         {ok, #spec{keys = Keys} = Spec} ->
             case holt_nif:count(Name) of
                 {invalid, Cause} -> {invalid, Cause};
@@ -111,6 +123,10 @@ run(Names, #spec{compiled = Compiled, reads_values = true}) ->
     ets:match_spec_run(decode(Names), Compiled);
 run(Names, #spec{compiled = Compiled}) ->
     ets:match_spec_run(Names, Compiled).
+
+-spec filter(ReadsValues :: boolean()) -> holt_nif:filter().
+filter(true) -> all;
+filter(false) -> bare.
 
 %% Nobody has what is no key.
 -spec entries(atom(), term()) -> [{term(), pid(), binary()}].

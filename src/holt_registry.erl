@@ -332,8 +332,11 @@ standby(Registry, Key) ->
 standby(Registry, Key, Value) ->
     ?ANSWER(holt_write:standby(Registry, Key, encode(Value)), [Registry, Key, Value]).
 
-%% @doc Give a name, with its value, to another process, of any node, in one step: nobody
-%% finds it free meanwhile.
+%% @doc Give a name, with its value, to another process, of any node, in one step: on the
+%% nodes of both nobody finds it free meanwhile.
+%%
+%% A third node may hear of the old owner's end before it hears of the new one, and find the
+%% name free for a moment.
 %%
 %% Whoever has it, unless `owner_only'.  `not_found': nobody has it.  `changed': it went from
 %% hand to hand while we tried.
@@ -464,16 +467,14 @@ match(Registry, Key, Pattern, Guards) ->
 %% @equiv count_match(Registry, Key, Pattern, [])
 -spec count_match(registry(), key(), Pattern :: term()) -> non_neg_integer().
 count_match(Registry, Key, Pattern) ->
-    length(?ANSWER(holt_read:match(Registry, Key, Pattern, []), [Registry, Key, Pattern])).
+    ?ANSWER(holt_read:count_match(Registry, Key, Pattern, []), [Registry, Key, Pattern]).
 
 %% @doc How many have this name with a value that matches?
 -spec count_match(registry(), key(), Pattern :: term(), Guards :: [term()]) ->
     non_neg_integer().
 count_match(Registry, Key, Pattern, Guards) ->
-    length(
-        ?ANSWER(
-            holt_read:match(Registry, Key, Pattern, Guards), [Registry, Key, Pattern, Guards]
-        )
+    ?ANSWER(
+        holt_read:count_match(Registry, Key, Pattern, Guards), [Registry, Key, Pattern, Guards]
     ).
 
 %% @equiv dispatch(Registry, Key, Callback, [])

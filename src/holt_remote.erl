@@ -14,8 +14,10 @@
 %% '''
 -module(holt_remote).
 
+%% Names of other members
+-export([register_at/7, unregister_at/5, update_at/6, await_at/5]).
 %% Asking
--export([call/4, call_member/4, process_name/1, is_linked/1]).
+-export([call_member/4, process_name/1, is_linked/1]).
 %% Answering
 -export([serve/3, reply/2, update/4]).
 
@@ -54,6 +56,74 @@
     | {raised, error | exit | throw, Reason :: term(), Stack :: list()}
     | {error, {too_large, Bytes :: non_neg_integer(), Max :: pos_integer()}}
     | holt_nif:invalid().
+
+%%--------------------------------------------------------------------
+%% Names of other members
+
+%% @doc Register a name for a process of another node, or, `{replace, Actor, Birth}', give it
+%% a name in the place of that registration.  Actor and seq are for {@link holt_replica:await/5}.
+-spec register_at(
+    Name :: atom(), node(), Key :: term(), Value :: binary(), pid(), holt_nif:claimed(),
+    timeout_ms()
+) ->
+    {ok, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
+    | holt_nif:refusal()
+    | {error, not_found | changed | unsupported}
+    | failure()
+    | holt_nif:invalid().
+register_at(Name, Node, Key, Value, Pid, How, TimeoutMs) ->
+    Request = {claim, Key, Value, Pid, How},
+    answer_of(Node, call(Name, {Node, Key}, Request, TimeoutMs)).
+
+%% @doc Unregister a name where it is held, for Caller.  `remote': it is held by a process of
+%% that node now.
+-spec unregister_at(
+    Name :: atom(), node(), Key :: term(), Caller :: pid(), timeout_ms()
+) ->
+    {ok, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
+    | {remote, node()}
+    | {error, not_owner}
+    | failure()
+    | holt_nif:invalid().
+unregister_at(Name, Node, Key, Caller, TimeoutMs) ->
+    answer_of(Node, call(Name, {Node, Key}, {unregister, Key, Caller}, TimeoutMs)).
+
+%% @doc Change the value of a name of a process of another node.  The fun runs there, in a
+%% process of its own.
+-spec update_at(
+    Name :: atom(), node(), Key :: term(), pid(), fun((term()) -> term()),
+    timeout_ms()
+) ->
+    {{ok, New :: term(), Old :: term()}, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
+    | updated()
+    | failure().
+update_at(Name, Node, Key, Pid, Fun, TimeoutMs) ->
+    answer_of(Node, call(Name, {Node, Key}, {update, Key, Pid, Fun}, TimeoutMs)).
+
+%% A member of another version, or with an instance that is ending.
+-spec answer_of(node(), {ok, term()} | failure()) -> term().
+answer_of(Node, {ok, {invalid, no_instance}}) -> {error, {no_instance, Node}};
+answer_of(Node, {ok, {error, unsupported_request}}) -> {error, {no_instance, Node}};
+answer_of(_Node, {ok, Answer}) -> Answer;
+answer_of(_Node, Failure) -> Failure.
+
+%% @doc Wait at another member, the one on a node that has this key, if one has it.
+-spec await_at(
+    Name :: atom(), {node(), Key :: term()}, all | quorum | seen, holt_waiters:change(),
+    timeout_ms()
+) -> ok | {error, timeout} | failure().
+await_at(Name, Where, What, {Node, Actor, Seq}, TimeoutMs) ->
+    Condition =
+        case What of
+            seen -> {seen, Node, Actor, Seq};
+            _ -> {acked, Seq, What}
+        end,
+    case call(Name, Where, {await, Condition, TimeoutMs}, TimeoutMs) of
+        {ok, ok} -> ok;
+        {ok, _} -> {error, {no_instance, element(1, Where)}};
+        {error, {unreachable, _}} -> {error, timeout};
+        Failure -> Failure
+    end.
 
 %%--------------------------------------------------------------------
 %% Asking

@@ -24,10 +24,8 @@
 
 %% API
 -export([start_link/1, process_name/1, pause/1, resume/1, close/1]).
-%% Names of other members
--export([register_at/7, unregister_at/5, update_at/6]).
 %% Waiting
--export([await/5, await_acks/4, await_at/5, barrier/2]).
+-export([await/5, await_acks/4, barrier/2]).
 %% Members
 -export([change_members/2, offer/1, await_ready/3]).
 %% Looking inside
@@ -128,56 +126,6 @@ close(Name) ->
     holt_janitor:sweep().
 
 %%--------------------------------------------------------------------
-%% Names of other members
-
-%% @doc Register a name for a process of another node, or, `{replace, Actor, Birth}', give it
-%% a name in the place of that registration.  Actor and seq are for {@link await/5}.
--spec register_at(
-    Name :: atom(), node(), Key :: term(), Value :: binary(), pid(), holt_nif:claimed(),
-    holt_remote:timeout_ms()
-) ->
-    {ok, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
-    | holt_nif:refusal()
-    | {error, not_found | changed | unsupported}
-    | holt_remote:failure()
-    | holt_nif:invalid().
-register_at(Name, Node, Key, Value, Pid, How, TimeoutMs) ->
-    Request = {claim, Key, Value, Pid, How},
-    answer_of(Node, holt_remote:call(Name, {Node, Key}, Request, TimeoutMs)).
-
-%% @doc Unregister a name where it is held, for Caller.  `remote': it is held by a process of
-%% that node now.
--spec unregister_at(
-    Name :: atom(), node(), Key :: term(), Caller :: pid(), holt_remote:timeout_ms()
-) ->
-    {ok, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
-    | {remote, node()}
-    | {error, not_owner}
-    | holt_remote:failure()
-    | holt_nif:invalid().
-unregister_at(Name, Node, Key, Caller, TimeoutMs) ->
-    answer_of(Node, holt_remote:call(Name, {Node, Key}, {unregister, Key, Caller}, TimeoutMs)).
-
-%% @doc Change the value of a name of a process of another node.  The fun runs there, in a
-%% process of its own.
--spec update_at(
-    Name :: atom(), node(), Key :: term(), pid(), fun((term()) -> term()),
-    holt_remote:timeout_ms()
-) ->
-    {{ok, New :: term(), Old :: term()}, Actor :: non_neg_integer(), Seq :: non_neg_integer()}
-    | holt_remote:updated()
-    | holt_remote:failure().
-update_at(Name, Node, Key, Pid, Fun, TimeoutMs) ->
-    answer_of(Node, holt_remote:call(Name, {Node, Key}, {update, Key, Pid, Fun}, TimeoutMs)).
-
-%% A member of another version, or with an instance that is ending.
--spec answer_of(node(), {ok, term()} | holt_remote:failure()) -> term().
-answer_of(Node, {ok, {invalid, no_instance}}) -> {error, {no_instance, Node}};
-answer_of(Node, {ok, {error, unsupported_request}}) -> {error, {no_instance, Node}};
-answer_of(_Node, {ok, Answer}) -> Answer;
-answer_of(_Node, Failure) -> Failure.
-
-%%--------------------------------------------------------------------
 %% Waiting
 
 %% @doc Return when this node sees what the actor of `Node' wrote as its change `Seq',
@@ -196,24 +144,6 @@ await(Name, Node, Actor, Seq, TimeoutMs) ->
 ) -> ok | {error, timeout | no_instance}.
 await_acks(Name, Seq, Whom, TimeoutMs) ->
     wait(Name, {acked, Seq, Whom}, TimeoutMs).
-
-%% @doc Wait at another member, the one on a node that has this key, if one has it.
--spec await_at(
-    Name :: atom(), {node(), Key :: term()}, all | quorum | seen, holt_waiters:change(),
-    holt_remote:timeout_ms()
-) -> ok | {error, timeout} | holt_remote:failure().
-await_at(Name, Where, What, {Node, Actor, Seq}, TimeoutMs) ->
-    Condition =
-        case What of
-            seen -> {seen, Node, Actor, Seq};
-            _ -> {acked, Seq, What}
-        end,
-    case holt_remote:call(Name, Where, {await, Condition, TimeoutMs}, TimeoutMs) of
-        {ok, ok} -> ok;
-        {ok, _} -> {error, {no_instance, element(1, Where)}};
-        {error, {unreachable, _}} -> {error, timeout};
-        Failure -> Failure
-    end.
 
 %% @doc Return when all that this member has written by now is held by all that are present.
 -spec barrier(Name :: atom(), holt_remote:timeout_ms()) ->
@@ -666,6 +596,7 @@ answer_waiters(#data{name = Name, links = Links, waiters = Waiters} = Data) ->
     Surroundings = #{
         name => Name,
         nodes => [Node || {_, Node} <- holt_links:members(Links)],
+        greeted => fun() -> holt_links:greeted(Links) end,
         declared => holt_members:declared(holt_roll:members(Data#data.roll)),
         settle_ms => Data#data.settle_ms,
         met_at => Data#data.met_at

@@ -30,6 +30,8 @@
     name := atom(),
     %% The nodes of its peers.
     nodes := [node()],
+    %% Their actors, and how far each was when it said so last.
+    greeted := fun(() -> [{holt_nif:actor(), Version :: non_neg_integer()}]),
     %% How many members were declared; 0 where nobody did.
     declared := non_neg_integer(),
     %% The default of `settle', in milliseconds.
@@ -127,9 +129,10 @@ is_met({acked, Seq, quorum}, _Now, #{name := Name} = Surroundings) ->
         {Members, Acked} when is_integer(Members) -> Acked + 1 >= majority(Surroundings);
         _ -> false
     end;
-is_met({ready, Ready}, Now, #{name := Name} = Surroundings) ->
+is_met({ready, Ready}, Now, #{name := Name, greeted := Greeted} = Surroundings) ->
     case holt_nif:info(Name) of
-        #{actors := Actors} ->
+        #{actors := All} ->
+            Actors = seen(Name, All, Greeted()),
             maps:fold(
                 fun(What, Value, IsMet) ->
                     IsMet andalso is_ready(What, Value, Now, Actors, Surroundings)
@@ -140,6 +143,19 @@ is_met({ready, Ready}, Now, #{name := Name} = Surroundings) ->
         _ ->
             false
     end.
+
+%% The names of one that has just been met come one after the other: not all of them are seen
+%% before we are as far as it was.
+-spec seen(atom(), [map()], [{holt_nif:actor(), non_neg_integer()}]) -> [map()].
+seen(Name, Actors, Greeted) ->
+    Behind = [
+        Actor
+     || {Actor, Version} <- Greeted, Version > 0, holt_nif:reached(Name, Actor, Version) =/= true
+    ],
+    [
+        Info#{shown := Shown andalso not lists:member(Actor, Behind)}
+     || #{actor := Actor, shown := Shown} = Info <- Actors
+    ].
 
 -spec is_ready(atom(), term(), integer(), [map()], surroundings()) -> boolean().
 is_ready(members, Count, _Now, Actors, _) ->

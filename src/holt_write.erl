@@ -102,7 +102,7 @@ register_for(Name, Key, Value, #{pid := Pid, sync := Sync, timeout := TimeoutMs}
             waited(Name, holt_replica:await_acks(Name, Seq, Sync, left(Deadline)));
         {ok, Actor, Seq} ->
             Node = node(Pid),
-            holt_replica:await_at(
+            holt_remote:await_at(
                 Name, {Node, Key}, Sync, {Node, Actor, Seq}, left(Deadline)
             );
         Refused ->
@@ -207,7 +207,7 @@ give_away(Name, Key, Pid, Deadline, Hops) ->
 await_row(_Name, _Key, Node, _Row, _Deadline) when Node =:= node() ->
     ok;
 await_row(Name, Key, Node, Row, Deadline) ->
-    _ = holt_replica:await_at(Name, {Node, Key}, seen, Row, left(Deadline)),
+    _ = holt_remote:await_at(Name, {Node, Key}, seen, Row, left(Deadline)),
     ok.
 
 %% @doc May the caller make or change a name of this process?  Where only the owner may,
@@ -235,7 +235,7 @@ claim(Name, Key, Value, Pid, How, Deadline) ->
         [Cause] ->
             {invalid, Cause};
         [] ->
-            case holt_replica:register_at(Name, Node, Key, Value, Pid, How, left(Deadline)) of
+            case holt_remote:register_at(Name, Node, Key, Value, Pid, How, left(Deadline)) of
                 {ok, Actor, Seq} ->
                     case await(Name, Node, Actor, Seq, Deadline) of
                         ok -> {ok, Actor, Seq};
@@ -277,7 +277,7 @@ unregister(Name, Key, Deadline, Hops) ->
 unregister_at(_Name, Node, _Key, _Deadline, 0) ->
     {error, {unreachable, Node}};
 unregister_at(Name, Node, Key, Deadline, Hops) ->
-    case holt_replica:unregister_at(Name, Node, Key, self(), left(Deadline)) of
+    case holt_remote:unregister_at(Name, Node, Key, self(), left(Deadline)) of
         {ok, Actor, Seq} -> await(Name, Node, Actor, Seq, Deadline);
         {remote, Other} when Other =:= node() -> unregister(Name, Key, Deadline, Hops - 1);
         {remote, Other} -> unregister_at(Name, Other, Key, Deadline, Hops - 1);
@@ -371,7 +371,7 @@ update_beside(Name, Key, Pid, Fun) ->
 update_at(Name, Key, Pid, Fun) ->
     Node = node(Pid),
     Deadline = deadline(?REMOTE_MS),
-    case holt_replica:update_at(Name, Node, Key, Pid, Fun, left(Deadline)) of
+    case holt_remote:update_at(Name, Node, Key, Pid, Fun, left(Deadline)) of
         {{ok, New, Old}, Actor, Seq} ->
             case await(Name, Node, Actor, Seq, Deadline) of
                 ok -> {ok, New, Old};

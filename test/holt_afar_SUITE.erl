@@ -249,7 +249,9 @@ name_is_given_from_node_to_node(Config) ->
                 ok = holt_registry:give_away(Reg, 1, To),
                 [{To, 1}] = holt_registry:lookup(Reg, 1),
                 ok
-            end)
+            end),
+            %% A third node may for a moment find nobody.
+            await_name(Nodes, Reg, 1, To)
         end,
         lists:seq(1, 60)
     ),

@@ -146,8 +146,7 @@ entries_of_duplicate_keys(Config) ->
     Reg = proplists:get_value(registry, Config),
     [A, B] = Nodes = holt_ct_cluster:nodes_of(Config),
     _ = [holt_ct:start_registry(Node, #{name => Reg, keys => duplicate}) || Node <- Nodes],
-    Daemon = start_daemon(Config, ["--option", "keys=duplicate", "--peer", peer_name(A)]),
-    _ = members(Nodes, Reg, [Daemon]),
+    Daemon = start_met(Config, Reg, Nodes, ["--option", "keys=duplicate"]),
     Ref = watch(A, Daemon, Reg, {prefix, <<"room/">>}),
     Join = fun(Node, Key, Value) ->
         holt_ct:call(Node, fun() -> holt_ct:register(Reg, Key, Value, []) end)
@@ -177,8 +176,7 @@ entries_of_duplicate_keys(Config) ->
 
 changes_are_told_in_order(Config) ->
     {Reg, [A, B]} = start_everywhere(Config),
-    Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
-    _ = members([A, B], Reg, [Daemon]),
+    Daemon = start_met(Config, Reg, [A, B], []),
     Ref = watch(A, Daemon, Reg, all),
     _ = holt_ct:call(B, fun() -> register_keys(Reg, lists:seq(1, 5000)) end),
     Events = heard(Ref, 5000),
@@ -193,8 +191,7 @@ changes_are_told_in_order(Config) ->
 
 changes_tell_what_was(Config) ->
     {Reg, [A, B]} = start_everywhere(Config),
-    Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
-    _ = members([A, B], Reg, [Daemon]),
+    Daemon = start_met(Config, Reg, [A, B], []),
     Ref = watch(A, Daemon, Reg, {key, {user, 7}}),
     Pid = holt_ct:call(B, fun() -> holt_ct:register(Reg, {user, 7}, v1, []) end),
     [Registered] = heard(Ref, 1),
@@ -230,8 +227,7 @@ changes_tell_what_was(Config) ->
 
 filters_let_through_what_is_wanted(Config) ->
     {Reg, [A, B]} = start_everywhere(Config),
-    Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
-    _ = members([A, B], Reg, [Daemon]),
+    Daemon = start_met(Config, Reg, [A, B], []),
     Key = watch(A, Daemon, Reg, {key, #{b => 1, a => [2]}}),
     Prefix = watch(A, Daemon, Reg, {prefix, <<"user/">>}),
     Keys = [<<"user/1">>, <<"users">>, user, #{a => [2], b => 1}, {a}, <<"user/">>, <<"usex/1">>],
@@ -280,8 +276,7 @@ members_come_and_go_as_one(Config) ->
 %% A copy fed by changes alone is the view, whatever happens.
 shadows_equal_the_view(Config) ->
     {Reg, [A | _] = Nodes} = start_everywhere(Config),
-    Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
-    _ = members(Nodes, Reg, [Daemon]),
+    Daemon = start_met(Config, Reg, Nodes, []),
     Ref = watch(A, Daemon, Reg, all),
     Pids = [
         holt_ct:call(Node, fun() -> holt_ct:register(Reg, {own, N, Node}, N, []) end)
@@ -342,8 +337,7 @@ change(#{type := unregistered, key := K, pid := P, value := V}, Shadow) ->
 
 many_watch(Config) ->
     {Reg, [A, B]} = start_everywhere(Config),
-    Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
-    _ = members([A, B], Reg, [Daemon]),
+    Daemon = start_met(Config, Reg, [A, B], []),
     Refs = [watch(A, Daemon, Reg, {key, N rem 16}) || N <- lists:seq(1, 256)],
     {error, {busy, _}} = ask(A, Daemon, {watch, Reg, all}),
     _ = holt_ct:call(B, fun() -> register_keys(Reg, lists:seq(0, 2000)) end),
@@ -358,8 +352,7 @@ many_watch(Config) ->
 
 watches_end_with_their_process(Config) ->
     {Reg, [A, B]} = start_everywhere(Config),
-    Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
-    _ = members([A, B], Reg, [Daemon]),
+    Daemon = start_met(Config, Reg, [A, B], []),
     Start = fun(Node) ->
         holt_ct:call(Node, fun() ->
             Pid = holt_ct:start(),
@@ -383,8 +376,7 @@ watches_end_with_their_process(Config) ->
 a_busy_node_misses_changes(Config) ->
     {Reg, [A, B] = Nodes} = start_everywhere(Config),
     [C] = holt_ct:start_strangers(1, holt_ct_cluster:no_overlap()),
-    Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
-    _ = members(Nodes, Reg, [Daemon]),
+    Daemon = start_met(Config, Reg, Nodes, []),
     Other = watch(A, Daemon, Reg, {key, last}),
     Slow = watch(C, Daemon, Reg, all),
     OsPid = holt_ct:call(C, os, getpid, []),
@@ -441,8 +433,7 @@ command_line_explains(Config) ->
 command_line_watches(Config) ->
     {Reg, [A, B]} = start_everywhere(Config),
     Name = atom_to_list(Reg),
-    Daemon = start_daemon(Config, ["--peer", peer_name(A)]),
-    _ = members([A, B], Reg, [Daemon]),
+    Daemon = start_met(Config, Reg, [A, B], []),
     All = watch_port(Config, Daemon, [Name]),
     Some = watch_port(Config, Daemon, [Name, "--prefix", "r/", "--json"]),
     One = watch_port(Config, Daemon, ["--key", "{user,7}", Name]),
@@ -513,6 +504,16 @@ exit_status(Port) ->
 
 %%--------------------------------------------------------------------
 %% Watches
+
+%% All see each other: nobody is told of that any more.
+start_met(Config, Reg, [A | _] = Nodes, Args) ->
+    Daemon = start_daemon(Config, Args ++ ["--peer", peer_name(A)]),
+    Members = members(Nodes, Reg, [Daemon]),
+    holt_ct:wait_until(fun() ->
+        All = ask(A, Daemon, {members, Reg, all}),
+        Members =:= lists:sort([M || #{member := M, shown := true} <- All]) orelse All
+    end),
+    Daemon.
 
 %% A process of that node watches, and keeps what it hears until somebody asks.
 watch(Node, Daemon, Reg, What) ->

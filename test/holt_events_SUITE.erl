@@ -38,6 +38,7 @@ all() ->
         await_ends_with_the_instance,
         listeners_get_messages_of_elixir,
         listeners_see_the_loser_exit_last,
+        listeners_are_told_of_each_entry,
         module_gets_callbacks_of_syn,
         callbacks_that_raise_hurt_nobody,
         listener_is_killed,
@@ -241,7 +242,7 @@ come_and_go(Reg, Pid, Count, N) ->
             no -> ok = holt_registry:unregister(Reg, Key)
         end,
         %% No faster than can be told; there may be nobody to do so just now.
-        _ = N rem 50 =:= 0 andalso catch sys:get_status(holt_events:process_name(Reg)),
+        _ = N rem 50 =:= 0 andalso catch tell_now(Reg),
         come_and_go(Reg, Pid, Count, N + 1)
     end.
 
@@ -353,7 +354,7 @@ slow_subscriber_has_missed_something(Config) ->
     _ = [
         begin
             {N, _} = holt_registry:update_value(Reg, key, fun(_) -> N end),
-            N rem 5 =:= 0 andalso sys:get_state(holt_events:process_name(Reg))
+            N rem 5 =:= 0 andalso tell_now(Reg)
         end
      || N <- lists:seq(1, Count)
     ],
@@ -589,6 +590,32 @@ listeners_see_the_loser_exit_last(Config) ->
     true = erlang:unregister(last_listener),
     exit(Winner, kill).
 
+%% Where keys are duplicate; those of a process may be equal.
+listeners_are_told_of_each_entry(Config) ->
+    Reg = restart(Config, #{keys => duplicate, listeners => [of_entries]}),
+    Named = holt_ct_events:listen(node(), of_entries),
+    Pid = holt_ct:register(Reg, key, 1, []),
+    Register = fun(Value) -> {ok, _} = holt_registry:register(Reg, key, Value) end,
+    _ = [holt_ct:do(Pid, fun() -> Register(Value) end) || Value <- [1, 2]],
+    Other = holt_ct:register(Reg, key, 1, []),
+    ok = holt_ct:kill(Other),
+    holt_ct:do(Pid, fun() -> ok = holt_registry:unregister(Reg, key) end),
+    Expected = [
+        {register, Reg, key, Pid, 1},
+        {register, Reg, key, Pid, 1},
+        {register, Reg, key, Pid, 2},
+        {register, Reg, key, Other, 1},
+        {unregister, Reg, key, Other},
+        {unregister, Reg, key, Pid},
+        {unregister, Reg, key, Pid},
+        {unregister, Reg, key, Pid}
+    ],
+    holt_ct:wait_until(fun() ->
+        Got = messages(Named),
+        lists:sort(Got) =:= lists:sort(Expected) orelse Got
+    end),
+    stop(Named, [Pid]).
+
 module_gets_callbacks_of_syn(Config) ->
     Reg = restart(Config, #{listeners => holt_ct_events}),
     Callbacks = holt_ct_events:listen(node(), module_gets_callbacks_of_syn_callbacks),
@@ -677,7 +704,7 @@ events_process_is_killed_over_and_over(Config) ->
             exit(whereis(holt_events:process_name(Reg)), kill),
             sys:get_state(hd(Followers))
         end
-     || _ <- lists:seq(1, 30)
+     || _ <- lists:seq(1, 15)
     ],
     Writer ! {stop, self()},
     receive
@@ -876,6 +903,11 @@ status(Reg) ->
     {status, _, _, [_, _, _, _, Misc]} = sys:get_status(holt_events:process_name(Reg)),
     [State] = [State || {data, [{"State", State}]} <- Misc],
     State.
+
+%% Who subscribes is told nothing that was before: so that is told now to all others.
+tell_now(Reg) ->
+    Ref = holt_registry:subscribe(Reg, {key, none}, #{initial => false}),
+    ok = holt_registry:unsubscribe(Reg, Ref).
 
 await_waiters(Reg, Count) ->
     holt_ct:wait_until(fun() ->

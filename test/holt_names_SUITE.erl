@@ -282,6 +282,8 @@ key_has_many_entries(Config) ->
     ?assertEqual(Many, lists:sort(holt_registry:lookup(Reg, many))),
     ?assertEqual(5003, holt_registry:count(Reg)),
     ?assertEqual(2500, holt_registry:count_match(Reg, many, '$1', [{'>', '$1', 2500}])),
+    ?assertEqual(5000, holt_registry:count_match(Reg, many, '_')),
+    ?assertEqual(5000, holt_registry:count_match(Reg, many, '$1')),
     ok = holt_registry:unregister(Reg, many),
     ?assertEqual([], holt_registry:lookup(Reg, many)),
     ?assertEqual(3, holt_registry:count(Reg)),
@@ -637,7 +639,7 @@ wrong_use_says_what_is_wrong(Config) ->
     Unbound = [{'>', '$2', 1}],
     Duplicate = "keys are duplicate in this registry: nobody is the holder of one",
     NotASpec =
-        "not a valid match specification: its clauses are not {{Key, Pid, Value}, Guards, Body}",
+        "invalid match specification: its clauses are not {{Key, Pid, Value}, Guards, Body}",
     NotATimeout = "neither milliseconds, at most 4294967295, nor infinity",
     {ok, _} = holt_registry:register(Reg, key, 1),
     {ok, _} = holt_registry:register(Dup, key, 1),
@@ -693,7 +695,7 @@ wrong_use_says_what_is_wrong(Config) ->
         {2, NotASpec, fun() -> holt_registry:select(Reg, [{'_', [], ['$_']}]) end},
         {2, NotASpec, fun() -> holt_registry:count_select(Reg, [{{'_', '_'}, [], [true]}]) end},
         {2, NotASpec, fun() -> holt_registry:select(Reg, [{{'_', '_', '_'}, [], ['$_']} | x]) end},
-        {2, "not a valid match specification: Variable $1 is unbound.", fun() ->
+        {2, "invalid match specification: Variable $1 is unbound.", fun() ->
             holt_registry:select(Reg, [{{'_', '_', '_'}, [], ['$1']}])
         end},
         {3, "neither a fun of one argument nor {Module, Function, Arguments}", fun() ->

@@ -359,14 +359,26 @@ holt_rows_scan(const struct holt_rows *rows, uint64_t cursor,
   return cursor;
 }
 
-/* Buckets that a scan for a prefix has fetched at a time. */
+/* Buckets that a scan in batches has fetched at a time. */
 #define SCAN_BATCH 64u
 
 struct batch {
   uint64_t at[SCAN_BATCH];
   uint32_t chain[SCAN_BATCH];
   unsigned count;
+  uint32_t wanted[SCAN_BATCH]; /* Keys to be visited. */
+  unsigned wanted_count;
 };
+
+static void
+links_prefetch(const struct holt_rows *rows, uint32_t key_ref)
+{
+  if (key_ref != 0) {
+    const uint32_t *const links = holt__key_links(rows, key_ref);
+    holt_prefetch(links);
+    holt_prefetch(links + 6); /* The key, if that is on another line. */
+  }
+}
 
 /* The next buckets, and the keys of the first rows in them.  Returns where to
  * go on. */
@@ -374,20 +386,50 @@ static uint64_t
 batch_fetch(const struct holt_rows *rows, uint64_t cursor, struct batch *batch)
 {
   batch->count = 0;
+  batch->wanted_count = 0;
   while (batch->count < SCAN_BATCH && cursor != HOLT_INDEX_SCAN_END) {
     batch->at[batch->count++] = cursor;
     cursor = holt_index_scan_ahead(&rows->keys, cursor);
   }
   for (unsigned i = 0; i < batch->count; i++) {
-    uint32_t *const chain = &batch->chain[i];
-    (void)holt_index_scan(&rows->keys, batch->at[i], chain);
-    if (*chain != 0) {
-      const uint32_t *const links = holt__key_links(rows, *chain);
-      holt_prefetch(links);
-      holt_prefetch(links + 6); /* The key, if that is on another line. */
-    }
+    (void)holt_index_scan(&rows->keys, batch->at[i], &batch->chain[i]);
+    links_prefetch(rows, batch->chain[i]);
   }
   return cursor;
+}
+
+/* What a look at the row of a key will need. */
+static void
+row_prefetch(const struct holt_rows *rows, uint32_t key_ref)
+{
+  if (!holt__is_entry(rows, key_ref)) {
+    const struct holt_row *const row = holt_row_at(rows, key_ref);
+    if (row->value != 0) {
+      holt_prefetch(holt_slab_at(&rows->slab, row->value));
+    }
+    if (holt_row_actor(rows, row)->local) {
+      holt_prefetch(holt_local_at(rows, row->serial));
+    }
+  }
+}
+
+static void
+batch_visit(const struct holt_rows *rows, struct batch *batch,
+            void (*visit)(void *user, uint32_t row), void *user)
+{
+  for (unsigned i = 0; i < batch->wanted_count; i++) {
+    holt_prefetch(holt_slab_at(&rows->slab, batch->wanted[i]));
+  }
+  for (unsigned i = 0; i < batch->wanted_count; i++) {
+    row_prefetch(rows, batch->wanted[i]);
+  }
+  for (unsigned i = 0; i < batch->wanted_count; i++) {
+    const uint32_t row = key_winner(rows, batch->wanted[i]);
+    if (row != 0) {
+      visit(user, row);
+    }
+  }
+  batch->wanted_count = 0;
 }
 
 uint64_t
@@ -397,21 +439,29 @@ holt_rows_scan_prefix(const struct holt_rows *rows, uint64_t cursor,
 {
   struct batch batch;
   const uint64_t next = batch_fetch(rows, cursor, &batch);
-  for (unsigned i = 0; i < batch.count; i++) {
-    for (uint32_t ref = batch.chain[i]; ref != 0;) {
-      const uint32_t key_ref = ref;
-      const uint32_t *const links = holt__key_links(rows, ref);
-      ref = links[HOLT_LINK_CHAIN];
-      if (!holt_key_begins((const uint8_t *)(links + 3),
-                           links[HOLT_LINK_KEY_SIZE], prefix, prefix_size) ||
-          holt_index_position(links[HOLT_LINK_HASH]) < batch.at[i]) {
+  /* One node of each chain, then the next one of those that are longer, which
+   * has been fetched meanwhile. */
+  while (batch.count > 0) {
+    unsigned longer = 0;
+    for (unsigned i = 0; i < batch.count; i++) {
+      const uint32_t key_ref = batch.chain[i];
+      if (key_ref == 0) {
         continue;
       }
-      const uint32_t row = key_winner(rows, key_ref);
-      if (row != 0) {
-        visit(user, row);
+      const uint64_t at = batch.at[i];
+      const uint32_t *const links = holt__key_links(rows, key_ref);
+      links_prefetch(rows, links[HOLT_LINK_CHAIN]);
+      batch.at[longer] = at;
+      batch.chain[longer++] = links[HOLT_LINK_CHAIN];
+      if (holt_index_position(links[HOLT_LINK_HASH]) >= at &&
+          (prefix == NULL ||
+           holt_key_begins((const uint8_t *)(links + 3),
+                           links[HOLT_LINK_KEY_SIZE], prefix, prefix_size))) {
+        batch.wanted[batch.wanted_count++] = key_ref;
       }
     }
+    batch.count = longer;
+    batch_visit(rows, &batch, visit, user);
   }
   return next == HOLT_INDEX_SCAN_END ? 0 : next;
 }

@@ -436,8 +436,8 @@ uint64_t holt_rows_scan(const struct holt_rows *rows, uint64_t cursor,
 size_t holt_rows_count_shown(const struct holt_rows *rows);
 
 /* As holt_rows_scan(), over the keys of which the canonical bytes are those of
- * a binary that begins so; unique keys only.  It does not look further than
- * some dozens of buckets, whether it finds any or not. */
+ * a binary that begins so, or over all of them (NULL); unique keys only.  It
+ * looks at some dozens of buckets at a time, whether it finds any or not. */
 uint64_t holt_rows_scan_prefix(const struct holt_rows *rows, uint64_t cursor,
                                const uint8_t *prefix, size_t prefix_size,
                                void (*visit)(void *user, uint32_t row),

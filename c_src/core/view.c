@@ -180,7 +180,8 @@ prefix_entry_visit(void *user, uint32_t ref)
   const struct holt_row *const row = holt_row_at(rows, ref);
   size_t key_size;
   const uint8_t *const key = holt_row_key(rows, row, &key_size);
-  if (holt_key_begins(key, key_size, scan->prefix, scan->prefix_size) &&
+  if ((scan->prefix == NULL ||
+       holt_key_begins(key, key_size, scan->prefix, scan->prefix_size)) &&
       holt_row_visible(rows, row)) {
     prefix_visit(user, ref);
   }

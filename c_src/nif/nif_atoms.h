@@ -19,6 +19,7 @@
   XX(already_registered)                                                       \
   XX(asks)                                                                     \
   XX(backwards)                                                                \
+  XX(bare)                                                                     \
   XX(birth)                                                                    \
   XX(busy)                                                                     \
   XX(changed)                                                                  \

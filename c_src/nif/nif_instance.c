@@ -191,9 +191,13 @@ nif_unlock(ErlNifEnv *env, struct nif_instance *instance)
   ErlNifPid process;
   const bool news = nif_watch_news(&instance->watch, &process);
   unlock(instance);
-  if (news) {
-    /* To nobody, if it has ended: whoever watches next begins anew. */
-    (void)enif_send(env, &process, NULL, nif_atoms.holt_changes);
+  if (news && enif_send(env, &process, NULL, nif_atoms.holt_changes) == 0 &&
+      enif_is_process_alive(env, &process) != 0) {
+    /* It is the caller that has been killed, on a dirty scheduler, and is not
+     * heard any more: whoever unlocks next says it, at the latest a poll. */
+    nif_lock_anyway(instance);
+    instance->watch.news = true;
+    unlock(instance);
   }
 }
 

@@ -12,7 +12,7 @@
 #define SCAN_STEPS 16u
 
 /* Entries of a key that are looked at in one go. */
-#define LOOKUP_FEW 16u
+#define LOOKUP_FEW HOLT_EXPLAIN_ROWS_MAX
 
 /*--------------------------------------------------------------------
  * One key */
@@ -405,16 +405,18 @@ nif_keys(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 struct scan {
   struct nif_list list;
   bool all;
+  bool bare;           /* Nobody looks at the values. */
   ErlNifBinary prefix; /* Of a key that is a binary. */
 };
 
-/* all | {prefix, Bin}. */
+/* all | bare | {prefix, Bin}. */
 static bool
 filter_of(ErlNifEnv *env, ERL_NIF_TERM term, struct scan *scan)
 {
   int arity;
   const ERL_NIF_TERM *parts;
-  scan->all = term == nif_atoms.all;
+  scan->bare = term == nif_atoms.bare;
+  scan->all = scan->bare || term == nif_atoms.all;
   return scan->all || (enif_get_tuple(env, term, &arity, &parts) != 0 &&
                        arity == 2 && parts[0] == nif_atoms.prefix &&
                        enif_inspect_binary(env, parts[1], &scan->prefix) != 0);
@@ -430,15 +432,17 @@ list_name(void *user, const struct holt_view *view)
   if (!nif_view_alive(env, view)) {
     return true;
   }
-  if (nif_too_heavy(view->value_size)) {
+  if (!scan->bare && nif_too_heavy(view->value_size)) {
     scan->list.heavy = true;
     return true;
   }
   if (nif_term_of(env, view->key, view->key_size, &key) &&
       nif_view_pid(env, view, &pid)) {
-    const ERL_NIF_TERM value = nif_binary(env, view->value, view->value_size);
+    const size_t size = scan->bare ? 0 : view->value_size;
+    const ERL_NIF_TERM value =
+      scan->bare ? nif_atoms.undefined : nif_binary(env, view->value, size);
     nif_list_add(&scan->list, enif_make_tuple3(env, key, pid, value));
-    scan->list.bytes += view->value_size;
+    scan->list.bytes += size;
   }
   return true;
 }
@@ -447,10 +451,11 @@ static uint64_t
 scan_step(struct scan *scan, const struct holt_replica *replica,
           uint64_t cursor)
 {
-  return scan->all
-           ? holt_replica_scan_entries(replica, cursor, list_name, scan)
-           : holt_replica_scan_prefix(replica, cursor, scan->prefix.data,
-                                      scan->prefix.size, list_name, scan);
+  const uint8_t *const prefix =
+    scan->prefix.size == 0 ? (const uint8_t *)"" : scan->prefix.data;
+  return holt_replica_scan_prefix(replica, cursor, scan->all ? NULL : prefix,
+                                  scan->all ? 0 : scan->prefix.size, list_name,
+                                  scan);
 }
 
 /* Some names from the cursor on, under the lock.  True: the call goes on. */
@@ -472,15 +477,16 @@ scan_slice(struct scan *scan, const struct nif_instance *instance,
   return enif_monotonic_time(ERL_NIF_USEC) < end;
 }
 
-/* next(Name, Cursor, all | {prefix, Bin}) ->
- *     {[{Key, Pid, ValueBin}], NextCursor | done} | {invalid, Reason}.
+/* next(Name, Cursor, all | bare | {prefix, Bin}) ->
+ *     {[{Key, Pid, ValueBin}], NextCursor | done} | {invalid, Reason}; bare:
+ *     undefined in the place of the value.
  *
  * From the cursor on, at a dirty scheduler, if there is a heavy value. */
 ERL_NIF_TERM
 nif_next(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
   ErlNifUInt64 cursor;
-  struct scan scan;
+  struct scan scan = { .all = false };
   if (enif_get_uint64(env, argv[1], &cursor) == 0 || cursor > UINT32_MAX ||
       !filter_of(env, argv[2], &scan)) {
     return enif_make_badarg(env);

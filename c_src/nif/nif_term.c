@@ -7,6 +7,7 @@
 
 #define ETF_VERSION 131u
 #define ETF_NEW_PID 88u
+#define ETF_BINARY 109u
 #define ETF_ATOM_UTF8 118u
 #define ETF_SMALL_ATOM_UTF8 119u
 
@@ -284,6 +285,11 @@ bool
 nif_term_of(ErlNifEnv *env, const uint8_t *bytes, size_t size,
             ERL_NIF_TERM *term)
 {
+  /* Most keys are binaries: tag, four bytes of size, bytes. */
+  if (size >= 5 && bytes[0] == ETF_BINARY) {
+    *term = nif_binary(env, bytes + 5, size - 5);
+    return true;
+  }
   uint8_t small[512];
   uint8_t *etf = small;
   if (size + 1 > sizeof small) {

@@ -178,17 +178,36 @@ changes_init(struct changes *changes, struct holt_replica *replica,
     return HOLT_ERR_NOMEM;
   }
   term_writer_init(&changes->writer, mem, 0);
-  holt_replica_watch(replica, on_change, changes);
+  changes_resume(changes);
   return 0;
+}
+
+void
+changes_pause(struct changes *changes)
+{
+  holt_replica_watch(changes->replica, NULL, NULL);
+}
+
+void
+changes_resume(struct changes *changes)
+{
+  holt_replica_watch(changes->replica, on_change, changes);
+}
+
+bool
+changes_forget(struct changes *changes, uint64_t before, size_t count)
+{
+  for (; count > 0 && changes->first < before; count--) {
+    drop_first(changes);
+  }
+  return changes->first >= before;
 }
 
 void
 changes_deinit(struct changes *changes)
 {
-  holt_replica_watch(changes->replica, NULL, NULL);
-  while (changes->first < changes->next) {
-    drop_first(changes);
-  }
+  changes_pause(changes);
+  (void)changes_forget(changes, changes->next, CHANGES_MAX);
   term_writer_deinit(&changes->writer);
   holt_mem_free(changes->mem, changes->ring,
                 CHANGES_MAX * sizeof(struct change *));

@@ -9,8 +9,8 @@
  *                   ^       ^            ^
  *                 first    slow         quick         (who watches: watch.h)
  *
- * The oldest fall out when there are too many.  Who had not read them yet is
- * behind `first', and knows by that.
+ * What all have read is forgotten; and the oldest fall out when there are too
+ * many.  Who had not read them yet is behind `first', and knows by that.
  *
  * A change is a map:
  *
@@ -64,6 +64,13 @@ struct changes {
 int changes_init(struct changes *changes, struct holt_replica *replica,
                  struct holt_mem *mem, void (*news)(void *user), void *user);
 void changes_deinit(struct changes *changes);
+
+/* Write down nothing for now, what there is stays; and go on. */
+void changes_pause(struct changes *changes);
+void changes_resume(struct changes *changes);
+
+/* Forget those before a number, at most so many.  True: they are gone. */
+bool changes_forget(struct changes *changes, uint64_t before, size_t count);
 
 /* The change of a number from first to before next. */
 const struct change *changes_at(const struct changes *changes, uint64_t number);

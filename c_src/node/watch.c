@@ -14,6 +14,9 @@
 #define REF_FIRST_BITS 18u
 #define REF_MARK 0x77617463u
 
+/* Of a log, in a piece of work. */
+#define FORGET_CHANGES 1024u
+
 /* An instance that is watched. */
 struct feed {
   struct list link;
@@ -22,7 +25,9 @@ struct feed {
   struct changes changes;
   struct list watches_of;
   size_t count;
-  size_t due; /* Watches that the job has to look at, before all have. */
+  size_t due;       /* Watches that the job has to look at, then it has all. */
+  bool lagging;     /* One of those that it has looked at has not all. */
+  uint64_t read_to; /* All have. */
   struct turn_job job;
 };
 
@@ -43,6 +48,7 @@ struct watch {
 };
 
 static void timer_fired(uv_timer_t *timer);
+static void feed_delete(struct feed *feed);
 
 /*--------------------------------------------------------------------
  * References */
@@ -182,21 +188,40 @@ serve(struct watch *watch)
   return !watch->waits && watch->next < feed->changes.next;
 }
 
+/* The next in turn. */
+static void
+serve_next(struct feed *feed)
+{
+  struct list *const link = feed->watches_of.next;
+  struct watch *const watch = list_thing(link, struct watch, link);
+  list_remove(link);
+  list_add(&feed->watches_of, link);
+  feed->due--;
+  if (serve(watch)) {
+    feed->due = feed->count;
+    feed->lagging = false;
+    return;
+  }
+  feed->lagging = feed->lagging || watch->next < feed->changes.next;
+  if (feed->due == 0 && !feed->lagging) {
+    feed->read_to = feed->changes.next;
+  }
+}
+
 static bool
 run(struct turn_job *job)
 {
   struct feed *const feed = list_thing(job, struct feed, job);
-  if (feed->due == 0) {
-    return false;
+  if (feed->due > 0) {
+    serve_next(feed);
+    return true;
   }
-  struct list *const link = feed->watches_of.next;
-  list_remove(link);
-  list_add(&feed->watches_of, link);
-  feed->due--;
-  if (serve(list_thing(link, struct watch, link))) {
-    feed->due = feed->count;
+  const uint64_t unread = feed->count == 0 ? feed->changes.next : feed->read_to;
+  const bool more = !changes_forget(&feed->changes, unread, FORGET_CHANGES);
+  if (!more && feed->count == 0) {
+    feed_delete(feed);
   }
-  return feed->due > 0;
+  return more;
 }
 
 /* All have to be looked at. */
@@ -205,6 +230,7 @@ on_news(void *user)
 {
   struct feed *const feed = user;
   feed->due = feed->count;
+  feed->lagging = false;
   turn_want(feed->watches->turn, &feed->job);
 }
 
@@ -259,17 +285,34 @@ feed_new(struct watches *watches, struct instance *instance)
   return feed;
 }
 
-/* Once nobody watches. */
+static void
+feed_delete(struct feed *feed)
+{
+  turn_cancel(&feed->job);
+  list_remove(&feed->link);
+  changes_deinit(&feed->changes);
+  holt_mem_free(feed->watches->mem, feed, sizeof *feed);
+}
+
+/* Once nobody watches: the job lets go of what there is. */
 static void
 feed_release(struct feed *feed)
 {
-  struct watches *const watches = feed->watches;
   if (feed->count == 0) {
-    turn_cancel(&feed->job);
-    list_remove(&feed->link);
-    changes_deinit(&feed->changes);
-    holt_mem_free(watches->mem, feed, sizeof *feed);
+    changes_pause(&feed->changes);
+    turn_want(feed->watches->turn, &feed->job);
   }
+}
+
+/* That of an instance, at work.  NULL: no memory. */
+static struct feed *
+feed_of(struct watches *watches, struct instance *instance)
+{
+  struct feed *const feed = feed_find(watches, instance);
+  if (feed != NULL && feed->count == 0) {
+    changes_resume(&feed->changes);
+  }
+  return feed != NULL ? feed : feed_new(watches, instance);
 }
 
 /*--------------------------------------------------------------------
@@ -292,7 +335,6 @@ watch_size(const struct watch *watch)
          watch->opening_size;
 }
 
-/* Of the feed nothing may be left after the last one. */
 static void
 watch_delete(struct watch *watch)
 {
@@ -364,8 +406,7 @@ watch_start(struct watches *watches, const struct watch_request *request,
   if (watches->count == WATCHES_MAX) {
     return HOLT_ERR_BUSY;
   }
-  struct feed *feed = feed_find(watches, request->instance);
-  feed = feed != NULL ? feed : feed_new(watches, request->instance);
+  struct feed *const feed = feed_of(watches, request->instance);
   if (feed == NULL) {
     return HOLT_ERR_NOMEM;
   }
@@ -450,5 +491,9 @@ void
 watches_close(struct watches *watches)
 {
   watches_forget(watches, NULL);
+  list_each(link, &watches->feeds)
+  {
+    feed_delete(list_thing(link, struct feed, link));
+  }
   uv_close((uv_handle_t *)&watches->timer, NULL);
 }

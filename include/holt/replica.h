@@ -289,8 +289,8 @@ HOLT_API uint64_t holt_replica_scan_entries(const struct holt_replica *replica,
                                             uint64_t cursor, holt_view_fn visit,
                                             void *user);
 
-/* The same, of the keys that are binaries and begin so: many times as fast
- * where they are few.  visit cannot end it. */
+/* The same, of the keys that are binaries and begin so, or of all (NULL), some
+ * dozens at a time, which is many times as fast.  visit cannot end it. */
 HOLT_API uint64_t holt_replica_scan_prefix(const struct holt_replica *replica,
                                            uint64_t cursor,
                                            const uint8_t *prefix,

@@ -783,6 +783,69 @@ seed_member(fuzz_seed seed, struct holt_mem *mem, const char *name,
 }
 
 static void
+put_member(struct term_writer *writer, const char *node)
+{
+  term_put_tuple(writer, 2);
+  term_put_atom(writer, names[0]);
+  term_put_atom(writer, node);
+}
+
+static void
+put_stamp(struct term_writer *writer, uint64_t ms)
+{
+  term_put_tuple(writer, 2);
+  term_put_uint(writer, ms);
+  put_member(writer, PEER);
+}
+
+/* {{Stamp, list}, [{Member, Stamp, IsIn}]}, of this node and the peer's. */
+static void
+put_roll(struct term_writer *writer, uint64_t ms, bool us_in, bool peer_in)
+{
+  term_put_tuple(writer, 2);
+  term_put_tuple(writer, 2);
+  put_stamp(writer, ms);
+  term_put_atom(writer, "list");
+  term_put_list(writer, 2);
+  for (unsigned i = 0; i < 2; i++) {
+    term_put_tuple(writer, 3);
+    put_member(writer, i == 0 ? US : PEER);
+    put_stamp(writer, ms);
+    term_put_bool(writer, i == 0 ? us_in : peer_in);
+  }
+  term_put_nil(writer);
+}
+
+/* A member says who may take part: both; one of us; and that it leaves. */
+static void
+seed_rolls(fuzz_seed seed, struct holt_mem *mem)
+{
+  struct term_writer out;
+  struct term_writer piece;
+  term_writer_init(&out, mem, 0);
+  term_writer_init(&piece, mem, 0);
+  come_up();
+  put_hello(&piece, 0);
+  put_step(&out, 4, &piece);
+  for (unsigned i = 0; i < 4; i++) {
+    term_writer_clear(&piece);
+    term_put_tuple(&piece, 3);
+    term_put_atom(&piece, "holt_members");
+    put_pid(&piece);
+    put_roll(&piece, 1 + i % 3, i % 3 != 1, i % 3 != 2);
+    put_step(&out, 3, &piece);
+  }
+  term_writer_clear(&piece);
+  term_put_tuple(&piece, 2);
+  term_put_atom(&piece, "holt_leave");
+  put_pid(&piece);
+  put_step(&out, 3, &piece);
+  seed("rolls", out.data, out.size);
+  term_writer_deinit(&piece);
+  term_writer_deinit(&out);
+}
+
+static void
 drop_peer(void)
 {
   peer_drop(world->peer, "the target says so");
@@ -837,5 +900,7 @@ fuzz_seeds(fuzz_seed seed)
   seed_member(seed, &world->heap.mem, "member", false);
   drop_peer();
   seed_member(seed, &world->heap.mem, "watched", true);
+  drop_peer();
+  seed_rolls(seed, &world->heap.mem);
   world_deinit();
 }

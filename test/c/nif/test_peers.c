@@ -95,7 +95,7 @@ write_side(void *argument)
   struct user user;
   user_of(&user, pair, side->index);
   const uint32_t first = CHURN * (side->index + 1);
-  const uint32_t count = scaled(1500);
+  const uint32_t count = scaled(1500) < 4000 ? scaled(1500) : 4000;
   for (uint32_t round = 0; round < 3; round++) {
     const ErlNifPid mortal = fake_spawn(vm);
     for (uint32_t i = 0; i < count; i++) {
@@ -158,6 +158,70 @@ read_side(void *argument)
   return NULL;
 }
 
+/* What a copy has that is made of changes alone. */
+struct told {
+  struct pair *pair;
+  uint64_t from;
+  ERL_NIF_TERM holders[3 * CHURN];
+};
+
+static void
+tell(void *context, const struct user_change *change)
+{
+  struct told *const told = context;
+  CHECK(change->key < 3 * CHURN);
+  ERL_NIF_TERM *const holder = &told->holders[change->key];
+  if (change->type == USER_REGISTERED) {
+    CHECK(*holder == change->before);
+    *holder = change->pid;
+  } else if (change->type == USER_UNREGISTERED) {
+    CHECK(*holder == change->pid);
+    *holder = 0;
+  }
+}
+
+static void
+read_changes(struct told *told)
+{
+  struct user user;
+  user_of(&user, told->pair, 1);
+  CHECK(user_changes(&user, &told->from, tell, told));
+  user_deinit(&user);
+}
+
+static void *
+watch_side(void *argument)
+{
+  struct told *const told = argument;
+  while (!stage_is_done(&told->pair->stages[0])) {
+    read_changes(told);
+    sched_yield();
+  }
+  return NULL;
+}
+
+static void
+check_told(void *context, uint32_t key, ERL_NIF_TERM pid)
+{
+  struct told *const told = context;
+  CHECK(told->holders[key] == pid);
+  told->holders[key] = 0;
+}
+
+/* Whoever was told of changes alone has what is there. */
+static void
+check_all_told(struct told *told)
+{
+  struct user user;
+  user_of(&user, told->pair, 1);
+  read_changes(told);
+  CHECK(user_scan(&user, check_told, told) == USER_OK);
+  for (uint32_t key = 0; key < 3 * CHURN; key++) {
+    CHECK(told->holders[key] == 0);
+  }
+  user_deinit(&user);
+}
+
 static void
 fill(struct pair *pair, uint32_t count, size_t value_size)
 {
@@ -174,7 +238,14 @@ scenario_peers(void)
 {
   static struct pair pair;
   static struct side sides[2] = { { &pair, 0 }, { &pair, 1 } };
+  static struct told told;
+  struct user user;
   pair_init(&pair, 0);
+  memset(&told, 0, sizeof told);
+  told.pair = &pair;
+  user_of(&user, &pair, 1);
+  CHECK(user_ask(&user, "watch") != 0);
+  user_deinit(&user);
   fill(&pair, STABLE, 50);
   CHECK(pair_agrees(&pair, STABLE));
   atomic_store(&pair.writers_left, 2);
@@ -182,8 +253,10 @@ scenario_peers(void)
   stage_thread(&pair.stages[0], write_side, &sides[1]);
   stage_thread(&pair.stages[0], read_side, &pair);
   stage_thread(&pair.stages[0], read_side, &pair);
+  stage_thread(&pair.stages[0], watch_side, &told);
   stage_join(&pair.stages[0]);
   CHECK(pair_agrees(&pair, STABLE));
+  check_all_told(&told);
   pair_deinit(&pair);
 }
 

@@ -31,6 +31,36 @@
 #define KEY(term) "\x77\x03key" term
 #define REASON(name, size) "\x77\x06reason\x77" size name
 
+static void
+look(void *user, const struct holt_actor_info *actor)
+{
+  bool *const all = user;
+  *all = *all && actor->shown;
+}
+
+static bool
+shows_all(const struct side *side)
+{
+  bool all = true;
+  holt_replica_actors(side_replica(side), look, &all);
+  return all;
+}
+
+/* Both see each other: nobody is told of that any more. */
+static void
+met_init(struct pair *pair, uint64_t policy)
+{
+  struct holt_census a = { 0 };
+  struct holt_census b = { 0 };
+  pair_init(pair, policy);
+  net_patience(&pair->net);
+  do {
+    CU_ASSERT_FATAL(net_turn(&pair->net));
+    holt_replica_census(side_replica(&pair->a), &a);
+    holt_replica_census(side_replica(&pair->b), &b);
+  } while (a.present < 2 || b.present < 2 || !shows_all(&pair->b));
+}
+
 static size_t
 watches(const struct pair *pair)
 {
@@ -110,7 +140,7 @@ changes_are_heard(void)
   struct pair pair;
   struct asker all;
   struct asker some;
-  pair_init(&pair, HOLT_POLICY_UNIQUE_KEEP_NEWEST);
+  met_init(&pair, HOLT_POLICY_UNIQUE_KEEP_NEWEST);
   side_take(&pair.a, "hall", 1);
   UNTIL(&pair.net, holt_replica_count(side_replica(&pair.b)) == 1);
   asker_init(&all, &pair.net, &pair.b, SIDE_Z);
@@ -147,7 +177,7 @@ static void
 watches_end(void)
 {
   struct pair pair;
-  pair_init(&pair, HOLT_POLICY_UNIQUE_KEEP_NEWEST);
+  met_init(&pair, HOLT_POLICY_UNIQUE_KEEP_NEWEST);
   struct asker z;
   struct asker y;
   asker_init(&z, &pair.net, &pair.b, SIDE_Z);
@@ -213,7 +243,7 @@ static void
 wrong_requests_are_refused(void)
 {
   struct pair pair;
-  pair_init(&pair, HOLT_POLICY_UNIQUE_KEEP_NEWEST);
+  met_init(&pair, HOLT_POLICY_UNIQUE_KEEP_NEWEST);
   struct asker z;
   asker_init(&z, &pair.net, &pair.b, SIDE_Z);
   REFUSES(&z, WATCH_WRONG "\x77\x04most", "unknown_request");
@@ -262,7 +292,7 @@ static void
 the_slow_miss_changes(void)
 {
   struct pair pair;
-  pair_init(&pair, HOLT_POLICY_UNIQUE_KEEP_NEWEST);
+  met_init(&pair, HOLT_POLICY_UNIQUE_KEEP_NEWEST);
   struct asker slow;
   asker_init(&slow, &pair.net, &pair.b, SIDE_Z);
   WATCH(&slow, WATCH_ALL_REQUEST);
@@ -316,14 +346,15 @@ the_slow_miss_changes(void)
   pair_deinit(&pair);
 }
 
-/* More changes than the log has, and than a message: all are heard by who
- * reads. */
+/* More changes than a message has: all are heard by who reads, and what has
+ * been heard is forgotten. */
 static void
 many_changes_are_heard(void)
 {
   struct pair pair;
-  pair_init(&pair, HOLT_POLICY_UNIQUE_KEEP_NEWEST);
+  met_init(&pair, HOLT_POLICY_UNIQUE_KEEP_NEWEST);
   struct asker z;
+  const size_t before = pair.b.heap.mem.bytes;
   asker_init(&z, &pair.net, &pair.b, SIDE_Z);
   WATCH(&z, WATCH_ALL_REQUEST);
   for (uint32_t id = 1; id <= 2000; id++) {
@@ -346,7 +377,22 @@ many_changes_are_heard(void)
     free(bytes);
   }
   CU_ASSERT_EQUAL(count, 2000);
+  UNTIL(&pair.net, pair.b.heap.mem.bytes <
+                     before + CHANGES_MAX * sizeof(struct change *) + 65536);
+  /* The next one finds an empty log, whether the last has let go of it or not.
+   */
+  for (unsigned i = 0; i < 3; i++) {
+    close(z.fd);
+    UNTIL(&pair.net, watches(&pair) == 0);
+    asker_init(&z, &pair.net, &pair.b, SIDE_Z);
+    WATCH(&z, WATCH_ALL_REQUEST);
+    hears_nothing(&z);
+    char name[] = { 'm', (char)('0' + i), 0 };
+    side_take(&pair.b, name, 7000 + i);
+    HEARS(&z, REGISTERED);
+  }
   close(z.fd);
+  UNTIL(&pair.net, pair.b.heap.mem.bytes <= before + 65536);
   pair_deinit(&pair);
 }
 
@@ -356,7 +402,7 @@ static void
 watches_without_memory(void)
 {
   struct pair pair;
-  pair_init(&pair, HOLT_POLICY_UNIQUE_KEEP_NEWEST);
+  met_init(&pair, HOLT_POLICY_UNIQUE_KEEP_NEWEST);
   struct asker z;
   asker_init(&z, &pair.net, &pair.b, SIDE_Z);
   uint8_t ref[64];
@@ -415,7 +461,7 @@ static void
 prefixes_are_gathered(void)
 {
   struct pair pair;
-  pair_init(&pair, HOLT_POLICY_DUPLICATE);
+  met_init(&pair, HOLT_POLICY_DUPLICATE);
   struct asker z;
   asker_init(&z, &pair.net, &pair.b, SIDE_Z);
   ANSWERS(&z, PREFIX_REQUEST "m\x00\x00\x00\x00", "j");
@@ -461,7 +507,7 @@ static void
 keys_are_explained(void)
 {
   struct pair pair;
-  pair_init(&pair, HOLT_POLICY_UNIQUE_KEEP_NEWEST);
+  met_init(&pair, HOLT_POLICY_UNIQUE_KEEP_NEWEST);
   struct asker z;
   asker_init(&z, &pair.net, &pair.b, SIDE_Z);
   ANSWERS(&z, EXPLAIN_REQUEST, "j");
