@@ -335,7 +335,9 @@ HOLT_API void holt_tour_stop(struct holt_replica *replica,
  *
  * One change stands for all names of a member: MEMBER_DOWN takes those that it
  * has, by what was told; MEMBER_UP brings those that it registers and nobody
- * else has.  What they are is not told; they are in the view. */
+ * else has.  What they are is not told; they are in the view.  After one that
+ * comes and goes quickly who has a name may be told again, with the reason
+ * MEMBER, and nobody before. */
 
 enum holt_change_type {
   HOLT_CHANGE_REGISTERED,   /* now has the key; before, if had, had it. */

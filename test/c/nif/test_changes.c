@@ -205,6 +205,26 @@ check_copy(struct room *room, const struct watcher *watcher)
   user_deinit(&user);
 }
 
+/* Who is killed on a dirty scheduler cannot tell what it has changed; the next
+ * does. */
+static void
+news_of_the_killed(struct room *room, struct user *watcher)
+{
+  const uint32_t big = 63; /* A key with a big integer. */
+  const ErlNifPid pid = fake_spawn(room->stage.vm);
+  const uint64_t before = fake_messages(watcher->vm, &watcher->self);
+  struct user doomed;
+  user_of(&doomed, room);
+  fake_doom(doomed.vm, &doomed.self);
+  CHECK(user_register(&doomed, big, &pid, 10) == USER_KILLED);
+  fake_exit(doomed.vm, &doomed.self);
+  CHECK(user_register(watcher, big + 1, &pid, 10) == USER_OK);
+  CHECK(fake_messages(watcher->vm, &watcher->self) == before + 1);
+  CHECK(user_unregister(watcher, big) == USER_OK);
+  CHECK(user_unregister(watcher, big + 1) == USER_OK);
+  user_deinit(&doomed);
+}
+
 void
 scenario_changes(void)
 {
@@ -215,6 +235,7 @@ scenario_changes(void)
   struct user user;
   user_of(&user, &room);
   CHECK(user_ask(&user, "watch") != 0);
+  news_of_the_killed(&room, &user);
   writers_begin(&room, writers, write_changes);
   for (unsigned i = 0; i < 3; i++) {
     watchers[i] = (struct watcher){ .room = &room };

@@ -152,6 +152,16 @@ sim_core_busy(const struct holt_replica *replica)
 }
 
 bool
+sim_core_greets(const struct holt_replica *replica)
+{
+  const struct holt_peer *peer = replica->peers;
+  while (peer != NULL && (peer->confirmed || peer->hello_count < 3)) {
+    peer = peer->next;
+  }
+  return peer != NULL;
+}
+
+bool
 sim_core_contested(const struct holt_replica *replica)
 {
   return replica->soon.first != NULL || replica->later.first != NULL;

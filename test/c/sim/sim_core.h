@@ -108,6 +108,9 @@ size_t sim_core_peers(const struct holt_replica *replica);
 /* It has work left that poll does in slices. */
 bool sim_core_busy(const struct holt_replica *replica);
 
+/* It has greeted somebody in vain, and waits for longer each time. */
+bool sim_core_greets(const struct holt_replica *replica);
+
 /* Some rows of its own may be in contest. */
 bool sim_core_contested(const struct holt_replica *replica);
 

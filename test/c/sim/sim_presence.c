@@ -442,6 +442,18 @@ is_lossy(const struct sim *sim)
          !sim->options.faithful || has_strangers(sim);
 }
 
+/* Somebody was mute before, and is waited for with patience. */
+static bool
+is_patient(const struct sim *sim)
+{
+  bool any = false;
+  for (unsigned i = 0; i < sim->options.nodes; i++) {
+    const struct holt_replica *const replica = sim->nodes[i].replica;
+    any = any || (replica != NULL && sim_core_greets(replica));
+  }
+  return any;
+}
+
 /* For how long it may be absent though somebody reaches it. */
 static uint64_t
 reached_bound_ms(const struct sim *sim)
@@ -452,7 +464,8 @@ reached_bound_ms(const struct sim *sim)
   for (unsigned i = 0; i < options->nodes; i++) {
     rows += sim->nodes[i].replica == NULL ? 0 : sim->nodes[i].log->live_count;
   }
-  return (is_lossy(sim) ? INTERVALS_LOSSY : INTERVALS_FAITHFUL) *
+  const bool slow = is_lossy(sim) || is_patient(sim);
+  return (slow ? INTERVALS_LOSSY : INTERVALS_FAITHFUL) *
            tuning->vector_interval_ms +
          2 * tuning->probe_ms + 20 * options->delay_max_ms + 5 * HOST_MS +
          rows * (4 * options->delay_max_ms + 4);

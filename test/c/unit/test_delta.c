@@ -501,6 +501,28 @@ large_seqs_are_refused(void)
   sample_deinit(&sample);
 }
 
+/* A death has one of the reasons that there are. */
+static void
+strange_reasons_are_refused(void)
+{
+  struct sample sample;
+  sample_init(&sample);
+  struct holt_buf *const body = &sample.body;
+  for (unsigned tag = 1; tag < 0x80; tag++) {
+    delta_head(body, 9);
+    holt_buf_put_u8(body, (uint8_t)tag);
+    holt_buf_put_varint(body, 2); /* Birth 1, zigzag. */
+    if ((tag & 3u) == 2) {
+      holt_buf_put_varint(body, 2);
+    }
+    tail(body, 1, 1, false);
+    const bool good =
+      (tag & 3u) != 0 && (tag & 3u) != 3 && tag >> 2 <= HOLT_REASON_UNKNOWN;
+    CU_ASSERT_EQUAL(open_body(&sample), good ? 0 : HOLT_ERR_MALFORMED);
+  }
+  sample_deinit(&sample);
+}
+
 /* A tag that nobody knows makes the whole message malformed; flags, too. */
 static void
 unknown_tags_are_refused(void)
@@ -765,6 +787,7 @@ test_delta_suite(void)
   CU_ADD_TEST(suite, prop_mutations_do_no_harm);
   CU_ADD_TEST(suite, long_runs_of_deaths_are_refused);
   CU_ADD_TEST(suite, large_seqs_are_refused);
+  CU_ADD_TEST(suite, strange_reasons_are_refused);
   CU_ADD_TEST(suite, unknown_tags_are_refused);
   CU_ADD_TEST(suite, live_sets_fit_their_range);
   CU_ADD_TEST(suite, rows_before_base_are_refused);
