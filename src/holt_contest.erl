@@ -22,6 +22,8 @@
 -include_lib("kernel/include/logger.hrl").
 
 -export([new/2, conflict/3, grace/2, contest/3, down/3, lose/3, last/2, counts/1]).
+%% Processes of its own
+-export([answer/1]).
 
 -export_type([contests/0, conflict/0, last/0]).
 
@@ -277,16 +279,20 @@ follow({OwnActor, OwnBirth, _, Birth} = Pair, Contest, #contests{name = Name} = 
     Tell = fun() -> {told, holt_remote:call_member(Name, Member, Request, ?TELL_MS)} end,
     run(Pair, Contest, 2 * ?TELL_MS, Tell, Contests).
 
-%% How it ends is how it answers.
--dialyzer({no_return, run/5}).
 -spec run(pair(), #contest{}, pos_integer(), fun(() -> term()), contests()) -> contests().
 run(Pair, Contest, LimitMs, Fun, #contests{pairs = Pairs, running = Running} = Contests) ->
-    {Pid, Monitor} = spawn_monitor(fun() -> exit(Fun()) end),
+    {Pid, Monitor} = spawn_monitor(?MODULE, answer, [Fun]),
     _ = erlang:send_after(LimitMs, self(), {holt_overdue, Pid}),
     Contests#contests{
         pairs = Pairs#{Pair => Contest#contest{running = Monitor}},
         running = Running#{Monitor => Pair}
     }.
+
+%% @private
+%% How a process ends is what it answers.
+-spec answer(fun(() -> term())) -> no_return().
+answer(Fun) ->
+    exit(Fun()).
 
 %% @doc A process has ended; false: none of ours.
 -spec down(reference(), Reason :: term(), contests()) -> contests() | false.
