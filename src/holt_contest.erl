@@ -22,8 +22,8 @@
 -include_lib("kernel/include/logger.hrl").
 
 -export([new/2, conflict/3, grace/2, contest/3, down/3, lose/3, last/2, counts/1]).
-%% Processes of its own
--export([answer/1]).
+%% For spawn_monitor/3
+-export([finish/1]).
 
 -export_type([contests/0, conflict/0, last/0]).
 
@@ -279,9 +279,11 @@ follow({OwnActor, OwnBirth, _, Birth} = Pair, Contest, #contests{name = Name} = 
     Tell = fun() -> {told, holt_remote:call_member(Name, Member, Request, ?TELL_MS)} end,
     run(Pair, Contest, 2 * ?TELL_MS, Tell, Contests).
 
+%% How it ends is how it answers.
+-dialyzer({no_return, run/5}).
 -spec run(pair(), #contest{}, pos_integer(), fun(() -> term()), contests()) -> contests().
 run(Pair, Contest, LimitMs, Fun, #contests{pairs = Pairs, running = Running} = Contests) ->
-    {Pid, Monitor} = spawn_monitor(?MODULE, answer, [Fun]),
+    {Pid, Monitor} = spawn_monitor(?MODULE, finish, [Fun]),
     _ = erlang:send_after(LimitMs, self(), {holt_overdue, Pid}),
     Contests#contests{
         pairs = Pairs#{Pair => Contest#contest{running = Monitor}},
@@ -289,9 +291,9 @@ run(Pair, Contest, LimitMs, Fun, #contests{pairs = Pairs, running = Running} = C
     }.
 
 %% @private
-%% How a process ends is what it answers.
--spec answer(fun(() -> term())) -> no_return().
-answer(Fun) ->
+%% The reason of the exit is the answer.
+-spec finish(fun(() -> term())) -> no_return().
+finish(Fun) ->
     exit(Fun()).
 
 %% @doc A process has ended; false: none of ours.
