@@ -66,7 +66,8 @@ BENCH_SRC := $(sort $(wildcard bench/*.c))
 # daemon's.
 FUZZ_CORE := key liveset packet rows
 FUZZ_NODE := commands config frames handshake options terms
-FUZZ_CORE_SRC := $(patsubst %,test/c/fuzz/%.c,fuzz replay store $(addprefix fuzz_,$(FUZZ_CORE)))
+FUZZ_CORE_SRC := $(patsubst %,test/c/fuzz/%.c,fuzz replay store rows_model rows_walks \
+  $(addprefix fuzz_,$(FUZZ_CORE)))
 FUZZ_NODE_SRC := $(patsubst %,test/c/fuzz/%.c,controls deaf given $(addprefix fuzz_,$(FUZZ_NODE)))
 
 ELIXIR_SRC := $(shell test -d lib && find lib -name '*.ex' | LC_ALL=C sort)
@@ -207,6 +208,7 @@ $(foreach pair,$(NIF_FAULTS),$(eval $(call fault,$(word 2,$(subst :, ,$(pair))),
 NODE_PARTS := $(filter-out c_src/node/main.c,$(NODE_SRC))
 fuzz_packet_SRC   := test/c/unit/pair.c
 fuzz_packet_LIBS  := -lcunit
+fuzz_rows_SRC     := test/c/fuzz/rows_model.c test/c/fuzz/rows_walks.c
 fuzz_commands_SRC := test/c/fuzz/deaf.c test/c/fuzz/controls.c \
   $(filter-out %/connection.c %/listen.c %/epmd.c,$(NODE_PARTS))
 $(foreach name,config options,$(eval fuzz_$(name)_SRC := $(NODE_PARTS) test/c/fuzz/given.c))

@@ -22,6 +22,8 @@
 -include_lib("kernel/include/logger.hrl").
 
 -export([new/2, conflict/3, grace/2, contest/3, down/3, lose/3, last/2, counts/1]).
+%% For spawn_monitor/3
+-export([finish/1]).
 
 -export_type([contests/0, conflict/0, last/0]).
 
@@ -281,12 +283,18 @@ follow({OwnActor, OwnBirth, _, Birth} = Pair, Contest, #contests{name = Name} = 
 -dialyzer({no_return, run/5}).
 -spec run(pair(), #contest{}, pos_integer(), fun(() -> term()), contests()) -> contests().
 run(Pair, Contest, LimitMs, Fun, #contests{pairs = Pairs, running = Running} = Contests) ->
-    {Pid, Monitor} = spawn_monitor(fun() -> exit(Fun()) end),
+    {Pid, Monitor} = spawn_monitor(?MODULE, finish, [Fun]),
     _ = erlang:send_after(LimitMs, self(), {holt_overdue, Pid}),
     Contests#contests{
         pairs = Pairs#{Pair => Contest#contest{running = Monitor}},
         running = Running#{Monitor => Pair}
     }.
+
+%% @private
+%% The reason of the exit is the answer.
+-spec finish(fun(() -> term())) -> no_return().
+finish(Fun) ->
+    exit(Fun()).
 
 %% @doc A process has ended; false: none of ours.
 -spec down(reference(), Reason :: term(), contests()) -> contests() | false.

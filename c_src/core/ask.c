@@ -90,6 +90,9 @@ vouch_keep(struct holt_replica *replica, struct holt_actor *actor,
     *place = *vouch;
     replica->counters.vouches++;
   }
+  if (actor->presence.alive_ms < vouch->seen_ms) {
+    actor->presence.alive_ms = vouch->seen_ms;
+  }
 }
 
 /* None of them counts any more; how many there were. */
@@ -267,6 +270,25 @@ take_yes(struct holt_replica *replica, struct holt_peer *peer,
   }
 }
 
+/* It has told the peer that it will be back; unless that is of the past, and it
+ * was back. */
+static void
+take_pause(struct holt_replica *replica, struct holt_actor *actor,
+           const struct holt_vouch_item *item)
+{
+  struct holt_presence *const presence = &actor->presence;
+  const uint64_t now_ms = replica->mono_ms;
+  const uint64_t paused_ms =
+    now_ms - (item->age_ms < now_ms ? item->age_ms : now_ms);
+  const bool past = paused_ms < presence->alive_ms;
+  if (!holt_connected(actor) && !past &&
+      !holt__vouched(replica, actor, now_ms)) {
+    presence->paused = true;
+    holt__sight_absent(replica, actor, now_ms);
+    presence->went_ms = paused_ms;
+  }
+}
+
 static void
 take_word(struct holt_replica *replica, struct holt_peer *peer,
           struct holt_actor *actor, const struct holt_vouch_item *item,
@@ -283,11 +305,7 @@ take_word(struct holt_replica *replica, struct holt_peer *peer,
     break;
   case HOLT_WORD_PAUSED:
     holt__vouch_withdraw(replica, actor, peer);
-    if (!holt_connected(actor) &&
-        !holt__vouched(replica, actor, replica->mono_ms)) {
-      actor->presence.paused = true;
-      holt__sight_absent(replica, actor, replica->mono_ms);
-    }
+    take_pause(replica, actor, item);
     break;
   }
   holt_links_remove(&actor->presence.asked, peer);

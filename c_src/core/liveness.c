@@ -113,6 +113,7 @@ holt__sight_lost(struct holt_replica *replica, struct holt_actor *actor,
 
   holt__forwards_end(replica, NULL, actor);
   holt__askers_tell(replica, actor);
+  actor->presence.alive_ms = actor->presence.link->heard_at_ms;
   suspect(replica, actor, now_ms);
   if (holt_links_empty(&actor->presence.ask)) {
     hide(replica, actor, now_ms); /* There is nobody to ask. */

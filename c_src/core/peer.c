@@ -236,6 +236,7 @@ session_begin(struct holt_replica *replica, struct holt_peer *peer,
   peer->goodbye_due = false;
   peer->refusal_count = 0;
   peer->over_due = false;
+  peer->stalls = 0;
   peer->busy_until_ms = now_ms;
   peer->last = LAST_NOTHING;
   links_end(replica, peer);

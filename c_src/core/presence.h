@@ -64,7 +64,8 @@ struct holt_presence {
   bool paused;                 /* It has said so. */
   uint64_t decide_ms;          /* SUSPECT: whoever is silent then says no. */
   uint64_t absent_since_ms;    /* ABSENT: the least age that anybody tells. */
-  uint64_t went_ms;            /* ABSENT: when we saw it go. */
+  uint64_t went_ms;            /* ABSENT: when it went; paused: said so. */
+  uint64_t alive_ms;           /* It was then, by our word or a voucher's. */
   uint64_t shown_at_ms;        /* When it was shown last. */
   uint64_t hold_ms;            /* Not to be shown again before. */
   uint8_t flaps;               /* How often it went soon after it was shown. */

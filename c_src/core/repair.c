@@ -267,14 +267,15 @@ ask_again_ms(const struct holt_replica *replica,
   return last_ms + replica->tuning.vector_interval_ms;
 }
 
-/* Where the way there and back takes longer, the next one is given more time.
- */
+/* Where the way there and back takes longer, the next one is given more time:
+ * of this actor, or from this peer, while there is no actor to remember it. */
 static uint64_t
 stalls_ms(const struct holt_replica *replica, const struct holt_repair *repair)
 {
   const struct holt_actor *const actor =
     holt_rows_actor(&replica->rows, repair->actor_id);
-  const uint32_t doublings = actor == NULL ? 0u : actor->stalls;
+  const uint32_t doublings =
+    actor == NULL ? repair->peer->stalls : actor->stalls;
   return repair->moved_at_ms +
          ((HOLT_STALL_INTERVALS * replica->tuning.vector_interval_ms)
           << doublings);
@@ -287,8 +288,11 @@ stalled(struct holt_replica *replica, struct holt_repair *repair,
 {
   struct holt_actor *const actor =
     holt_rows_actor(&replica->rows, repair->actor_id);
-  if (actor != NULL && actor->stalls < HOLT_STALL_DOUBLINGS_MAX) {
-    actor->stalls++;
+  uint8_t *const stalls =
+    actor == NULL ? &repair->peer->stalls : &actor->stalls;
+  if (*stalls < (actor == NULL ? HOLT_STRANGER_DOUBLINGS_MAX
+                               : HOLT_STALL_DOUBLINGS_MAX)) {
+    ++*stalls;
   }
   replica->counters.stalls++;
   tell_over(repair->peer, repair->actor_id, repair->token);
@@ -370,6 +374,7 @@ piece_actor(struct holt_replica *replica, struct holt_peer *peer,
     (*out)->rule = (enum holt_rule)message->identity.rule;
     (*out)->presence.absent_since_ms = now_ms;
     (*out)->relayed = true;
+    (*out)->stalls = peer->stalls;
     holt__liveness_ask(*out, peer);
   }
   return rv;
@@ -574,6 +579,7 @@ adopt(struct holt_replica *replica, struct holt_repair *repair,
   actor->dirty = false;
   actor->torn = false;
   actor->stalls = 0;
+  peer->stalls = 0;
   actor->unfinished = 0;
   if (peer->actor == actor->id) {
     /* It ends the repair, and the stream goes on from here. */

@@ -77,11 +77,12 @@
 #define HOLT_SILENT_INTERVALS 4u
 
 /* A repair that does not move for so many intervals is given up by who has
- * asked for it; for twice as many after each that was, up to 2^6 times.  Who
- * serves it hears of it every interval, and lets go after so many of
- * silence. */
+ * asked for it; for twice as many after each that was, up to 2^6 times, or 2^3
+ * while we do not know the actor.  Who serves it hears of it every interval,
+ * and lets go after so many of silence. */
 #define HOLT_STALL_INTERVALS 4u
 #define HOLT_STALL_DOUBLINGS_MAX 6u
+#define HOLT_STRANGER_DOUBLINGS_MAX 3u
 #define HOLT_SERVE_INTERVALS 16u
 
 /* An echo answers those who ask within this share of probe_ms, too. */
@@ -184,6 +185,7 @@ struct holt_peer {
   bool over_due; /* Of a repair that we are not in: over_actor, over_token. */
   uint64_t over_actor;
   uint64_t over_token;
+  uint8_t stalls;       /* In a row, of repairs of those we do not know yet. */
   uint32_t hello_count; /* Unanswered. */
   uint64_t hello_at_ms;
   uint64_t vector_at_ms;

@@ -136,14 +136,19 @@ put_word(struct holt_replica *replica, const struct holt_actor *actor,
          enum holt_word word, uint64_t now_ms)
 {
   const struct holt_peer *const way = holt_way(actor);
-  const bool aged = word == HOLT_WORD_YES && way != NULL &&
-                    !holt_mutant(UNPROBED) && !holt_mutant(ECHO_OLD);
-  const struct holt_vouch_item item = {
-    .actor = actor->id,
-    .word = word,
-    .age_ms = aged ? now_ms - holt_token_ms(way->echo_number) : 0,
-    .version = word == HOLT_WORD_YES ? actor->version : 0
-  };
+  uint64_t age_ms = 0;
+  if (word == HOLT_WORD_PAUSED) {
+    age_ms = now_ms - actor->presence.went_ms;
+  } else if (word == HOLT_WORD_YES && way != NULL && !holt_mutant(UNPROBED) &&
+             !holt_mutant(ECHO_OLD)) {
+    age_ms = now_ms - holt_token_ms(way->echo_number);
+  }
+  const struct holt_vouch_item item = { .actor = actor->id,
+                                        .word = word,
+                                        .age_ms = age_ms,
+                                        .version = word == HOLT_WORD_YES
+                                                     ? actor->version
+                                                     : 0 };
   (void)holt_vouch_item_encode(&replica->out, &item);
 }
 

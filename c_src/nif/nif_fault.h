@@ -21,7 +21,8 @@
   XX(4, tsan, LATE_WAKE, takeover, "who is woken is read without the lock")    \
   XX(5, asan, DEAD_SHOWN, deaths, "who is dead is in an answer")               \
   XX(6, tsan, UNLOCKED_LOG, changes, "changes are read without the lock")      \
-  XX(7, asan, NO_NEWS, changes, "who has read all is told of nothing more")
+  XX(7, asan, NO_NEWS, changes, "who has read all is told of nothing more")    \
+  XX(8, asan, WAKE_LOST, unheard, "a wake that nobody hears is not repeated")
 
 /* True in the build of that fault only. */
 #define nif_fault(name) (NIF_FAULT == NIF_FAULT_##name)

@@ -250,16 +250,20 @@ nif_lock_as_process(ErlNifEnv *env, struct nif_instance *instance)
 void
 nif_unlock_wake(ErlNifEnv *env, struct nif_instance *instance)
 {
-  const bool wake = holt_replica_wake(instance->replica);
+  const bool wake = holt_replica_wake(instance->replica) || instance->unheard;
   ErlNifPid process = instance->process;
+  instance->unheard = false;
   nif_unlock(env, instance);
   if (nif_fault(LATE_WAKE)) {
     process = instance->process;
   }
-  if (wake) {
-    /* To nobody while the process is being started again; its successor polls
-     * as soon as it has opened the instance. */
-    (void)enif_send(env, &process, NULL, nif_atoms.holt_wake);
+  if (wake && enif_send(env, &process, NULL, nif_atoms.holt_wake) == 0) {
+    /* It is being started again, and its successor polls as soon as it has
+     * opened the instance.  Or our caller has been killed on a dirty scheduler,
+     * and nobody hears of it any more. */
+    nif_lock_anyway(instance);
+    instance->unheard = !nif_fault(WAKE_LOST);
+    nif_unlock(env, instance);
   }
 }
 

@@ -67,6 +67,7 @@ struct nif_instance {
   uint32_t creation;         /* Of the node, as the replica knows it. */
   struct holt_replica *replica;
   ErlNifPid process; /* The replica process. */
+  bool unheard;      /* It could not be woken: the next one tries again. */
   bool closed;
   bool paused;                 /* Its peers have been told so. */
   struct nif_watch watch;      /* What has changed, if somebody watches. */

@@ -28,8 +28,9 @@
  * Left out: all other actors (who is behind two links is another question of
  * the same kind), pauses, damping, forgetting, copies and versions, replicas
  * that are missing, links that are busy, more than one message of a kind at a
- * time on a link (what is due waits until the way is free).  Vectors say in one
- * step what they say.  Sessions of the links are those of stream.pml. */
+ * time on a link (what is due waits until the way is free; so three tokens in
+ * turn tell apart all asks that are under way).  Vectors say in one step what
+ * they say.  Sessions of the links are those of stream.pml. */
 
 #ifndef FAULT
 #define FAULT 0
@@ -108,10 +109,10 @@ node n[NODES + 1];
 /* On the way: one of each kind. */
 typedef to_node {
   bit ask;
-  bit ask_token;
+  unsigned ask_token : 2;
   unsigned ask_age : 3;
   bit vouch;
-  bit vouch_token;
+  unsigned vouch_token : 2;
   unsigned vouch_age : 3;
   bit whole;
   mtype word; /* 0: X is not listed. */
@@ -217,7 +218,7 @@ inline hide(p)
   n[p].left = 0
 }
 
-/* liveness.c: suspect(), holt__ask_all(). */
+/* liveness.c: suspect(); ask.c: holt__ask_all(). */
 inline suspect(p)
 {
   n[p].sight = SUSPECT;
@@ -274,7 +275,7 @@ inline ask_send(p, q)
   REMOVE(n[p].ask, q);
   ADD(n[p].asked, q);
   n[p].asked_age = 0;
-  n[p].sent[q] = 1 - n[p].sent[q];
+  n[p].sent[q] = (n[p].sent[q] + 1) % 3;
   w[p].to[q].ask = 1;
   w[p].to[q].ask_token = n[p].sent[q];
   w[p].to[q].ask_age = 0
@@ -404,19 +405,15 @@ inline vouch_send(p, q)
   want = 0
 }
 
-/* holt__echo_take(): of a number that is greater than the last. */
+/* holt__echo_take(): each echo of this session has a greater number than the
+ * last.  The one of a newer probe may still be to come. */
 inline echo_take(p)
 {
-  if
-  :: n[p].sight == CONNECTED && n[p].waits &&
-     w[p].echo_age == n[p].probe_age ->
-    n[p].echoed = 1;
-    n[p].waits = 0;
-    n[p].echo_age = w[p].echo_age;
-    n[p].probe_age = 0;
-    n[p].vouch_due = n[p].vouch_due | n[p].askers
-  :: else
-  fi;
+  n[p].echoed = 1;
+  n[p].echo_age = w[p].echo_age;
+  n[p].waits = w[p].probe;
+  n[p].probe_age = (w[p].probe -> n[p].probe_age : 0);
+  n[p].vouch_due = n[p].vouch_due | n[p].askers;
   w[p].echo = 0;
   w[p].echo_age = 0
 }

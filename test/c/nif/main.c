@@ -22,6 +22,7 @@
   XX(duplicates)                                                               \
   XX(changes)                                                                  \
   XX(takeover)                                                                 \
+  XX(unheard)                                                                  \
   XX(life)                                                                     \
   XX(upgrade)
 

@@ -9,6 +9,7 @@ void scenario_peers(void);
 void scenario_conflicts(void);
 void scenario_contests(void);
 void scenario_takeover(void);
+void scenario_unheard(void);
 
 #define STABLE 500u
 #define CHURN 100000u
@@ -404,5 +405,64 @@ scenario_takeover(void)
   }
   user_deinit(&user);
   host_start(&pair.hosts[1]);
+  pair_deinit(&pair);
+}
+
+/*--------------------------------------------------------------------
+ * Who is killed on a dirty scheduler does what it was doing, and sends nothing
+ * any more: the replica process is not woken.  So the next one has to. */
+
+#define ODD_KEY 63u /* Taken on a dirty scheduler. */
+#define EVEN_KEY 64u
+
+/* Until there is nothing left to do. */
+static void
+poll_all(struct user *user)
+{
+  const ERL_NIF_TERM *parts;
+  int arity;
+  ERL_NIF_TERM answer;
+  do {
+    answer = user_ask(user, "poll");
+    CHECK(enif_get_tuple(user->env, answer, &arity, &parts) != 0);
+  } while (parts[1] == fake_atom("again", 5));
+  fake_env_clear(user->env);
+}
+
+/* How often the replica process is woken when this user gives a name back. */
+static uint64_t
+wakes(struct host *host, struct user *user, uint32_t key,
+      enum user_answer answer)
+{
+  struct fake_vm *const vm = host->user.vm;
+  const uint64_t before = fake_messages(vm, &host->user.self);
+  CHECK(user_unregister(user, key) == answer);
+  return fake_messages(vm, &host->user.self) - before;
+}
+
+void
+scenario_unheard(void)
+{
+  static struct pair pair;
+  pair_init(&pair);
+  fill(&pair, EVEN_KEY + 1, 10);
+  CHECK(pair_agrees(&pair, EVEN_KEY + 1));
+  /* What it is told, it does not do from now on. */
+  struct host *const host = &pair.hosts[0];
+  host_stop(host);
+  poll_all(&host->user);
+  struct user killed;
+  struct user user;
+  user_of(&killed, &pair, 0);
+  user_of(&user, &pair, 0);
+  fake_doom(killed.vm, &killed.self);
+  CHECK(wakes(host, &killed, ODD_KEY, USER_KILLED) == 0);
+  CHECK(wakes(host, &user, EVEN_KEY, USER_OK) == 1);
+  CHECK(wakes(host, &user, EVEN_KEY - 2, USER_OK) == 0); /* It knows. */
+  fake_exit(killed.vm, &killed.self);
+  user_deinit(&killed);
+  user_deinit(&user);
+  host_start(host);
+  CHECK(pair_agrees(&pair, EVEN_KEY - 2));
   pair_deinit(&pair);
 }

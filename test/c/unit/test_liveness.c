@@ -165,6 +165,33 @@ pauses_are_passed_on(void)
   cut_deinit(&f);
 }
 
+/* Who has only heard of a pause, and not of the return, tells it when asked.
+ * That is of the past for who has seen the return. */
+static void
+old_pauses_are_no_news(void)
+{
+  struct cut f;
+  cut_init(&f, 4);
+  holt_replica_goodbye(f.pair.replica[2], HOLT_GOODBYE_PAUSED);
+  pair_run(&f.pair);
+  CU_ASSERT(pair_copy(&f.pair, 1, 2)->presence.paused);
+  pair_disconnect(&f.pair, 1, 3);
+  pair_wait(&f.pair, 50);
+  const struct holt_time now = pair_time(&f.pair, 2);
+  holt_replica_resume(f.pair.replica[2], &now);
+  CU_ASSERT_EQUAL(pair_connect(&f.pair, 0, 2), 0);
+  CU_ASSERT_EQUAL(pair_connect(&f.pair, 3, 2), 0);
+  f.mute = 1u << HOLT_PACKET_VECTOR; /* They would tell of the return. */
+  pair_wait(&f.pair, 50);
+  CU_ASSERT(cut_found(&f, 0));
+  CU_ASSERT(pair_copy(&f.pair, 1, 2)->presence.paused);
+  pair_disconnect(&f.pair, 0, 2);
+  pair_run(&f.pair);
+  CU_ASSERT_EQUAL(cut_sight(&f, 0, 2), HOLT_SIGHT_VOUCHED);
+  CU_ASSERT(cut_found(&f, 0));
+  cut_deinit(&f);
+}
+
 /* The node of one who is vouched for is started again: the old life is over as
  * soon as the voucher knows the new one. */
 static void
@@ -227,6 +254,7 @@ test_liveness_suite(void)
   CU_ADD_TEST(suite, strangers_are_vouched_for);
   CU_ADD_TEST(suite, returns_are_damped);
   CU_ADD_TEST(suite, pauses_are_passed_on);
+  CU_ADD_TEST(suite, old_pauses_are_no_news);
   CU_ADD_TEST(suite, restart_while_vouched_for);
   CU_ADD_TEST(suite, each_request_refused_once);
 }

@@ -395,6 +395,41 @@ stalled_repair_starts_elsewhere(void)
   }
 }
 
+static bool
+no_piece_to_last(struct pair *pair, unsigned from, unsigned to,
+                 const struct holt_effect *effect)
+{
+  (void)pair;
+  (void)from;
+  return to == 2 && is_piece(effect);
+}
+
+/* Where answers take longer than a repair waits, those of an actor that nobody
+ * knows here would come too late for ever. */
+static void
+stranger_is_waited_for(void)
+{
+  struct fixture f;
+  fixture_init(&f, 3, 2);
+  CU_ASSERT_EQUAL(pair_register_many(&f.pair, 0, 0, 10), 0);
+  pair_run(&f.pair);
+  f.pair.filter = no_piece_to_last;
+  CU_ASSERT_EQUAL(pair_connect(&f.pair, 1, 2), 0);
+  const uint64_t interval_ms = f.pair.tuning.vector_interval_ms;
+  const struct holt_peer *const holder = pair_peer(&f.pair, 2, 1);
+  pair_wait(&f.pair, 100 * interval_ms);
+  /* Four intervals, eight, sixteen, thirty-two, and so on. */
+  CU_ASSERT(pair_copy(&f.pair, 2, 0) == NULL);
+  CU_ASSERT(pair_counters(&f.pair, 2).stalls >= 3);
+  CU_ASSERT(pair_counters(&f.pair, 2).stalls <= 5);
+  CU_ASSERT_EQUAL(holder->stalls, HOLT_STRANGER_DOUBLINGS_MAX);
+  f.pair.filter = NULL;
+  pair_wait(&f.pair, 2 * interval_ms);
+  CU_ASSERT(pair_has(&f.pair, 2, 0));
+  CU_ASSERT_EQUAL(holder->stalls, 0);
+  fixture_deinit(&f);
+}
+
 /* The link to the holder breaks: the other holder goes on, from the same
  * base. */
 static bool
@@ -903,6 +938,7 @@ test_repair_suite(void)
   CU_ADD_TEST(suite, lost_live_set_is_missed);
   CU_ADD_TEST(suite, unknown_actor_comes_with_its_identity);
   CU_ADD_TEST(suite, stalled_repair_starts_elsewhere);
+  CU_ADD_TEST(suite, stranger_is_waited_for);
   CU_ADD_TEST(suite, interrupted_repair_goes_on_elsewhere);
   CU_ADD_TEST(suite, actor_itself_takes_a_repair_over);
   CU_ADD_TEST(suite, torn_copies_are_kept_quiet);
