@@ -82,7 +82,8 @@ write_death_run(struct holt_delta_writer *writer)
   }
   const uint64_t step = zigzag(writer->death, writer->run_birth);
   const bool run = writer->run_count > 1;
-  const unsigned why = (unsigned)writer->run_why << ITEM_WHY_SHIFT;
+  const unsigned why =
+    holt_mutant(WHY_UNSAID) ? 0u : (unsigned)writer->run_why << ITEM_WHY_SHIFT;
   holt_buf_put_u8(writer->out,
                   (uint8_t)((run ? ITEM_DEATH_RUN : ITEM_DEATH) | why));
   holt_buf_put_varint(writer->out, step);

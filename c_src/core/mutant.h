@@ -59,7 +59,8 @@
   XX(41, CHANGE_UNSETTLED, "claims of several members are not told anew")      \
   XX(42, CONTEST_BOTH_GONE, "a row gives way to one that is gone")             \
   XX(43, CONTEST_BY_RANK, "contests are decided by rank")                      \
-  XX(44, CONTEST_ONCE, "a contest that nobody decides is forgotten")
+  XX(44, CONTEST_ONCE, "a contest that nobody decides is forgotten")           \
+  XX(45, WHY_UNSAID, "a death does not say why")
 
 /* True in the build of that mutant only. */
 #define holt_mutant(name) (HOLT_MUTANT == HOLT_MUTANT_##name)

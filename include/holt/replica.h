@@ -375,7 +375,9 @@ struct holt_change {
  * points to is good for the call. */
 typedef void (*holt_change_fn)(void *user, const struct holt_change *change);
 
-/* From now on tell watch of changes; NULL: nobody. */
+/* From now on tell watch of changes; NULL: nobody.  What poll has left to do is
+ * told, too, so the first changes may say what is in the view already, or that
+ * somebody has gone who is not in it. */
 HOLT_API void holt_replica_watch(struct holt_replica *replica,
                                  holt_change_fn watch, void *user);
 

@@ -331,6 +331,33 @@ flickering_is_told_right(void)
   fixture_deinit(&f);
 }
 
+/* Who begins to watch while something waits is told of it, right for who has
+ * looked at all names before. */
+static void
+watching_begins_in_between(void)
+{
+  struct fixture f;
+  fixture_init(&f, HOLT_POLICY_UNIQUE_KEEP_NEWEST, 3);
+  CU_ASSERT_EQUAL(pair_register(&f.pair, 1, "x", 1), 0);
+  CU_ASSERT_EQUAL(
+    pair_register_as(&f.pair, 2, "x", 2, HOLT_REGISTER_STANDBY, 0, 0, NULL), 0);
+  CU_ASSERT_EQUAL(pair_register(&f.pair, 0, "y", 3), 0);
+  pair_run(&f.pair);
+  holt_replica_watch(f.pair.replica[0], NULL, NULL);
+  f.told[0].count = 0;
+  holt_replica_owner_dead(f.pair.replica[0], 3, 0);
+  holt_rows_show(&f.pair.replica[0]->rows, pair_copy(&f.pair, 0, 1), false);
+  CU_ASSERT_EQUAL(pair_holder(&f.pair, 0, "x"), 12);
+  CU_ASSERT_EQUAL(pair_holder(&f.pair, 0, "y"), 0);
+  holt_replica_watch(f.pair.replica[0], note, &f.told[0]);
+  pair_run(&f.pair);
+  expect(&f, 0,
+         "unregistered down - y 10/3\nregistered member x 12/2 - x 11/1\n");
+  holt_rows_show(&f.pair.replica[0]->rows, pair_copy(&f.pair, 0, 1), true);
+  pair_run(&f.pair);
+  fixture_deinit(&f);
+}
+
 /* What a repair finds to be gone has ended for a reason that nobody knows; what
  * it is told of while it runs, for the one there was. */
 static void
@@ -385,6 +412,7 @@ test_told_suite(void)
   CU_ADD_TEST(suite, members_take_their_names_along);
   CU_ADD_TEST(suite, names_fall_back);
   CU_ADD_TEST(suite, flickering_is_told_right);
+  CU_ADD_TEST(suite, watching_begins_in_between);
   CU_ADD_TEST(suite, repairs_do_not_know_why);
   CU_ADD_TEST(suite, renaming_is_a_change_of_members);
 }
