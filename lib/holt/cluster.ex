@@ -116,7 +116,8 @@ defmodule Holt.Cluster do
       ...> ]
       true
   """
-  @spec set_members(instance :: atom(), [member_like()] | :auto, timeout()) :: :ok
+  @spec set_members(instance :: atom(), [member_like()] | :auto, timeout()) ::
+          :ok | {:error, :timeout | :no_instance}
   def set_members(instance, members, _timeout \\ 5_000) do
     :holt_cluster.set_members(instance, members)
   end
@@ -134,7 +135,8 @@ defmodule Holt.Cluster do
       iex> Holt.Registry.await(Doc.JoinRight, "hello", 5_000) == {self(), :world}
       true
   """
-  @spec join(instance :: atom(), member_like()) :: :ok | {:error, reason :: term()}
+  @spec join(instance :: atom(), member_like()) ::
+          :ok | {:error, :timeout | {:no_instance | :unreachable, node()}}
   defdelegate join(instance, other), to: :holt_cluster
 
   @doc """
@@ -146,11 +148,11 @@ defmodule Holt.Cluster do
   @doc """
   End being a member: the others are told, and the instance goes on alone, with its own names.
   """
-  @spec leave(instance :: atom()) :: :ok
+  @spec leave(instance :: atom()) :: :ok | {:error, :timeout | :no_instance}
   defdelegate leave(instance), to: :holt_cluster
 
   @doc "Same as `leave/1`, as Horde calls it."
-  @spec leave_hordes(instance :: atom()) :: :ok
+  @spec leave_hordes(instance :: atom()) :: :ok | {:error, :timeout | :no_instance}
   def leave_hordes(instance), do: leave(instance)
 
   @doc """
@@ -166,11 +168,12 @@ defmodule Holt.Cluster do
   defdelegate await_ready(instance, options), to: :holt_cluster
 
   @doc """
-  Forget the member of a node now that is absent and will not come back.
+  Forget a member that is absent now, and not after `:forget_after_ms`.
 
-  Its names, which are hidden, go; a majority is counted without it from now on.
+  It no longer counts where a majority is asked for. If it comes back it is a member again.
+  A node stands for all members on it, and every node forgets for itself.
   """
-  @spec evict(instance :: atom(), node()) :: :ok | {:error, reason :: term()}
+  @spec evict(instance :: atom(), node() | member()) :: :ok | {:error, :present | :not_found}
   defdelegate evict(instance, node), to: :holt_cluster
 
   @doc "The other members that are linked to this one, and how far each has come."

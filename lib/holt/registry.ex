@@ -654,8 +654,9 @@ defmodule Holt.Registry do
   It gets `{:holt, ref, token, events}`, in order, with `events` a list of maps:
 
     * `%{type: :registered | :updated | :unregistered, key: key, pid: pid, value: value,
-      previous: {pid, value} | :undefined, reason: reason}`; the reasons are `:user`, `:down`,
-      `:conflict`, `:given_away` and `:moved`
+      previous: {pid, value} | :undefined, reason: reason}`; the reason, why the one before
+      has lost the name, is `:user`, `:down`, `:conflict`, `:given_away`, `:member` or
+      `:unknown`
     * `%{type: :member_down | :member_up, member: member, count: count}` stands for all names
       of that member
     * `%{type: :missed}`: more has happened than could be kept for a process this slow, or

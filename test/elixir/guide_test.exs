@@ -2,7 +2,8 @@
 defmodule Holt.GuideTest do
   # The code in the guides, run as it stands there: the blocks of a language one after the
   # other, with the variables of those before.
-  use ExUnit.Case, async: true
+  # Not beside other tests: the names of its registries are those of other examples.
+  use ExUnit.Case
 
   @docs Path.expand("../../docs", __DIR__)
 
