@@ -444,7 +444,7 @@ void
 scenario_unheard(void)
 {
   static struct pair pair;
-  pair_init(&pair);
+  pair_init(&pair, 0);
   fill(&pair, EVEN_KEY + 1, 10);
   CHECK(pair_agrees(&pair, EVEN_KEY + 1));
   /* What it is told, it does not do from now on. */
