@@ -210,7 +210,7 @@ dead_of_another_member_on_the_same_node_are_not_found(Config) ->
     end),
     ok = holt_ct:call(A, sys, resume, [Replica]),
     await_count([A, B], Reg, 1),
-    ?assertEqual([Elsewhere], holt_ct:call(A, fun() -> [holt_registry:whereis_name({Reg, on_b})] end)).
+    ?assertEqual(Elsewhere, holt_ct:call(A, holt_registry, whereis_name, [{Reg, on_b}])).
 
 two_clusters_become_one(Config) ->
     Reg = registry(Config),

@@ -66,8 +66,9 @@ bool nif_call_find_own(const struct nif_call *call, const ErlNifPid *pid,
  * dead counts as free from the first moment on. */
 bool nif_view_alive(ErlNifEnv *env, const struct holt_view *view);
 
-/* Is it to be found?  Not if its process is dead, of this instance or of another
- * on this node; that one alone can set the name free.  Under the lock. */
+/* Is it to be found?  Not if its process is dead, of this instance or of
+ * another on this node; that one alone can set the name free.  Under the lock.
+ */
 bool nif_view_found(ErlNifEnv *env, const struct nif_instance *instance,
                     const struct holt_view *view);
 
