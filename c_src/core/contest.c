@@ -10,6 +10,7 @@
  *              second
  *
  *                       .----- not in contest any more: forgotten
+ *                       +----- first is one that took its place: it goes
  *     settled --> soon -+----- first in rank: handed out -.
  *                       '----- not first -----------------+--> later --.
  *                          ^                                           |
@@ -166,6 +167,20 @@ hand_out(struct holt_replica *replica, uint32_t own, uint32_t rival,
   return true;
 }
 
+/* Our row has been behind one whose contest it was; now who has the name is
+ * one that needs no verdict. */
+static bool
+gives_way(struct holt_replica *replica, uint32_t own)
+{
+  const struct holt_rows *const rows = &replica->rows;
+  const uint32_t winner = holt_row_visible(rows, holt_row_at(rows, own))
+                            ? holt_rows_winner_beside(rows, own)
+                            : 0;
+  return winner != 0 && winner != own &&
+         holt__decided_by_rank(replica, own, winner) &&
+         holt__conflict_lose(replica, own, winner) == 0;
+}
+
 /* Look at an entry that has been taken from its list: see above. */
 static bool
 look_at(struct holt_replica *replica, struct holt_contest *contest,
@@ -179,6 +194,10 @@ look_at(struct holt_replica *replica, struct holt_contest *contest,
   }
   struct holt_row *const row = holt_row_at(rows, own);
   row->birth_flags &= ~mark;
+  if (gives_way(replica, own)) {
+    forget(replica, contest);
+    return false;
+  }
   const uint32_t rival =
     holt_row_visible(rows, row) ? rival_of(replica, own) : 0;
   if (rival == 0) {

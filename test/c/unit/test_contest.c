@@ -257,6 +257,44 @@ given_names_are_not_contested(void)
   fixture_deinit(&f);
 }
 
+/* One that has been given away, while a third one has it in contest, goes when
+ * that one goes: nobody decides about it any more. */
+static void
+given_names_go_when_the_contest_is_over(void)
+{
+  struct fixture f;
+  memset(&f, 0, sizeof f);
+  pair_begin(&f.pair, &f.heap, HOLT_POLICY_UNIQUE_CUSTOM, 3, 0);
+  f.mute = true;
+  f.pair.judge = judge;
+  f.pair.user = &f;
+  meet(&f);
+  pair_disconnect(&f.pair, 0, 2);
+  pair_disconnect(&f.pair, 1, 2);
+  pair_wait(&f.pair, 1000);
+  uint64_t given;
+  CU_ASSERT_EQUAL(pair_register_as(&f.pair, 0, "x", 1, 0, 0, 0, &given), 0);
+  pair_run(&f.pair);
+  CU_ASSERT_EQUAL(pair_register_as(&f.pair, 1, "x", 2, HOLT_REGISTER_REPLACES,
+                                   10, given, NULL),
+                  0);
+  pair_disconnect(&f.pair, 0, 1); /* Before it was said. */
+  pair_wait(&f.pair, 1000);
+  CU_ASSERT_EQUAL(pair_register_as(&f.pair, 2, "x", 3, 0, 0, 0, NULL), 0);
+  CU_ASSERT_EQUAL_FATAL(pair_connect(&f.pair, 0, 2), 0);
+  CU_ASSERT_EQUAL_FATAL(pair_connect(&f.pair, 1, 2), 0);
+  pair_wait(&f.pair, 1000);
+  meet(&f);
+  pair_wait(&f.pair, 3000);
+  CU_ASSERT_EQUAL(pair_process(&f.pair, 0, "x"), 3);
+  CU_ASSERT_EQUAL(f.pair.replaced[0], 0);
+  CU_ASSERT_EQUAL(pair_unregister(&f.pair, 2, "x"), 0);
+  pair_wait(&f.pair, 3000);
+  CU_ASSERT_EQUAL(pair_process(&f.pair, 0, "x"), 2);
+  CU_ASSERT_EQUAL(f.pair.replaced[0], 1);
+  fixture_deinit(&f);
+}
+
 /* Where members have other rules rank decides: who keeps the newest is before
  * who has it decided, and that before who keeps the oldest. */
 static void
@@ -325,6 +363,7 @@ test_contest_suite(void)
   CU_ADD_TEST(suite, undecided_contests_come_again);
   CU_ADD_TEST(suite, late_verdicts_do_nothing);
   CU_ADD_TEST(suite, given_names_are_not_contested);
+  CU_ADD_TEST(suite, given_names_go_when_the_contest_is_over);
   CU_ADD_TEST(suite, other_rules_are_not_contested);
   CU_ADD_TEST(suite, contests_wait_for_memory);
 }
