@@ -423,12 +423,7 @@ update_value(Registry, Key, Pid, Fun) ->
 %% @doc Who has this name, and with which value?  Where keys are duplicate, all who do.
 -spec lookup(registry(), key()) -> [{pid(), value()}].
 lookup(Registry, Key) ->
-    case holt_nif:lookup(Registry, Key) of
-        [{Pid, Value}] -> [{Pid, decode(Value)}];
-        [] -> [];
-        {invalid, Cause} -> ?BADARG(Cause, [Registry, Key]);
-        Entries -> [{Pid, decode(Value)} || {Pid, Value} <- Entries]
-    end.
+    ?ANSWER(holt_read:lookup(Registry, Key), [Registry, Key]).
 
 %% @doc Does anybody have this name?
 -spec is_registered(registry(), key()) -> boolean().
@@ -438,8 +433,8 @@ is_registered(Registry, Key) ->
 %% @doc The values with which this process has a name: none or one, where keys are unique.
 -spec values(registry(), key(), pid()) -> [value()].
 values(Registry, Key, Pid) when is_pid(Pid) ->
-    Entries = ?ANSWER(holt_nif:lookup(Registry, Key), [Registry, Key, Pid]),
-    [decode(Value) || {Holder, Value} <- Entries, Holder =:= Pid];
+    Entries = ?ANSWER(holt_read:lookup(Registry, Key), [Registry, Key, Pid]),
+    [Value || {Holder, Value} <- Entries, Holder =:= Pid];
 values(Registry, Key, Pid) ->
     ?BADARG(not_a_pid, [Registry, Key, Pid]).
 
@@ -516,13 +511,13 @@ count(Registry, Node) ->
 %% @doc All names, in no order.  Names that come or go meanwhile may be there or not.
 -spec to_list(registry()) -> [{key(), pid(), value()}].
 to_list(Registry) ->
-    ?ANSWER(holt_read:list(Registry, all), [Registry]).
+    ?ANSWER(holt_read:list(Registry, terms), [Registry]).
 
 %% @doc Fold over all names, `{Key, Pid, Value}', in no order, without a copy of all of them.
 %% Names that come or go meanwhile may be there or not.
 -spec fold(registry(), fun(({key(), pid(), value()}, Acc) -> Acc), Acc) -> Acc.
 fold(Registry, Fun, Acc) when is_function(Fun, 2) ->
-    case holt_read:fold(Registry, all, Fun, Acc) of
+    case holt_read:fold(Registry, terms, Fun, Acc) of
         {ok, Result} -> Result;
         {invalid, Cause} -> ?BADARG(Cause, [Registry, Fun, Acc])
     end;
@@ -532,7 +527,7 @@ fold(Registry, Fun, Acc) ->
 %% @doc The names of which the key is a binary that begins so, in no order.
 -spec prefix(registry(), binary()) -> [{binary(), pid(), value()}].
 prefix(Registry, Prefix) when is_binary(Prefix) ->
-    ?ANSWER(holt_read:list(Registry, {prefix, Prefix}), [Registry, Prefix]);
+    ?ANSWER(holt_read:list(Registry, {terms, Prefix}), [Registry, Prefix]);
 prefix(Registry, Prefix) ->
     ?BADARG(not_a_binary, [Registry, Prefix]).
 
