@@ -42,7 +42,8 @@ list(Name, Filter) ->
     answer(slices(Name, Filter, fun(Slice, List) -> Slice ++ List end, [], 0)).
 
 %% @doc Fold over all names, or those whose key begins so.
--spec fold(atom(), terms | {terms, binary()}, fun((name(), Acc) -> Acc), Acc) -> {ok, Acc} | invalid().
+-spec fold(atom(), terms | {terms, binary()}, fun((name(), Acc) -> Acc), Acc) ->
+    {ok, Acc} | invalid().
 fold(Name, Filter, Fun, Acc) ->
     slices(Name, Filter, fun(Slice, A) -> lists:foldl(Fun, A, Slice) end, Acc, 0).
 
