@@ -74,7 +74,8 @@
 -define(CALLBACKS, [
     {on_process_registered, 5},
     {on_process_unregistered, 5},
-    {on_registry_process_updated, 5}
+    {on_registry_process_updated, 5},
+    {on_registry_process_updated, 6}
 ]).
 
 %% @doc Check all options.

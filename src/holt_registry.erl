@@ -133,7 +133,7 @@ start_link(Options) ->
         {error, Cause} -> ?BADARG(Cause, [Options])
     end.
 
-%% @doc Start a registry with the options that a module's `init/1' has the last word on.
+%% @doc Start a registry with the options that the `init/1' of a module has the last word on.
 %%
 %% `Module:init(Argument)' returns `{ok, Options}', which are put over those given here, or
 %% `ignore'.
@@ -180,6 +180,8 @@ stop(Registry, Reason) ->
 %% names here go, on all nodes; the processes live on.
 -spec stop(registry(), Reason :: term(), timeout()) -> ok.
 stop(Registry, Reason, Timeout) ->
+    _ = holt_write:timeout_ms(Timeout) =:= error andalso
+        ?BADARG(not_a_timeout, [Registry, Reason, Timeout]),
     stop_root(Registry, Reason, Timeout) orelse ?BADARG(no_instance, [Registry, Reason, Timeout]),
     ok.
 
