@@ -114,6 +114,8 @@
 %% <li>`message_bytes_max' (65,536; at most 262,144): size of a message.</li>
 %% <li>`key_bytes_max' (8,192; at most 65,535), `value_bytes_max' (1,048,576; at most
 %%     16,777,216): larger ones are refused on this node.</li>
+%% <li>`subscriber_messages_max' (500): who has more messages in its mailbox is told nothing
+%%     more of what it has subscribed to, until it has at most half as many.</li>
 %% </ul>
 %% Others are refused; docs/operations.md says more of all of them.
 %%

@@ -12,6 +12,7 @@ all() ->
         wrong_options_say_what_is_wrong,
         options_come_as_map_or_list,
         options_reach_the_native_code_as_numbers,
+        a_listener_has_any_of_the_callbacks,
         members_are_read_as_horde_reads_them,
         settings_that_come_later_are_refused
     ].
@@ -46,7 +47,8 @@ wrong_options_say_what_is_wrong(_Config) ->
         value_bytes_max,
         orphan_ms,
         settle_ms,
-        conflict_grace_ms
+        conflict_grace_ms,
+        subscriber_messages_max
     ],
     NotYet = [meta, voters],
     Cases =
@@ -124,6 +126,7 @@ options_come_as_map_or_list(_Config) ->
         listeners => [],
         settle_ms => 1000,
         orphan_ms => 1,
+        subscriber_messages_max => 500,
         native => #{vector_interval_ms => 3}
     },
     List = [{name, reg}, {keys, unique}, {members, auto} | Timings],
@@ -152,6 +155,47 @@ options_reach_the_native_code_as_numbers(_Config) ->
     ?assertEqual(#{policy => 16#0201}, Native(#{conflict => {?MODULE, decide}})),
     ?assertEqual(#{owner_only => 1, quorum => 3}, Native(#{owner_only => true, quorum => 3})),
     ?assertEqual(#{quorum => Majority}, Native(#{quorum => majority, owner_only => false})).
+
+a_listener_has_any_of_the_callbacks(_Config) ->
+    Callbacks = [
+        {on_process_registered, 5},
+        {on_process_unregistered, 5},
+        {on_registry_process_updated, 5},
+        {on_registry_process_updated, 6}
+    ],
+    _ = [
+        begin
+            Module = module_with(Callback),
+            {ok, #{listeners := Listeners}} =
+                holt_options:parse(#{name => reg, listeners => Module}),
+            ?assertEqual([{module, Module}], Listeners),
+            unload(Module)
+        end
+     || Callback <- Callbacks
+    ],
+    Other = module_with({on_registry_process_updated, 7}),
+    ?assertMatch(
+        {error, {bad_option, listeners, Other, _}},
+        holt_options:parse(#{name => reg, listeners => Other})
+    ),
+    unload(Other).
+
+%% A module that exports this function and nothing else.
+module_with({Function, Arity}) ->
+    Module = holt_options_listener,
+    Arguments = [{var, 1, '_'} || _ <- lists:seq(1, Arity)],
+    Forms = [
+        {attribute, 1, module, Module},
+        {attribute, 1, export, [{Function, Arity}]},
+        {function, 1, Function, Arity, [{clause, 1, Arguments, [], [{atom, 1, ok}]}]}
+    ],
+    {ok, Module, Binary} = compile:forms(Forms),
+    {module, Module} = code:load_binary(Module, "listener", Binary),
+    Module.
+
+unload(Module) ->
+    true = code:delete(Module),
+    true = code:soft_purge(Module).
 
 members_are_read_as_horde_reads_them(_Config) ->
     Members = fun(List) ->

@@ -56,7 +56,8 @@ nif_whereis(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   }
   struct holt_view view;
   struct nif_pid_parts parts;
-  const bool found = nif_call_find(&call, &view) && nif_view_alive(env, &view);
+  const bool found =
+    nif_call_find(&call, &view) && nif_view_found(env, call.instance, &view);
   if (found) {
     nif_pid_parts_of(&view, &parts);
   }
@@ -82,7 +83,8 @@ find_holder(struct nif_call *call, struct found *found)
 {
   struct holt_view view;
   found->heavy = false;
-  found->yes = nif_call_find(call, &view) && nif_view_alive(call->env, &view);
+  found->yes = nif_call_find(call, &view) &&
+               nif_view_found(call->env, call->instance, &view);
   if (!found->yes) {
     return;
   }
@@ -126,7 +128,7 @@ list_holder(void *user, const struct holt_view *view)
 {
   struct nif_list *const list = user;
   ERL_NIF_TERM pid;
-  if (!nif_view_alive(list->env, view)) {
+  if (!nif_view_found(list->env, list->instance, view)) {
     return true;
   }
   if (!nif_list_room(list, view)) {
@@ -167,12 +169,12 @@ lookup_entries(struct nif_call *call, int argc, const ERL_NIF_TERM argv[])
 {
   struct nif_list list;
   ERL_NIF_TERM answer;
-  nif_list_init(&list, call->env);
+  nif_list_init(&list, call->env, call->instance);
   if (lookup_few(call, &list, &answer)) {
     nif_call_end(call);
     return answer;
   }
-  nif_list_init(&list, call->env);
+  nif_list_init(&list, call->env, call->instance);
   const int rv = nif_tour_key(&list, call, list_holder, &list);
   nif_call_end(call);
   return nif_list_answer(&list, rv, "lookup", nif_lookup, argc, argv);
@@ -285,7 +287,7 @@ nif_entries(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return answer;
   }
   struct entries entries = { .key = &call.key, .host = nif_host_of(&pid) };
-  nif_list_init(&entries.list, env);
+  nif_list_init(&entries.list, env, call.instance);
   const int rv = call.instance->duplicate
                    ? nif_tour_process(&entries.list, call.instance,
                                       &process.process, list_entry, &entries)
@@ -313,7 +315,8 @@ nif_count_key(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     count =
       holt_replica_count_key(call.instance->replica, holt_key_bytes(&call.key),
                              holt_key_size(&call.key), NULL, 0);
-  } else if (nif_call_find(&call, &view) && nif_view_alive(env, &view)) {
+  } else if (nif_call_find(&call, &view) &&
+             nif_view_found(env, call.instance, &view)) {
     count = 1;
   }
   end_reading(&call);
@@ -368,7 +371,7 @@ list_key(void *user, const struct holt_view *view)
 {
   struct nif_list *const list = user;
   ERL_NIF_TERM key;
-  if (nif_view_alive(list->env, view) &&
+  if (nif_view_found(list->env, list->instance, view) &&
       nif_term_of(list->env, view->key, view->key_size, &key)) {
     nif_list_add(list, key);
   }
@@ -391,7 +394,7 @@ nif_keys(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return nif_invalid(env, nif_atoms.no_instance);
   }
   struct nif_list list;
-  nif_list_init(&list, env);
+  nif_list_init(&list, env, instance);
   const int rv =
     nif_tour_process(&list, instance, &process.process, list_key, &list);
   nif_instance_put(instance);
@@ -429,7 +432,7 @@ list_name(void *user, const struct holt_view *view)
   ErlNifEnv *const env = scan->list.env;
   ERL_NIF_TERM key;
   ERL_NIF_TERM pid;
-  if (!nif_view_alive(env, view)) {
+  if (!nif_view_found(env, scan->list.instance, view)) {
     return true;
   }
   if (!scan->bare && nif_too_heavy(view->value_size)) {
@@ -495,7 +498,7 @@ nif_next(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (instance == NULL) {
     return nif_invalid(env, nif_atoms.no_instance);
   }
-  nif_list_init(&scan.list, env);
+  nif_list_init(&scan.list, env, instance);
   const ErlNifTime end = enif_monotonic_time(ERL_NIF_USEC) + SCAN_US;
   uint64_t at = cursor;
   bool open;

@@ -174,6 +174,8 @@ defmodule Holt.Registry do
     * `:message_bytes_max` (65,536; at most 262,144) - size of a message
     * `:key_bytes_max` (8,192; at most 65,535), `:value_bytes_max` (1,048,576; at most
       16,777,216) - larger ones are refused on this node
+    * `:subscriber_messages_max` (500) - who has more messages in its mailbox is told nothing
+      more of what it has subscribed to, until it has at most half as many
 
   Others are refused.
 
