@@ -173,11 +173,11 @@ start_children([Id | Ids], Data) ->
     end.
 
 -spec start_child(id(), #data{}) -> {ok, #data{}} | {error, term()}.
-start_child(Id, #data{config = #{name := Name} = Config, children = Children} = Data) ->
+start_child(Id, #data{config = Config, children = Children} = Data) ->
     Started =
         case Id of
             replica -> holt_replica:start_link(Config);
-            events -> holt_events:start_link(Name);
+            events -> holt_events:start_link(Config);
             listener -> holt_listener:start_link(Config)
         end,
     case Started of

@@ -28,6 +28,7 @@
     listeners := [listener()],
     settle_ms := pos_integer(),
     orphan_ms := pos_integer(),
+    subscriber_messages_max := pos_integer(),
     %% What the native side takes; what is missing there has its default there.
     native := #{atom() => pos_integer()}
 }.
@@ -74,7 +75,8 @@
 -define(CALLBACKS, [
     {on_process_registered, 5},
     {on_process_unregistered, 5},
-    {on_registry_process_updated, 5}
+    {on_registry_process_updated, 5},
+    {on_registry_process_updated, 6}
 ]).
 
 %% @doc Check all options.
@@ -168,7 +170,8 @@ defaults() ->
         members => auto,
         listeners => [],
         settle_ms => 1000,
-        orphan_ms => 10000
+        orphan_ms => 10000,
+        subscriber_messages_max => 500
     }.
 
 -spec to_map(term()) -> #{term() => term()}.
@@ -367,6 +370,7 @@ kind(listeners) -> form;
 kind(orphan_ms) -> number;
 kind(conflict_grace_ms) -> number;
 kind(settle_ms) -> number;
+kind(subscriber_messages_max) -> number;
 kind(vector_interval_ms) -> native;
 kind(replica_restart_ms) -> native;
 kind(probe_ms) -> native;

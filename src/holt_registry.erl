@@ -114,6 +114,8 @@
 %% <li>`message_bytes_max' (65,536; at most 262,144): size of a message.</li>
 %% <li>`key_bytes_max' (8,192; at most 65,535), `value_bytes_max' (1,048,576; at most
 %%     16,777,216): larger ones are refused on this node.</li>
+%% <li>`subscriber_messages_max' (500): who has more messages in its mailbox is told nothing
+%%     more of what it has subscribed to, until it has at most half as many.</li>
 %% </ul>
 %% Others are refused; docs/operations.md says more of all of them.
 %%
@@ -133,7 +135,7 @@ start_link(Options) ->
         {error, Cause} -> ?BADARG(Cause, [Options])
     end.
 
-%% @doc Start a registry with the options that a module's `init/1' has the last word on.
+%% @doc Start a registry with the options that the `init/1' of a module has the last word on.
 %%
 %% `Module:init(Argument)' returns `{ok, Options}', which are put over those given here, or
 %% `ignore'.
@@ -180,6 +182,8 @@ stop(Registry, Reason) ->
 %% names here go, on all nodes; the processes live on.
 -spec stop(registry(), Reason :: term(), timeout()) -> ok.
 stop(Registry, Reason, Timeout) ->
+    _ = holt_write:timeout_ms(Timeout) =:= error andalso
+        ?BADARG(not_a_timeout, [Registry, Reason, Timeout]),
     stop_root(Registry, Reason, Timeout) orelse ?BADARG(no_instance, [Registry, Reason, Timeout]),
     ok.
 

@@ -23,6 +23,6 @@ start_link() ->
 init([]) ->
     ok = holt_janitor:new_table(),
     ok = holt_members:new_table(),
-    ok = holt_events:new_table(),
+    ok = holt_events_table:new(),
     Janitor = #{id => holt_janitor, start => {holt_janitor, start_link, []}},
     {ok, {#{strategy => one_for_one, intensity => 5, period => 10}, [Janitor]}}.

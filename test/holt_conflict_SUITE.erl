@@ -254,8 +254,10 @@ function_keeps_both(Config) ->
     ?assertEqual([{pid(Older), older}], holt_ct:call(B, holt_registry, lookup, [Reg, key])).
 
 function_keeps_none(Config) ->
-    {Reg, _, [A, B, _] = Nodes} = Case = given(Config, #{}),
-    {Older, Newer} = two_watched(Case, #{conflict => {?MODULE, none}}, []),
+    {Reg, Base, [A, B, _] = Nodes} = Case = given(Config, #{}),
+    apart(Reg, Base, #{conflict => {?MODULE, none}}, [A, B]),
+    Followers = [holt_ct_events:follow(Node, Reg, all) || Node <- [A, B]],
+    {Older, Newer} = two_of_one_name(Case, []),
     ?assertEqual(
         {shutdown, {name_conflict, {key, older}, Reg, pid(Newer)}}, reason(A, Older)
     ),
@@ -264,6 +266,16 @@ function_keeps_none(Config) ->
     ),
     await_name([A, B], Reg, key, undefined),
     ?assertEqual(1, calls(Nodes)),
+    %% Nobody has unregistered anything.
+    _ = [
+        holt_ct:wait_until(fun() ->
+            Events = holt_ct_events:events(Follower),
+            [Reason || #{type := unregistered, reason := Reason} <- Events] =:= [conflict] orelse
+                Events
+        end)
+     || Follower <- Followers
+    ],
+    _ = [holt_ct_events:stop(Follower) || Follower <- Followers],
     await_agreement([A, B], Reg).
 
 function_crashes(Config) ->
@@ -458,8 +470,11 @@ given(Config, Options) ->
 
 %% Two that have met have given one name, and do not know it yet; and who waits for the end of
 %% each holder.
-two_watched({Reg, Base, [A, B, _]}, More, Flags) ->
+two_watched({Reg, Base, [A, B, _]} = Case, More, Flags) ->
     apart(Reg, Base, More, [A, B]),
+    two_of_one_name(Case, Flags).
+
+two_of_one_name({Reg, _, [A, B, _]}, Flags) ->
     Older = holt_ct:call(A, fun() ->
         Pid = holt_ct:register(Reg, key, older, Flags),
         tick(),

@@ -28,6 +28,7 @@ all() ->
         subscriber_resumes_by_token,
         old_tokens_have_missed_something,
         slow_subscriber_has_missed_something,
+        who_is_slow_is_an_option,
         stopped_subscriber_hinders_nobody,
         ten_thousand_subscribers,
         subscriber_dies,
@@ -370,6 +371,29 @@ slow_subscriber_has_missed_something(Config) ->
     ok = holt_registry:unregister(Reg, key),
     holt_ct:wait_until(fun() -> lists:last(types(events(Slow))) =:= unregistered end),
     stop(Quick),
+    stop(Slow).
+
+who_is_slow_is_an_option(Config) ->
+    Reg = registry(Config),
+    ok = holt_registry:stop(Reg),
+    start(#{name => Reg, subscriber_messages_max => 10}),
+    Slow = follow(node(), Reg, all),
+    ok = holt_ct_events:stall(Slow),
+    {ok, _} = holt_registry:register(Reg, key, 0),
+    _ = [
+        begin
+            {N, _} = holt_registry:update_value(Reg, key, fun(_) -> N end),
+            tell_now(Reg)
+        end
+     || N <- lists:seq(1, 200)
+    ],
+    {message_queue_len, Queue} = process_info(Slow, message_queue_len),
+    ?assert(Queue > 10),
+    ?assert(Queue =< 22),
+    ?assertMatch(#{slow := 1}, status(Reg)),
+    holt_ct_events:go_on(Slow),
+    await_replayed(Slow, Reg),
+    holt_ct:wait_until(fun() -> lists:member(missed, types(events(Slow))) end),
     stop(Slow).
 
 %% Debuggers suspend processes.

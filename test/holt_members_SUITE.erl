@@ -26,6 +26,7 @@ groups() ->
             other_name_on_the_same_node,
             other_names_on_other_nodes,
             names_of_another_member_on_the_same_node_change,
+            dead_of_another_member_on_the_same_node_are_not_found,
             two_clusters_become_one,
             joins_at_the_same_time,
             join_nobody,
@@ -174,6 +175,42 @@ names_of_another_member_on_the_same_node_change(Config) ->
     ?assertEqual(ok, holt_ct:call(A, holt_registry, unregister, [Reg, key])),
     await_name([A], Reg, key, undefined),
     await_name([A], Other, key, undefined).
+
+%% At once, though nothing has been heard of it: its replica process does not run.
+dead_of_another_member_on_the_same_node_are_not_found(Config) ->
+    Reg = registry(Config),
+    [A, B | _] = nodes_of(Config),
+    Other = other(Reg),
+    _ = [holt_ct:start_registry(A, #{name => Name}) || Name <- [Reg, Other]],
+    _ = holt_ct:start_registry(B, #{name => Reg}),
+    ok = holt_ct:call(A, holt_cluster, join, [Reg, Other]),
+    Pid = register_names(A, Other, other, 1),
+    Key = {other, 1},
+    Elsewhere = holt_ct:call(B, fun() -> holt_ct:register(Reg, on_b, 1, []) end),
+    await_name([A, B], Reg, Key, Pid),
+    await_name([A, B], Reg, on_b, Elsewhere),
+    Found = fun() ->
+        [
+            holt_registry:whereis_name({Reg, Key}),
+            holt_registry:lookup(Reg, Key),
+            holt_registry:keys(Reg, Pid),
+            lists:sort([Name || {Name, _, _} <- holt_registry:to_list(Reg)])
+        ]
+    end,
+    Replica = holt_replica:process_name(Other),
+    ok = holt_ct:call(A, sys, suspend, [Replica]),
+    ?assertEqual([Pid, [{Pid, 1}], [Key], [on_b, Key]], holt_ct:call(A, Found)),
+    holt_ct:call(A, fun() ->
+        holt_ct:kill(Pid),
+        ?assertEqual([undefined, [], [], [on_b]], Found()),
+        %% It is its own instance that sets the name free.
+        ?assertEqual(
+            {error, {already_registered, Pid}}, holt_registry:register(Reg, Key, 2)
+        )
+    end),
+    ok = holt_ct:call(A, sys, resume, [Replica]),
+    await_count([A, B], Reg, 1),
+    ?assertEqual(Elsewhere, holt_ct:call(A, holt_registry, whereis_name, [{Reg, on_b}])).
 
 two_clusters_become_one(Config) ->
     Reg = registry(Config),
@@ -682,12 +719,20 @@ wrong_use_is_told(Config) ->
         Member = [{2, "not a member: a node, a name on this node, {Name, Node}"}],
         ?assertEqual(Member, holt_ct:badarg(fun() -> holt_cluster:join(Reg, "a") end)),
         ?assertEqual(Member, holt_ct:badarg(fun() -> holt_cluster:evict(Reg, "a") end)),
-        Ready = [{2, "not options of readiness: members, quorum => majority, settle, timeout"}],
         [
-            ?assertEqual(Ready, holt_ct:badarg(fun() -> holt_cluster:await_ready(Reg, Options) end))
-         || Options <- [
-                all, [members], #{members => 0}, #{quorum => 1}, #{settle => -1}, #{other => 1},
-                #{timeout => forever}
+            ?assertEqual(
+                [{2, Text}], holt_ct:badarg(fun() -> holt_cluster:await_ready(Reg, Options) end)
+            )
+         || {Text, Options} <- [
+                {"neither a map nor a list of options", all},
+                {"the option members must be a number from 1 on, not true", [members]},
+                {"the option members must be a number from 1 on, not 0", #{members => 0}},
+                {"the option quorum must be majority, not 1", #{quorum => 1}},
+                {"the option settle must be milliseconds, not -1", #{settle => -1}},
+                {"the option timeout must be milliseconds or infinity, not forever", #{
+                    timeout => forever
+                }},
+                {"there is no option other", #{other => 1}}
             ]
         ]
     end).

@@ -12,7 +12,9 @@ all() ->
         wrong_options_say_what_is_wrong,
         options_come_as_map_or_list,
         options_reach_the_native_code_as_numbers,
-        members_are_read_as_horde_reads_them
+        a_listener_has_any_of_the_callbacks,
+        members_are_read_as_horde_reads_them,
+        settings_that_come_later_are_refused
     ].
 
 init_per_suite(Config) ->
@@ -45,7 +47,8 @@ wrong_options_say_what_is_wrong(_Config) ->
         value_bytes_max,
         orphan_ms,
         settle_ms,
-        conflict_grace_ms
+        conflict_grace_ms,
+        subscriber_messages_max
     ],
     NotYet = [meta, voters],
     Cases =
@@ -75,7 +78,7 @@ wrong_options_say_what_is_wrong(_Config) ->
             [
                 {#{name => reg, Key => Bad},
                     lists:flatten(
-                        io_lib:format("the option ~p must be ~s, not ~p", [Key, Expected, Bad])
+                        io_lib:format("the option ~p must be ~s, not ~0p", [Key, Expected, Bad])
                     )}
              || {Key, Expected, Values} <- bad_forms(), Bad <- Values
         ] ++
@@ -123,6 +126,7 @@ options_come_as_map_or_list(_Config) ->
         listeners => [],
         settle_ms => 1000,
         orphan_ms => 1,
+        subscriber_messages_max => 500,
         native => #{vector_interval_ms => 3}
     },
     List = [{name, reg}, {keys, unique}, {members, auto} | Timings],
@@ -152,6 +156,47 @@ options_reach_the_native_code_as_numbers(_Config) ->
     ?assertEqual(#{owner_only => 1, quorum => 3}, Native(#{owner_only => true, quorum => 3})),
     ?assertEqual(#{quorum => Majority}, Native(#{quorum => majority, owner_only => false})).
 
+a_listener_has_any_of_the_callbacks(_Config) ->
+    Callbacks = [
+        {on_process_registered, 5},
+        {on_process_unregistered, 5},
+        {on_registry_process_updated, 5},
+        {on_registry_process_updated, 6}
+    ],
+    _ = [
+        begin
+            Module = module_with(Callback),
+            {ok, #{listeners := Listeners}} =
+                holt_options:parse(#{name => reg, listeners => Module}),
+            ?assertEqual([{module, Module}], Listeners),
+            unload(Module)
+        end
+     || Callback <- Callbacks
+    ],
+    Other = module_with({on_registry_process_updated, 7}),
+    ?assertMatch(
+        {error, {bad_option, listeners, Other, _}},
+        holt_options:parse(#{name => reg, listeners => Other})
+    ),
+    unload(Other).
+
+%% A module that exports this function and nothing else.
+module_with({Function, Arity}) ->
+    Module = holt_options_listener,
+    Arguments = [{var, 1, '_'} || _ <- lists:seq(1, Arity)],
+    Forms = [
+        {attribute, 1, module, Module},
+        {attribute, 1, export, [{Function, Arity}]},
+        {function, 1, Function, Arity, [{clause, 1, Arguments, [], [{atom, 1, ok}]}]}
+    ],
+    {ok, Module, Binary} = compile:forms(Forms),
+    {module, Module} = code:load_binary(Module, "listener", Binary),
+    Module.
+
+unload(Module) ->
+    true = code:delete(Module),
+    true = code:soft_purge(Module).
+
 members_are_read_as_horde_reads_them(_Config) ->
     Members = fun(List) ->
         {ok, #{members := Members}} = holt_options:parse([{name, reg}, {members, List}]),
@@ -166,6 +211,18 @@ members_are_read_as_horde_reads_them(_Config) ->
     {ok, #{listeners := Listeners}} =
         holt_options:parse(#{name => reg, listeners => ?MODULE}),
     ?assertEqual([{module, ?MODULE}], Listeners).
+
+%% Of the application: what would be ignored keeps it from starting.
+settings_that_come_later_are_refused(_Config) ->
+    [
+        begin
+            ok = application:set_env(holt, Key, []),
+            Answer = holt_app:start(normal, []),
+            ok = application:unset_env(holt, Key),
+            ?assertEqual({error, {setting_not_available, Key}}, Answer)
+        end
+     || Key <- [node_allow, node_deny, discovery, gossip, telemetry, default]
+    ].
 
 %% As a user's module would have them.
 decide(_Registry, _Key, _One, _Other) -> both.

@@ -81,10 +81,33 @@ actor_hash_of(void *user, uint32_t ref)
   return actor_hash(user, ((struct holt_rows *)user)->slots[ref - 1]->id);
 }
 
+static uint32_t
+life_hash(const struct holt_rows *rows, const struct holt_member *member)
+{
+  const uint64_t name =
+    holt_hash_bytes(&rows->seed, member->name, member->name_size);
+  const uint64_t node =
+    holt_hash_bytes(&rows->seed, member->node, member->node_size);
+  return (uint32_t)holt_hash_mix2(&rows->seed, name, node);
+}
+
+static uint32_t *
+life_next(void *user, uint32_t ref)
+{
+  return &((struct holt_rows *)user)->slots[ref - 1]->by_member;
+}
+
+static uint32_t
+life_hash_of(void *user, uint32_t ref)
+{
+  return life_hash(user, &((struct holt_rows *)user)->slots[ref - 1]->member);
+}
+
 void
 holt__actors_init(struct holt_rows *rows)
 {
   holt_index_init(&rows->actor_ids, rows->mem, actor_next, actor_hash_of, rows);
+  holt_index_init(&rows->lives, rows->mem, life_next, life_hash_of, rows);
 }
 
 void
@@ -99,6 +122,7 @@ holt__actors_deinit(struct holt_rows *rows)
   holt_mem_free(rows->mem, rows->slots,
                 rows->slot_capacity * sizeof(struct holt_actor *));
   holt_index_deinit(&rows->actor_ids);
+  holt_index_deinit(&rows->lives);
   rows->slots = NULL;
   rows->slot_capacity = 0;
   rows->actor_count = 0;
@@ -119,6 +143,35 @@ holt_rows_actor(const struct holt_rows *rows, uint64_t id)
     ref = actor->by_id;
   }
   return NULL;
+}
+
+/* The first in a chain, from ref on, that is a life of the member. */
+static struct holt_actor *
+life_find(const struct holt_rows *rows, uint32_t ref,
+          const struct holt_member *member)
+{
+  while (ref != 0) {
+    struct holt_actor *const actor = rows->slots[ref - 1];
+    if (holt_member_equal(&actor->member, member)) {
+      return actor;
+    }
+    ref = actor->by_member;
+  }
+  return NULL;
+}
+
+struct holt_actor *
+holt_rows_life(const struct holt_rows *rows, const struct holt_member *member)
+{
+  return life_find(
+    rows, holt_index_chain(&rows->lives, life_hash(rows, member)), member);
+}
+
+struct holt_actor *
+holt_rows_life_next(const struct holt_rows *rows,
+                    const struct holt_actor *actor)
+{
+  return life_find(rows, actor->by_member, &actor->member);
 }
 
 /* The smallest slot that nobody has, with room for it. */
@@ -162,6 +215,9 @@ holt_rows_actor_add(struct holt_rows *rows, uint64_t id,
   if (rv == 0) {
     rv = holt_index_reserve(&rows->actor_ids);
   }
+  if (rv == 0) {
+    rv = holt_index_reserve(&rows->lives);
+  }
   if (rv != 0) {
     return rv;
   }
@@ -183,6 +239,7 @@ holt_rows_actor_add(struct holt_rows *rows, uint64_t id,
   rows->actor_count++;
   rows->slots[slot] = actor;
   holt_index_insert(&rows->actor_ids, slot + 1, actor_hash(rows, id));
+  holt_index_insert(&rows->lives, slot + 1, life_hash(rows, member));
   *out = actor;
   return 0;
 }
@@ -202,6 +259,7 @@ holt_rows_actor_remove(struct holt_rows *rows, struct holt_actor *actor)
   rows->actor_count--;
 
   holt_index_remove(&rows->actor_ids, actor->slot + 1);
+  holt_index_remove(&rows->lives, actor->slot + 1);
   rows->slots[actor->slot] = NULL;
   holt__member_free(rows->mem, &actor->member);
   holt_mem_free(rows->mem, actor, sizeof *actor);
@@ -222,8 +280,10 @@ holt_rows_actor_rename(struct holt_rows *rows, struct holt_actor *actor,
   holt_index_remove(&rows->actor_ids, actor->slot + 1);
   actor->id = id;
   holt_index_insert(&rows->actor_ids, actor->slot + 1, actor_hash(rows, id));
+  holt_index_remove(&rows->lives, actor->slot + 1);
   holt__member_free(rows->mem, &actor->member);
   actor->member = copy;
+  holt_index_insert(&rows->lives, actor->slot + 1, life_hash(rows, &copy));
   actor->creation = creation;
   return 0;
 }

@@ -16,6 +16,7 @@
  * is withdrawn the others stand. */
 #include "invariant.h"
 #include "liveness.h"
+#include "mutant.h"
 
 /*--------------------------------------------------------------------
  * Vouches */
@@ -280,7 +281,7 @@ take_pause(struct holt_replica *replica, struct holt_actor *actor,
   const uint64_t now_ms = replica->mono_ms;
   const uint64_t paused_ms =
     now_ms - (item->age_ms < now_ms ? item->age_ms : now_ms);
-  const bool past = paused_ms < presence->alive_ms;
+  const bool past = paused_ms < presence->alive_ms && !holt_mutant(PAUSE_ANEW);
   if (!holt_connected(actor) && !past &&
       !holt__vouched(replica, actor, now_ms)) {
     presence->paused = true;

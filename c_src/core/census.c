@@ -11,7 +11,7 @@
 #include "state.h"
 
 /* It counts for its member: a life that is there, or the first of those that
- * are not. */
+ * are not.  Only that one looks at all the others. */
 static bool
 speaks_for_member(const struct holt_replica *replica,
                   const struct holt_actor *actor)
@@ -19,17 +19,18 @@ speaks_for_member(const struct holt_replica *replica,
   if (holt_present(actor)) {
     return true;
   }
-  bool before = true; /* We look at the actors before it in the list. */
-  for (const struct holt_actor *other = replica->rows.actor_list; other != NULL;
-       other = other->next) {
-    if (other == actor) {
-      before = false;
-    } else if (!other->gone && (before || holt_present(other)) &&
-               holt_member_equal(&other->member, &actor->member)) {
-      return false;
-    }
+  const struct holt_rows *const rows = &replica->rows;
+  const struct holt_actor *life = holt_rows_life(rows, &actor->member);
+  while (life != NULL && life->gone) {
+    life = holt_rows_life_next(rows, life);
   }
-  return true;
+  if (life != actor) {
+    return false;
+  }
+  while (life != NULL && (life->gone || !holt_present(life))) {
+    life = holt_rows_life_next(rows, life);
+  }
+  return life == NULL;
 }
 
 void

@@ -60,7 +60,9 @@
   XX(42, CONTEST_BOTH_GONE, "a row gives way to one that is gone")             \
   XX(43, CONTEST_BY_RANK, "contests are decided by rank")                      \
   XX(44, CONTEST_ONCE, "a contest that nobody decides is forgotten")           \
-  XX(45, WHY_UNSAID, "a death does not say why")
+  XX(45, WHY_UNSAID, "a death does not say why")                               \
+  XX(46, STRANGER_HURRIED, "who answers late about a stranger is not awaited") \
+  XX(47, PAUSE_ANEW, "a pause of long ago hides who has been alive since")
 
 /* True in the build of that mutant only. */
 #define holt_mutant(name) (HOLT_MUTANT == HOLT_MUTANT_##name)

@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "invariant.h"
+#include "mutant.h"
 #include "state.h"
 
 /* Epochs that may pass without one being completed, before rows of the first
@@ -274,8 +275,9 @@ stalls_ms(const struct holt_replica *replica, const struct holt_repair *repair)
 {
   const struct holt_actor *const actor =
     holt_rows_actor(&replica->rows, repair->actor_id);
-  const uint32_t doublings =
-    actor == NULL ? repair->peer->stalls : actor->stalls;
+  const uint32_t stranger =
+    holt_mutant(STRANGER_HURRIED) ? 0u : repair->peer->stalls;
+  const uint32_t doublings = actor == NULL ? stranger : actor->stalls;
   return repair->moved_at_ms +
          ((HOLT_STALL_INTERVALS * replica->tuning.vector_interval_ms)
           << doublings);

@@ -494,17 +494,30 @@ own_born(const struct holt_replica *replica, uint64_t birth)
   return alive ? ref : 0;
 }
 
-int
-holt_replica_unregister(struct holt_replica *replica, uint64_t birth,
-                        uint64_t *seq)
+static int
+take_away(struct holt_replica *replica, uint64_t birth, enum holt_reason why,
+          uint64_t *seq)
 {
   const uint32_t row = own_born(replica, birth);
   if (row == 0) {
     return HOLT_ERR_NOT_FOUND;
   }
-  holt__own_remove(replica, row, HOLT_REASON_USER);
+  holt__own_remove(replica, row, why);
   *seq = replica->self->version;
   return 0;
+}
+
+int
+holt_replica_unregister(struct holt_replica *replica, uint64_t birth,
+                        uint64_t *seq)
+{
+  return take_away(replica, birth, HOLT_REASON_USER, seq);
+}
+
+int
+holt_replica_drop(struct holt_replica *replica, uint64_t birth, uint64_t *seq)
+{
+  return take_away(replica, birth, HOLT_REASON_CONFLICT, seq);
 }
 
 int

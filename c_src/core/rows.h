@@ -91,10 +91,11 @@ struct holt_actor {
   uint64_t id;
   uint64_t fingerprint; /* Sum over the rows, independent of their order. */
   struct holt_member member; /* Owned: one block, the name, then the node. */
-  uint32_t slot;       /* Small, unique among the actors there are; survives a
+  uint32_t slot;     /* Small, unique among the actors there are; survives a
                       * change of identity. */
-  uint32_t creation;   /* Of the node: part of its pids. */
-  uint32_t by_id;      /* Chain of the index. */
+  uint32_t creation; /* Of the node: part of its pids. */
+  uint32_t by_id;    /* Chains of the indices. */
+  uint32_t by_member;
   enum holt_rule rule; /* Set before the first row, never changed. */
   bool shown;          /* Its rows take part in the view: holt_rows_show(). */
   bool local;          /* Its processes are the host's: they have records. */
@@ -213,7 +214,8 @@ struct holt_rows {
   struct holt_index members;   /* Rows; duplicate keys only. */
   struct holt_index cells;     /* By entry and actor. */
   struct holt_index locals;    /* Local processes. */
-  struct holt_index actor_ids; /* Slots plus 1. */
+  struct holt_index actor_ids; /* Slots plus 1, as in the next. */
+  struct holt_index lives;     /* Actors by member. */
   struct holt_actor **slots;   /* Actors by slot. */
   size_t slot_capacity;
   struct holt_actor *actor_list;
@@ -452,6 +454,12 @@ uint64_t holt_rows_scan_rows(const struct holt_rows *rows, uint64_t cursor,
  * Actors */
 
 struct holt_actor *holt_rows_actor(const struct holt_rows *rows, uint64_t id);
+
+/* The lives of a member that are known, in any order; NULL after the last. */
+struct holt_actor *holt_rows_life(const struct holt_rows *rows,
+                                  const struct holt_member *member);
+struct holt_actor *holt_rows_life_next(const struct holt_rows *rows,
+                                       const struct holt_actor *actor);
 
 /* HOLT_ERR_LIMIT (HOLT_ACTORS_MAX), HOLT_ERR_NOMEM. */
 int holt_rows_actor_add(struct holt_rows *rows, uint64_t id,

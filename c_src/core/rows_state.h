@@ -13,7 +13,7 @@
  * only keys.c and cells.c have one between them:
  *
  *     rows.c  births      owners.c  pids, members, locals
- *     keys.c  keys        actors.c  actor_ids
+ *     keys.c  keys        actors.c  actor_ids, lives
  *     cells.c cells, and in keys the entries
  *
  * All blocks are in one slab.  A row alone carries its key behind it; when

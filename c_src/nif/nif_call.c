@@ -132,6 +132,21 @@ nif_view_alive(ErlNifEnv *env, const struct holt_view *view)
 }
 
 bool
+nif_view_found(ErlNifEnv *env, const struct nif_instance *instance,
+               const struct holt_view *view)
+{
+  if (view->local || view->creation != instance->creation) {
+    return nif_view_alive(env, view);
+  }
+  /* Most likely our node: that makes a pid of this VM of it. */
+  ERL_NIF_TERM pid;
+  ErlNifPid local;
+  return !nif_view_pid(env, view, &pid) ||
+         enif_get_local_pid(env, pid, &local) == 0 ||
+         enif_is_process_alive(env, &local) != 0;
+}
+
+bool
 nif_view_is_of(ErlNifEnv *env, const struct holt_view *view, ERL_NIF_TERM pid)
 {
   ErlNifPid local;
@@ -199,9 +214,12 @@ nif_entries_answer(ErlNifEnv *env, const struct nif_values *values,
  * Lists */
 
 void
-nif_list_init(struct nif_list *list, ErlNifEnv *env)
+nif_list_init(struct nif_list *list, ErlNifEnv *env,
+              const struct nif_instance *instance)
 {
-  *list = (struct nif_list){ .env = env, .list = enif_make_list(env, 0) };
+  *list = (struct nif_list){ .env = env,
+                             .instance = instance,
+                             .list = enif_make_list(env, 0) };
 }
 
 void

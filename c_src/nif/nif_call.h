@@ -71,6 +71,12 @@ bool nif_call_find_own(const struct nif_call *call, const ErlNifPid *pid,
  * dead counts as free from the first moment on. */
 bool nif_view_alive(ErlNifEnv *env, const struct holt_view *view);
 
+/* Is it to be found?  Not if its process is dead, of this instance or of
+ * another on this node; that one alone can set the name free.  Under the lock.
+ */
+bool nif_view_found(ErlNifEnv *env, const struct nif_instance *instance,
+                    const struct holt_view *view);
+
 /* Is it the process of this pid, of whatever node? */
 bool nif_view_is_of(ErlNifEnv *env, const struct holt_view *view,
                     ERL_NIF_TERM pid);
@@ -106,13 +112,15 @@ ERL_NIF_TERM nif_entries_answer(ErlNifEnv *env, const struct nif_values *values,
 /* A list that grows while names are visited. */
 struct nif_list {
   ErlNifEnv *env;
+  const struct nif_instance *instance; /* Where they are from. */
   ERL_NIF_TERM list;
   size_t count; /* Terms in it. */
   size_t bytes; /* Of values. */
   bool heavy;   /* More than a normal scheduler allows. */
   struct nif_values values;
 };
-void nif_list_init(struct nif_list *list, ErlNifEnv *env);
+void nif_list_init(struct nif_list *list, ErlNifEnv *env,
+                   const struct nif_instance *instance);
 void nif_list_add(struct nif_list *list, ERL_NIF_TERM term);
 
 /* Is there room for this value?  False: the visit ends. */

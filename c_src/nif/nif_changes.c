@@ -281,7 +281,7 @@ nif_changes(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (count_max > CALL_NAMES / 2) {
     reading.count_max = CALL_NAMES / 2;
   }
-  nif_list_init(&reading.list, env);
+  nif_list_init(&reading.list, env, instance);
   bool open;
   bool more = true;
   uint64_t oldest = 0;

@@ -304,11 +304,12 @@ nif_census(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
  * One key */
 
 static ERL_NIF_TERM
-term_of_explained(ErlNifEnv *env, const struct holt_explained *explained,
-                  ERL_NIF_TERM pid)
+term_of_explained(ErlNifEnv *env, const struct nif_instance *instance,
+                  const struct holt_explained *explained, ERL_NIF_TERM pid)
 {
   const struct holt_view *const view = &explained->view;
-  const bool visible = explained->visible && nif_view_alive(env, view);
+  const bool visible =
+    explained->visible && nif_view_found(env, instance, view);
   ERL_NIF_TERM map = enif_make_new_map(env);
   put_number(env, &map, nif_atoms.actor, view->actor);
   put(env, &map, nif_atoms.member, nif_member_term(env, &explained->member));
@@ -347,10 +348,10 @@ nif_explain(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     count = HOLT_EXPLAIN_ROWS_MAX;
   }
   struct nif_list list;
-  nif_list_init(&list, env);
+  nif_list_init(&list, env, call.instance);
   for (size_t i = 0; i < count && nif_list_room(&list, &rows[i].view); i++) {
     if (nif_view_pid(env, &rows[i].view, &pid)) {
-      nif_list_add(&list, term_of_explained(env, &rows[i], pid));
+      nif_list_add(&list, term_of_explained(env, call.instance, &rows[i], pid));
     }
   }
   nif_read_unlock(call.instance);

@@ -59,7 +59,8 @@ nif_whereis(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   }
   struct holt_view view;
   struct nif_pid_parts parts;
-  const bool found = nif_call_find(&call, &view) && nif_view_alive(env, &view);
+  const bool found =
+    nif_call_find(&call, &view) && nif_view_found(env, call.instance, &view);
   if (found) {
     nif_pid_parts_of(&view, &parts);
   }
@@ -85,7 +86,8 @@ find_holder(struct nif_call *call, struct found *found)
 {
   struct holt_view view;
   found->heavy = false;
-  found->yes = nif_call_find(call, &view) && nif_view_alive(call->env, &view);
+  found->yes = nif_call_find(call, &view) &&
+               nif_view_found(call->env, call->instance, &view);
   if (!found->yes) {
     return;
   }
@@ -128,7 +130,7 @@ static bool
 list_holder(void *user, const struct holt_view *view)
 {
   struct nif_list *const list = user;
-  if (!nif_view_alive(list->env, view)) {
+  if (!nif_view_found(list->env, list->instance, view)) {
     return true;
   }
   if (!nif_list_room(list, view)) {
@@ -172,7 +174,7 @@ lookup_entries(struct nif_call *call, bool terms, const char *name, nif_fn fn,
   struct nif_list list;
   ERL_NIF_TERM answer;
   size_t count = 0;
-  nif_list_init(&list, call->env);
+  nif_list_init(&list, call->env, call->instance);
   list.values.terms = terms;
   if (lookup_few(call, &list, &count, &answer)) {
     nif_call_end(call);
@@ -182,7 +184,7 @@ lookup_entries(struct nif_call *call, bool terms, const char *name, nif_fn fn,
     nif_call_end(call);
     return nif_go_dirty(call->env, name, fn, argc, argv);
   }
-  nif_list_init(&list, call->env);
+  nif_list_init(&list, call->env, call->instance);
   list.values.terms = terms;
   const int rv = nif_tour_key(&list, call, list_holder, &list);
   nif_call_end(call);
@@ -207,7 +209,7 @@ lookup(ErlNifEnv *env, bool terms, const char *name, nif_fn fn, int argc,
   }
   struct nif_list list;
   struct holt_view view;
-  nif_list_init(&list, env);
+  nif_list_init(&list, env, call.instance);
   list.values.terms = terms;
   if (nif_call_find(&call, &view)) {
     (void)list_holder(&list, &view);
@@ -309,7 +311,7 @@ nif_entries(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return answer;
   }
   struct entries entries = { .key = &call.key, .host = nif_host_of(&pid) };
-  nif_list_init(&entries.list, env);
+  nif_list_init(&entries.list, env, call.instance);
   const int rv = call.instance->duplicate
                    ? nif_tour_process(&entries.list, call.instance,
                                       &process.process, list_entry, &entries)
@@ -337,7 +339,8 @@ nif_count_key(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     count =
       holt_replica_count_key(call.instance->replica, holt_key_bytes(&call.key),
                              holt_key_size(&call.key), NULL, 0);
-  } else if (nif_call_find(&call, &view) && nif_view_alive(env, &view)) {
+  } else if (nif_call_find(&call, &view) &&
+             nif_view_found(env, call.instance, &view)) {
     count = 1;
   }
   end_reading(&call);
@@ -392,7 +395,7 @@ list_key(void *user, const struct holt_view *view)
 {
   struct nif_list *const list = user;
   ERL_NIF_TERM key;
-  if (nif_view_alive(list->env, view) &&
+  if (nif_view_found(list->env, list->instance, view) &&
       nif_term_of(list->env, view->key, view->key_size, &key)) {
     nif_list_add(list, key);
   }
@@ -415,7 +418,7 @@ nif_keys(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return nif_invalid(env, nif_atoms.no_instance);
   }
   struct nif_list list;
-  nif_list_init(&list, env);
+  nif_list_init(&list, env, instance);
   const int rv =
     nif_tour_process(&list, instance, &process.process, list_key, &list);
   nif_instance_put(instance);
@@ -430,6 +433,7 @@ struct scan {
   struct nif_list list;
   bool all;
   bool bare;           /* Nobody looks at the values. */
+  bool terms;          /* Somebody does. */
   ErlNifBinary prefix; /* Of a key that is a binary. */
 };
 
@@ -443,12 +447,12 @@ filter_of(ErlNifEnv *env, ERL_NIF_TERM term, struct scan *scan)
     if (arity != 2 || enif_inspect_binary(env, parts[1], &scan->prefix) == 0) {
       return false;
     }
-    scan->list.values.terms = parts[0] == nif_atoms.terms;
-    return scan->list.values.terms || parts[0] == nif_atoms.prefix;
+    scan->terms = parts[0] == nif_atoms.terms;
+    return scan->terms || parts[0] == nif_atoms.prefix;
   }
   scan->bare = term == nif_atoms.bare;
-  scan->list.values.terms = term == nif_atoms.terms;
-  scan->all = scan->bare || scan->list.values.terms || term == nif_atoms.all;
+  scan->terms = term == nif_atoms.terms;
+  scan->all = scan->bare || scan->terms || term == nif_atoms.all;
   return scan->all;
 }
 
@@ -458,7 +462,7 @@ list_name(void *user, const struct holt_view *view)
   struct scan *const scan = user;
   ErlNifEnv *const env = scan->list.env;
   ERL_NIF_TERM parts[ENTRY_PARTS_MAX];
-  if (!nif_view_alive(env, view)) {
+  if (!nif_view_found(env, scan->list.instance, view)) {
     return true;
   }
   if (!scan->bare && nif_too_heavy(view->value_size)) {
@@ -521,7 +525,6 @@ nif_next(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
   ErlNifUInt64 cursor;
   struct scan scan = { .all = false };
-  nif_list_init(&scan.list, env);
   if (enif_get_uint64(env, argv[1], &cursor) == 0 || cursor > UINT32_MAX ||
       !filter_of(env, argv[2], &scan)) {
     return enif_make_badarg(env);
@@ -530,6 +533,8 @@ nif_next(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (instance == NULL) {
     return nif_invalid(env, nif_atoms.no_instance);
   }
+  nif_list_init(&scan.list, env, instance);
+  scan.list.values.terms = scan.terms;
   const ErlNifTime end = enif_monotonic_time(ERL_NIF_USEC) + SCAN_US;
   uint64_t at = cursor;
   bool open;

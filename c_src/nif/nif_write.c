@@ -380,7 +380,7 @@ nif_drop(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   }
   if (nif_lock(instance)) {
     uint64_t seq;
-    answer = holt_replica_unregister(instance->replica, birth, &seq) == 0
+    answer = holt_replica_drop(instance->replica, birth, &seq) == 0
                ? written(env, instance->actor, seq)
                : nif_atoms.none;
     nif_unlock_wake(env, instance);

@@ -224,6 +224,11 @@ HOLT_API int holt_replica_register(struct holt_replica *replica,
 HOLT_API int holt_replica_unregister(struct holt_replica *replica,
                                      uint64_t birth, uint64_t *seq);
 
+/* Likewise, because nobody may keep the key: the reason that is told is
+ * HOLT_REASON_CONFLICT. */
+HOLT_API int holt_replica_drop(struct holt_replica *replica, uint64_t birth,
+                               uint64_t *seq);
+
 /* Change the value of a registration of a local process, if it is still as seen
  * at seq; *seq becomes the new one.  HOLT_ERR_NOT_FOUND, HOLT_ERR_STALE (it is
  * another now), HOLT_ERR_TOO_LARGE, HOLT_ERR_NOMEM. */

@@ -30,6 +30,49 @@ actors_have_slots_and_may_be_renamed(void)
   fixture_deinit(&f);
 }
 
+/* How many lives a member has; each is told once. */
+static unsigned
+lives_of(const struct fixture *f, const char *node)
+{
+  const struct holt_member member = member_of(node);
+  unsigned count = 0;
+  for (const struct holt_actor *actor = holt_rows_life(&f->rows, &member);
+       actor != NULL; actor = holt_rows_life_next(&f->rows, actor)) {
+    CU_ASSERT(holt_member_equal(&actor->member, &member));
+    count++;
+  }
+  return count;
+}
+
+/* A member is found by its name, however often it has lived. */
+static void
+lives_of_a_member_are_found(void)
+{
+  struct fixture f;
+  fixture_init(&f, HOLT_KIND_UNIQUE);
+  const struct holt_member member = member_of("b@y");
+  CU_ASSERT_EQUAL(lives_of(&f, "b@y"), 0);
+  struct holt_actor *actors[40];
+  for (uint64_t i = 0; i < 40; i++) {
+    CU_ASSERT_EQUAL_FATAL(
+      holt_rows_actor_add(&f.rows, 100 + i, &member, 1, &actors[i]), 0);
+    CU_ASSERT_EQUAL(lives_of(&f, "b@y"), i + 1);
+  }
+  const struct holt_member other = member_of("b@yy");
+  for (uint64_t i = 0; i < 40; i += 2) {
+    CU_ASSERT_EQUAL(
+      holt_rows_actor_rename(&f.rows, actors[i], 200 + i, &other, 2), 0);
+  }
+  CU_ASSERT_EQUAL(lives_of(&f, "b@y"), 20);
+  CU_ASSERT_EQUAL(lives_of(&f, "b@yy"), 20);
+  for (unsigned i = 1; i < 40; i += 2) {
+    holt_rows_actor_remove(&f.rows, actors[i]);
+  }
+  CU_ASSERT_EQUAL(lives_of(&f, "b@y"), 0);
+  CU_ASSERT_EQUAL(lives_of(&f, "b@yy"), 20);
+  fixture_deinit(&f);
+}
+
 void test_actors_suite(void);
 
 void
@@ -37,4 +80,5 @@ test_actors_suite(void)
 {
   CU_pSuite suite = CU_add_suite("actors", NULL, NULL);
   CU_ADD_TEST(suite, actors_have_slots_and_may_be_renamed);
+  CU_ADD_TEST(suite, lives_of_a_member_are_found);
 }

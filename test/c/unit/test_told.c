@@ -239,6 +239,25 @@ duplicates_are_told_one_by_one(void)
   fixture_deinit(&f);
 }
 
+/* A name that nobody may keep goes as one that was lost, on both sides. */
+static void
+dropping_is_a_conflict(void)
+{
+  struct fixture f;
+  fixture_init(&f, HOLT_POLICY_UNIQUE_CUSTOM, 2);
+  uint64_t birth;
+  uint64_t seq;
+  CU_ASSERT_EQUAL(pair_register_as(&f.pair, 0, "x", 1, 0, 0, 0, &birth), 0);
+  pair_run(&f.pair);
+  expect_all(&f, "registered user x 10/1\n");
+  CU_ASSERT_EQUAL(holt_replica_drop(f.pair.replica[0], birth, &seq), 0);
+  CU_ASSERT_EQUAL(holt_replica_drop(f.pair.replica[0], birth, &seq),
+                  HOLT_ERR_NOT_FOUND);
+  pair_run(&f.pair);
+  expect_all(&f, "unregistered conflict - x 10/1\n");
+  fixture_deinit(&f);
+}
+
 /*--------------------------------------------------------------------
  * What members do */
 
@@ -409,6 +428,7 @@ test_told_suite(void)
   CU_ADD_TEST(suite, names_go_over_at_once);
   CU_ADD_TEST(suite, standbys_are_told_of_when_they_have_it);
   CU_ADD_TEST(suite, duplicates_are_told_one_by_one);
+  CU_ADD_TEST(suite, dropping_is_a_conflict);
   CU_ADD_TEST(suite, members_take_their_names_along);
   CU_ADD_TEST(suite, names_fall_back);
   CU_ADD_TEST(suite, flickering_is_told_right);
