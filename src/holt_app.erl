@@ -13,6 +13,13 @@
 %% @private
 -spec start(application:start_type(), term()) -> {ok, pid()} | {error, term()}.
 start(_Type, _Arguments) ->
+    case [Key || Key <- later(), application:get_env(holt, Key) =/= undefined] of
+        [] -> start_sup();
+        [Key | _] -> {error, {setting_not_available, Key}}
+    end.
+
+-spec start_sup() -> {ok, pid()} | {error, term()}.
+start_sup() ->
     case holt_sup:start_link() of
         {ok, Pid} ->
             %% What an earlier run of the application has left.
@@ -21,6 +28,11 @@ start(_Type, _Arguments) ->
         {error, Reason} ->
             {error, Reason}
     end.
+
+%% Settings of the application that a later version will have: refused, not ignored.
+-spec later() -> [atom()].
+later() ->
+    [node_allow, node_deny, discovery, gossip, telemetry, default].
 
 %% @private
 -spec prep_stop(State) -> State when State :: term().

@@ -8,7 +8,7 @@
 %% Who takes part
 -export([members/1, members/2, set_members/2, join/2, leave/1, evict/2, await_ready/2]).
 %% How it is
--export([peers/1, in_sync/1, info/1]).
+-export([peers/1, in_sync/1, info/0, info/1]).
 
 -export_type([member/0, member_info/0, peer_info/0, refused/0, named/0, ready_options/0]).
 
@@ -30,7 +30,7 @@
         %% are found here.  Alone here says `settle_ms' of the instance, 1,000.
         settle => non_neg_integer(),
         %% How long to wait, in milliseconds: 5,000.
-        timeout => non_neg_integer()
+        timeout => timeout()
     }
     | [{members | quorum | settle | timeout, term()}].
 
@@ -227,8 +227,8 @@ evict(Instance, Which) ->
 await_ready(Instance, Options) ->
     is_running(Instance) orelse ?BADARG(no_instance, [Instance, Options]),
     case ready(Options) of
-        {Ready, TimeoutMs} -> holt_replica:await_ready(Instance, Ready, TimeoutMs);
-        error -> ?BADARG(not_ready_options, [Instance, Options])
+        {invalid, Cause} -> ?BADARG(Cause, [Instance, Options]);
+        {Ready, TimeoutMs} -> holt_replica:await_ready(Instance, Ready, TimeoutMs)
     end.
 
 %%--------------------------------------------------------------------
@@ -257,6 +257,15 @@ in_sync(Instance) ->
         {invalid, Cause} -> ?BADARG(Cause, [Instance]);
         InSync -> InSync
     end.
+
+%% @doc What this node runs: `node', its name; `version', that of holt; `instances', the names
+%% of those that are here, those that wait for their root to be started again included.
+-spec info() -> #{node := node(), version := string(), instances := [atom()]}.
+info() ->
+    _ = application:load(holt),
+    {ok, Version} = application:get_key(holt, vsn),
+    Instances = [Instance || {Instance, _OrphanMs} <- holt_nif:instances()],
+    #{node => node(), version => Version, instances => lists:sort(Instances)}.
 
 %% @doc What this node's copy of an instance holds, in numbers.
 %%
@@ -316,33 +325,28 @@ listed(Instance, Present) ->
             Present
     end.
 
--spec ready(term()) -> {holt_waiters:ready(), non_neg_integer()} | error.
+-spec ready(term()) ->
+    {holt_waiters:ready(), holt_remote:timeout_ms()} | {invalid, holt_error:cause()}.
 ready(Options) when is_map(Options) ->
-    Timeout = maps:get(timeout, Options, ?READY_MS),
-    Ready = maps:remove(timeout, Options),
-    case maps:fold(fun is_ready/3, is_ms(Timeout), Ready) of
-        true when map_size(Ready) =:= 0 -> {#{settle => default}, Timeout};
-        true -> {Ready, Timeout};
-        false -> error
+    {Timeout, Ready} = maps:take(timeout, maps:merge(#{timeout => ?READY_MS}, Options)),
+    Wrong = [Option || {Key, Value} = Option <- maps:to_list(Ready), not is_ready(Key, Value)],
+    case {Wrong, holt_write:timeout_ms(Timeout)} of
+        {[{Key, Value} | _], _} -> {invalid, {bad_ready_option, Key, Value}};
+        {[], error} -> {invalid, {bad_ready_option, timeout, Timeout}};
+        {[], Ms} when map_size(Ready) =:= 0 -> {#{settle => default}, Ms};
+        {[], Ms} -> {Ready, Ms}
     end;
 ready(Options) ->
-    try
-        %% The first of two counts, as in a proplist.
-        ready(maps:from_list(lists:reverse(Options)))
-    catch
-        error:badarg -> error;
-        error:function_clause -> error
+    case holt_options:merge(Options, #{}) of
+        {ok, Map} -> ready(Map);
+        {error, _} -> {invalid, {bad_ready_option, Options}}
     end.
 
--spec is_ready(term(), term(), boolean()) -> boolean().
-is_ready(members, Count, IsGood) -> IsGood andalso is_integer(Count) andalso Count >= 1;
-is_ready(quorum, Quorum, IsGood) -> IsGood andalso Quorum =:= majority;
-is_ready(settle, Ms, IsGood) -> IsGood andalso is_ms(Ms);
-is_ready(_, _, _) -> false.
-
--spec is_ms(term()) -> boolean().
-is_ms(Ms) ->
-    is_integer(Ms) andalso Ms >= 0 andalso Ms =< ?TIMEOUT_MS_MAX.
+-spec is_ready(term(), term()) -> boolean().
+is_ready(members, Count) -> is_integer(Count) andalso Count >= 1;
+is_ready(quorum, Quorum) -> Quorum =:= majority;
+is_ready(settle, Ms) -> is_integer(Ms) andalso Ms >= 0 andalso Ms =< ?TIMEOUT_MS_MAX;
+is_ready(_, _) -> false.
 
 -spec never_seen(member()) -> member_info().
 never_seen(Member) ->

@@ -14,7 +14,7 @@
 %% '''
 -module(holt_error).
 
--export([info/1, format_error/2]).
+-export([info/1, format_error/2, show/2]).
 
 -export_type([cause/0]).
 
@@ -45,11 +45,12 @@
     | not_all
     | not_members
     | not_a_member
-    | not_ready_options
     | bad_dispatch_options
     | {bad_pattern | bad_guards | bad_spec, Words :: string()}
     | {bad_register_option, term(), term()}
     | {bad_register_option, term()}
+    | {bad_ready_option, term(), term()}
+    | {bad_ready_option, term()}
     | {too_large, Bytes :: non_neg_integer(), Max :: pos_integer()}.
 
 %% @doc The third argument of `erlang:error/3' for this cause.
@@ -63,8 +64,22 @@ format_error(_Reason, [{_Module, Function, Arguments, Info} | _]) ->
     #{cause := Cause} = proplists:get_value(error_info, Info, #{cause => unknown}),
     #{position(role(Cause), roles(Function, arity(Arguments))) => text(Cause, Arguments)}.
 
+%% @doc A term on one line, cut short, as its users write it: where Elixir runs, in Elixir.
+-spec show(term(), Limit :: pos_integer() | infinity) -> unicode:chardata().
+show(Term, Limit) ->
+    Inspect = 'Elixir.Kernel',
+    case erlang:function_exported(Inspect, inspect, 2) of
+        true -> Inspect:inspect(Term, [{limit, Limit}, {width, infinity}]);
+        false when Limit =:= infinity -> io_lib:format("~0tp", [Term]);
+        false -> io_lib:format("~0tP", [Term, Limit])
+    end.
+
 %%--------------------------------------------------------------------
 %% Internal
+
+-spec show(term()) -> unicode:chardata().
+show(Term) ->
+    show(Term, 10).
 
 -spec arity([term()] | arity()) -> arity().
 arity(Arguments) when is_list(Arguments) -> length(Arguments);
@@ -105,6 +120,7 @@ roles(select, _) -> [instance, choice];
 roles(count_select, _) -> [instance, choice];
 roles(prefix, _) -> [instance, choice];
 roles(sync_barrier, _) -> [instance, choice];
+roles(stop, 3) -> [instance, reason, choice];
 roles(_, _) -> [instance, key].
 
 -spec role(cause() | unknown) -> atom().
@@ -132,10 +148,11 @@ role(not_text) -> choice;
 role(not_all) -> choice;
 role(not_members) -> choice;
 role(not_a_member) -> choice;
-role(not_ready_options) -> choice;
 role(bad_dispatch_options) -> choice;
 role({bad_register_option, _, _}) -> choice;
 role({bad_register_option, _}) -> choice;
+role({bad_ready_option, _, _}) -> choice;
+role({bad_ready_option, _}) -> choice;
 role({bad_spec, _}) -> choice;
 role({bad_pattern, _}) -> pattern;
 role({bad_guards, _}) -> guards;
@@ -170,7 +187,7 @@ text(key_too_large, _) ->
 text(key_too_deep, _) ->
     "the key is nested too deep";
 text(duplicate_keys, _) ->
-    "keys are duplicate in this registry: nobody is the holder of one";
+    "the keys of this registry are duplicate: none of them has a single holder";
 text(remote_pid, _) ->
     "a process of another node";
 text(not_a_pid, _) ->
@@ -202,11 +219,11 @@ text(not_text, _) ->
 text(bad_dispatch_options, _) ->
     "the only option is parallel, true or false";
 text({bad_register_option, pid, Value}, _) ->
-    io_lib:format("the option pid must be a pid, not ~tP", [Value, 10]);
+    io_lib:format("the option pid must be a pid, not ~ts", [show(Value)]);
 text({bad_register_option, sync, Value}, _) ->
-    io_lib:format("the option sync must be none, quorum or all, not ~tP", [Value, 10]);
+    io_lib:format("the option sync must be none, quorum or all, not ~ts", [show(Value)]);
 text({bad_register_option, timeout, Value}, _) ->
-    io_lib:format("the option timeout must be milliseconds or infinity, not ~tP", [Value, 10]);
+    io_lib:format("the option timeout must be milliseconds or infinity, not ~ts", [show(Value)]);
 text({bad_register_option, Key, _}, _) ->
     text({unknown_option, Key}, []);
 text({bad_register_option, Options}, _) ->
@@ -223,8 +240,18 @@ text(not_members, _) ->
     "neither auto nor a list of members: nodes, names on this node, {Name, Node}";
 text(not_a_member, _) ->
     "not a member: a node, a name on this node, {Name, Node}";
-text(not_ready_options, _) ->
-    "not options of readiness: members, quorum => majority, settle, timeout";
+text({bad_ready_option, members, Value}, _) ->
+    io_lib:format("the option members must be a number from 1 on, not ~ts", [show(Value)]);
+text({bad_ready_option, quorum, Value}, _) ->
+    io_lib:format("the option quorum must be majority, not ~ts", [show(Value)]);
+text({bad_ready_option, settle, Value}, _) ->
+    io_lib:format("the option settle must be milliseconds, not ~ts", [show(Value)]);
+text({bad_ready_option, timeout, Value}, _) ->
+    text({bad_register_option, timeout, Value}, []);
+text({bad_ready_option, Key, _}, _) ->
+    text({unknown_option, Key}, []);
+text({bad_ready_option, Options}, _) ->
+    text({not_options, Options}, []);
 text(not_a_name, _) ->
     "not of the form {Registry, Key} or {Registry, Key, Value}";
 text(no_such_name, _) ->
@@ -240,19 +267,21 @@ text(no_name, _) ->
 text({bad_name, Name}, _) when is_atom(Name) ->
     "the option name is longer than 250 characters";
 text({bad_name, Name}, _) ->
-    io_lib:format("the option name must be an atom, not ~tP", [Name, 10]);
+    io_lib:format("the option name must be an atom, not ~ts", [show(Name)]);
+text({unknown_option, Key}, _) when is_atom(Key) ->
+    io_lib:format("there is no option ~tp", [Key]);
 text({unknown_option, Key}, _) ->
-    io_lib:format("there is no option ~tP", [Key, 10]);
+    io_lib:format("there is no option ~ts", [show(Key)]);
 text({option_not_available, Key}, _) ->
     io_lib:format("the option ~tp is not available in this version", [Key]);
 text({option_not_available, Key, Value}, _) ->
-    io_lib:format("the option ~tp => ~tP is not available in this version", [Key, Value, 10]);
+    io_lib:format("the option ~tp => ~tp is not available in this version", [Key, Value]);
 text({options_exclude, Key, Other, Value}, _) ->
-    io_lib:format("the option ~tp does not go with ~tp => ~tP", [Key, Other, Value, 10]);
+    io_lib:format("the option ~tp does not go with ~tp => ~tp", [Key, Other, Value]);
 text({bad_option, Key, Value, Expected}, _) ->
-    io_lib:format("the option ~tp must be ~ts, not ~tP", [Key, Expected, Value, 10]);
+    io_lib:format("the option ~tp must be ~ts, not ~ts", [Key, Expected, show(Value)]);
 text({not_an_option, Term}, _) ->
-    io_lib:format("not an option: ~tP", [Term, 10]);
+    io_lib:format("not an option: ~ts", [show(Term)]);
 text({not_options, _}, _) ->
     "neither a map nor a list of options";
 text(_, _) ->
@@ -269,9 +298,9 @@ instance([Name | _]) when is_tuple(Name), tuple_size(Name) > 1 ->
 instance([Name | _]) when is_atom(Name) ->
     case atom_to_list(Name) of
         "Elixir." ++ Alias -> Alias;
-        _ -> io_lib:format("~tp", [Name])
+        _ -> show(Name)
     end;
 instance([Term | _]) ->
-    io_lib:format("~tP", [Term, 10]);
+    show(Term);
 instance(_) ->
     "this".

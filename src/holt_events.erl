@@ -105,10 +105,10 @@ unsubscribe(_, _) ->
 -spec await(Name :: atom(), Key :: term(), term()) ->
     {pid(), Value :: term()} | {error, timeout} | {invalid, holt_error:cause() | cause()}.
 await(Name, Key, Timeout) ->
-    case {is_timeout(Timeout), holt_nif:lookup(Name, Key)} of
+    case {is_timeout(Timeout), holt_read:lookup(Name, Key)} of
         {_, {invalid, Cause}} -> {invalid, Cause};
         {false, _} -> {invalid, not_a_timeout};
-        {true, [{Pid, Value} | _]} -> {Pid, holt_registry:decode(Value)};
+        {true, [Holder | _]} -> Holder;
         {true, []} -> await_change(Name, Key, Timeout)
     end.
 

@@ -105,7 +105,7 @@ lag(#{version := Version, peers := Peers}) ->
 -spec text(explanation()) -> iodata().
 text(#{registry := Name, key := Key, owner := Owner} = Explanation) ->
     unicode:characters_to_binary([
-        io_lib:format("~tp in ~tp~n", [Key, Name]),
+        [holt_error:show(Key, infinity), " in ", holt_error:show(Name, infinity), "\n"],
         case Owner of
             undefined -> "  nobody has it\n";
             _ -> [line("owner", Owner, Explanation), rank(Explanation)]
@@ -120,8 +120,8 @@ text(#{registry := Name, key := Key, owner := Owner} = Explanation) ->
 
 -spec line(string(), pid(), map()) -> iodata().
 line(Role, Pid, #{member := Member, time := Time, value := Value}) ->
-    io_lib:format("  ~ts ~p of ~ts, since ~ts, value ~tP~n", [
-        Role, Pid, member(Member), Time, Value, ?DEPTH
+    io_lib:format("  ~ts ~p of ~ts, since ~ts, value ~ts~n", [
+        Role, Pid, member(Member), Time, holt_error:show(Value, ?DEPTH)
     ]).
 
 -spec rank(map()) -> iodata().
@@ -143,10 +143,10 @@ sibling(#{pid := Pid} = Row) ->
 conflict(none) ->
     "";
 conflict(#{lost := Lost, won := Won, time := Time, value := Value}) ->
-    io_lib:format("  last conflict ~ts: ~p lost it to ~p, value ~tP~n", [
-        Time, Lost, Won, Value, ?DEPTH
+    io_lib:format("  last conflict ~ts: ~p lost it to ~p, value ~ts~n", [
+        Time, Lost, Won, holt_error:show(Value, ?DEPTH)
     ]).
 
 -spec member(holt_nif:member()) -> iodata().
 member({Name, Node}) ->
-    io_lib:format("~tp on ~ts", [Name, Node]).
+    io_lib:format("~ts on ~ts", [holt_error:show(Name, infinity), Node]).

@@ -205,7 +205,7 @@ compare(Is, Reason, #data{name = Name, copy = Copy} = Data) ->
 -spec compare_slices(atom(), non_neg_integer(), fun((pid()) -> boolean()), reason(), #data{}) ->
     #data{}.
 compare_slices(Name, Cursor, Is, Reason, Data) ->
-    case holt_nif:next(Name, Cursor, all) of
+    case holt_nif:next(Name, Cursor, bare) of
         {invalid, _} ->
             Data;
         {Slice, Next} ->
@@ -234,11 +234,10 @@ is_any(Is, Rows) ->
 -spec compare_key(term(), fun((pid()) -> boolean()), reason(), #data{}) -> #data{}.
 compare_key(Key, Is, Reason, #data{name = Name} = Data) ->
     Rows = rows(Key, Data),
-    case holt_nif:lookup(Name, Key) of
+    case holt_read:lookup(Name, Key) of
         {invalid, _} ->
             Data;
-        Found ->
-            Now = [{Pid, holt_registry:decode(Value)} || {Pid, Value} <- Found],
+        Now ->
             case is_event_left(Rows ++ Now, Is, Data) of
                 true -> Data;
                 false -> replace(Key, Rows, Now, Is, Reason, Data)

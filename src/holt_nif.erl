@@ -3,7 +3,8 @@
 %% @doc The native code's functions, one clause each.
 %%
 %% Instances live behind these calls, keyed by their name. Keys go in and come
-%% out as terms, values as binaries made by `term_to_binary/1' (empty: none).
+%% out as terms, values as binaries made by `term_to_binary/1' (empty: none); where the
+%% caller asks for terms, small ones are decoded.
 %% Each call takes less than a millisecond or reschedules itself; the comments
 %% in `c_src/nif' say what each one returns, docs/architecture.md who calls it.
 %% Wrong use comes back as `{invalid, Reason}', and {@link holt_registry} turns
@@ -18,6 +19,7 @@
     drop/2,
     whereis/2,
     lookup/2,
+    read/2,
     locate/2,
     entries/3,
     fetch/3,
@@ -72,6 +74,7 @@
     rival/0,
     explained/0,
     filter/0,
+    decoded/2,
     change/0,
     reason/0
 ]).
@@ -133,7 +136,11 @@
     winner := boolean()
 }.
 %% Which names: all, all without their values, or those whose key is a binary that begins so.
--type filter() :: all | bare | {prefix, binary()}.
+%% `terms': all, or those whose key begins so, their values decoded.
+-type filter() :: all | terms | bare | {prefix | terms, binary()}.
+%% Where values are decoded: all of them, or some are left to the caller, because they are
+%% large, or no term at all.
+-type decoded(Entry, Encoded) :: [Entry] | {mixed, [Entry | Encoded]}.
 -type reason() :: user | down | conflict | given_away | member | unknown.
 %% Before: who had the name until now.  Of what is unregistered, pid and value are those of
 %% the registration that went.
@@ -200,6 +207,11 @@ whereis(_Name, _Key) -> erlang:nif_error(not_loaded).
 -spec lookup(Name :: atom(), Key :: term()) -> [{pid(), Value :: binary()}] | invalid().
 lookup(_Name, _Key) -> erlang:nif_error(not_loaded).
 
+%% @doc The same with the values as terms.
+-spec read(Name :: atom(), Key :: term()) ->
+    decoded({pid(), Value :: term()}, {pid(), Value :: binary(), encoded}) | invalid().
+read(_Name, _Key) -> erlang:nif_error(not_loaded).
+
 %% @doc Who has a unique key, and by which registration?
 -spec locate(Name :: atom(), Key :: term()) ->
     {pid(), Value :: binary(), actor(), birth(), seq()} | none | invalid().
@@ -240,7 +252,13 @@ count_node(_Name, _Node) -> erlang:nif_error(not_loaded).
 
 %% @doc Some of the names (duplicate: entries), perhaps none, and where to go on; begin at 0.
 -spec next(Name :: atom(), Cursor :: non_neg_integer(), filter()) ->
-    {[{Key :: term(), pid(), Value :: binary() | undefined}], Next :: pos_integer() | done}
+    {
+        decoded(
+            {Key :: term(), pid(), Value :: term()},
+            {Key :: term(), pid(), Value :: binary(), encoded}
+        ),
+        Next :: pos_integer() | done
+    }
     | invalid().
 next(_Name, _Cursor, _Filter) -> erlang:nif_error(not_loaded).
 

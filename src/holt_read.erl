@@ -2,13 +2,13 @@
 %% @private
 %% @doc Reading many names: slice by slice, through match specifications.
 %%
-%% The native code gives names in slices, and no call of it takes long; values are decoded
-%% here, slice by slice, and only where somebody looks at them.  A match specification is
-%% compiled once and run over each slice:
+%% The native code gives names in slices, and no call of it takes long; it decodes small
+%% values, where somebody looks at them, and large ones are decoded here.  A match
+%% specification is compiled once and run over each slice:
 %%
 %% ```
-%%   holt_nif:next --> [{Key, Pid, Binary}] --> decode --> match_spec_run --> results
-%%   holt_nif:lookup, when the specification names its keys
+%%   holt_nif:next --> [{Key, Pid, Value}] | {mixed, _} --> decoded --> match_spec_run --> results
+%%   holt_nif:read, when the specification names its keys
 %% '''
 %%
 %% What comes or goes while somebody reads may be there or not.
@@ -31,20 +31,21 @@
 %% @doc Who has this key, and with which value?
 -spec lookup(atom(), Key :: term()) -> [{pid(), Value :: term()}] | invalid().
 lookup(Name, Key) ->
-    case holt_nif:lookup(Name, Key) of
-        {invalid, Cause} -> {invalid, Cause};
-        Found -> decode(Found)
+    case holt_nif:read(Name, Key) of
+        {mixed, Found} -> decode(Found);
+        Other -> Other
     end.
 
 %% @doc All names, or those whose key begins so.
--spec list(atom(), holt_nif:filter()) -> [name()] | invalid().
+-spec list(atom(), terms | {terms, binary()}) -> [name()] | invalid().
 list(Name, Filter) ->
-    answer(slices(Name, Filter, fun(Slice, List) -> decode(Slice) ++ List end, [], 0)).
+    answer(slices(Name, Filter, fun(Slice, List) -> Slice ++ List end, [], 0)).
 
 %% @doc Fold over all names, or those whose key begins so.
--spec fold(atom(), holt_nif:filter(), fun((name(), Acc) -> Acc), Acc) -> {ok, Acc} | invalid().
+-spec fold(atom(), terms | {terms, binary()}, fun((name(), Acc) -> Acc), Acc) ->
+    {ok, Acc} | invalid().
 fold(Name, Filter, Fun, Acc) ->
-    slices(Name, Filter, fun(Slice, A) -> lists:foldl(Fun, A, decode(Slice)) end, Acc, 0).
+    slices(Name, Filter, fun(Slice, A) -> lists:foldl(Fun, A, Slice) end, Acc, 0).
 
 %% @doc Who has this key, with a value of this form?
 -spec match(atom(), Key :: term(), Pattern :: term(), Guards :: term()) ->
@@ -99,8 +100,8 @@ count_select(Name, Spec) ->
 slices(Name, Filter, Fun, Acc, Cursor) ->
     case holt_nif:next(Name, Cursor, Filter) of
         {invalid, Cause} -> {invalid, Cause};
-        {Slice, done} -> {ok, Fun(Slice, Acc)};
-        {Slice, Next} -> slices(Name, Filter, Fun, Fun(Slice, Acc), Next)
+        {Slice, done} -> {ok, Fun(decoded(Slice), Acc)};
+        {Slice, Next} -> slices(Name, Filter, Fun, Fun(decoded(Slice), Acc), Next)
     end.
 
 -spec run(atom(), term(), fun(([term()], Acc) -> Acc), Acc) -> Acc | invalid().
@@ -112,26 +113,29 @@ run(Name, Terms, Fun, Acc) ->
         {ok, #spec{keys = Keys} = Spec} ->
             case holt_nif:count(Name) of
                 {invalid, Cause} -> {invalid, Cause};
-                _ -> Fun(run(lists:append([entries(Name, Key) || Key <- Keys]), Spec), Acc)
+                _ -> Fun(run(lists:append([entries(Name, Key, Spec) || Key <- Keys]), Spec), Acc)
             end;
         {invalid, Cause} ->
             {invalid, Cause}
     end.
 
 -spec run([tuple()], spec()) -> [term()].
-run(Names, #spec{compiled = Compiled, reads_values = true}) ->
-    ets:match_spec_run(decode(Names), Compiled);
 run(Names, #spec{compiled = Compiled}) ->
     ets:match_spec_run(Names, Compiled).
 
 -spec filter(ReadsValues :: boolean()) -> holt_nif:filter().
-filter(true) -> all;
+filter(true) -> terms;
 filter(false) -> bare.
 
 %% Nobody has what is no key.
--spec entries(atom(), term()) -> [{term(), pid(), binary()}].
-entries(Name, Key) ->
-    case holt_nif:lookup(Name, Key) of
+-spec entries(atom(), term(), spec()) -> [{term(), pid(), Value :: term()}].
+entries(Name, Key, #spec{reads_values = ReadsValues}) ->
+    Result =
+        case ReadsValues of
+            true -> lookup(Name, Key);
+            false -> holt_nif:lookup(Name, Key)
+        end,
+    case Result of
         {invalid, _} -> [];
         Found -> [{Key, Pid, Value} || {Pid, Value} <- Found]
     end.
@@ -158,11 +162,17 @@ spec(Terms) ->
 answer({ok, Result}) -> Result;
 answer(Invalid) -> Invalid.
 
+-spec decoded([tuple()] | {mixed, [tuple()]}) -> [tuple()].
+decoded({mixed, Entries}) -> decode(Entries);
+decoded(Entries) -> Entries.
+
 -spec decode([tuple()]) -> [tuple()].
-decode([{Key, Pid, Value} | Rest]) ->
-    [{Key, Pid, holt_registry:decode(Value)} | decode(Rest)];
-decode([{Pid, Value} | Rest]) ->
-    [{Pid, holt_registry:decode(Value)} | decode(Rest)];
+decode([{Key, Pid, Binary, encoded} | Rest]) ->
+    [{Key, Pid, holt_registry:decode(Binary)} | decode(Rest)];
+decode([{Pid, Binary, encoded} | Rest]) when is_binary(Binary) ->
+    [{Pid, holt_registry:decode(Binary)} | decode(Rest)];
+decode([Entry | Rest]) ->
+    [Entry | decode(Rest)];
 decode([]) ->
     [].
 

@@ -135,7 +135,7 @@ start_link(Options) ->
         {error, Cause} -> ?BADARG(Cause, [Options])
     end.
 
-%% @doc Start a registry with the options that a module's `init/1' has the last word on.
+%% @doc Start a registry with the options that the `init/1' of a module has the last word on.
 %%
 %% `Module:init(Argument)' returns `{ok, Options}', which are put over those given here, or
 %% `ignore'.
@@ -182,6 +182,8 @@ stop(Registry, Reason) ->
 %% names here go, on all nodes; the processes live on.
 -spec stop(registry(), Reason :: term(), timeout()) -> ok.
 stop(Registry, Reason, Timeout) ->
+    _ = holt_write:timeout_ms(Timeout) =:= error andalso
+        ?BADARG(not_a_timeout, [Registry, Reason, Timeout]),
     stop_root(Registry, Reason, Timeout) orelse ?BADARG(no_instance, [Registry, Reason, Timeout]),
     ok.
 
@@ -425,12 +427,7 @@ update_value(Registry, Key, Pid, Fun) ->
 %% @doc Who has this name, and with which value?  Where keys are duplicate, all who do.
 -spec lookup(registry(), key()) -> [{pid(), value()}].
 lookup(Registry, Key) ->
-    case holt_nif:lookup(Registry, Key) of
-        [{Pid, Value}] -> [{Pid, decode(Value)}];
-        [] -> [];
-        {invalid, Cause} -> ?BADARG(Cause, [Registry, Key]);
-        Entries -> [{Pid, decode(Value)} || {Pid, Value} <- Entries]
-    end.
+    ?ANSWER(holt_read:lookup(Registry, Key), [Registry, Key]).
 
 %% @doc Does anybody have this name?
 -spec is_registered(registry(), key()) -> boolean().
@@ -440,8 +437,8 @@ is_registered(Registry, Key) ->
 %% @doc The values with which this process has a name: none or one, where keys are unique.
 -spec values(registry(), key(), pid()) -> [value()].
 values(Registry, Key, Pid) when is_pid(Pid) ->
-    Entries = ?ANSWER(holt_nif:lookup(Registry, Key), [Registry, Key, Pid]),
-    [decode(Value) || {Holder, Value} <- Entries, Holder =:= Pid];
+    Entries = ?ANSWER(holt_read:lookup(Registry, Key), [Registry, Key, Pid]),
+    [Value || {Holder, Value} <- Entries, Holder =:= Pid];
 values(Registry, Key, Pid) ->
     ?BADARG(not_a_pid, [Registry, Key, Pid]).
 
@@ -518,13 +515,13 @@ count(Registry, Node) ->
 %% @doc All names, in no order.  Names that come or go meanwhile may be there or not.
 -spec to_list(registry()) -> [{key(), pid(), value()}].
 to_list(Registry) ->
-    ?ANSWER(holt_read:list(Registry, all), [Registry]).
+    ?ANSWER(holt_read:list(Registry, terms), [Registry]).
 
 %% @doc Fold over all names, `{Key, Pid, Value}', in no order, without a copy of all of them.
 %% Names that come or go meanwhile may be there or not.
 -spec fold(registry(), fun(({key(), pid(), value()}, Acc) -> Acc), Acc) -> Acc.
 fold(Registry, Fun, Acc) when is_function(Fun, 2) ->
-    case holt_read:fold(Registry, all, Fun, Acc) of
+    case holt_read:fold(Registry, terms, Fun, Acc) of
         {ok, Result} -> Result;
         {invalid, Cause} -> ?BADARG(Cause, [Registry, Fun, Acc])
     end;
@@ -534,7 +531,7 @@ fold(Registry, Fun, Acc) ->
 %% @doc The names of which the key is a binary that begins so, in no order.
 -spec prefix(registry(), binary()) -> [{binary(), pid(), value()}].
 prefix(Registry, Prefix) when is_binary(Prefix) ->
-    ?ANSWER(holt_read:list(Registry, {prefix, Prefix}), [Registry, Prefix]);
+    ?ANSWER(holt_read:list(Registry, {terms, Prefix}), [Registry, Prefix]);
 prefix(Registry, Prefix) ->
     ?BADARG(not_a_binary, [Registry, Prefix]).
 

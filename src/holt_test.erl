@@ -215,6 +215,7 @@ call(Node, Module, Function, Arguments) ->
 await_in_sync(Instance, TimeoutMs) ->
     ?RESULT(await(mine(), Instance, TimeoutMs, 1), [Instance, TimeoutMs]).
 
+%% @doc Likewise, all members in this cluster.
 -spec await_in_sync(cluster(), Instance :: atom(), TimeoutMs :: non_neg_integer()) -> ok.
 await_in_sync(#{cluster := Pid} = Cluster, Instance, TimeoutMs) when is_pid(Pid) ->
     ?RESULT(await({ok, [Pid]}, Instance, TimeoutMs, 2), [Cluster, Instance, TimeoutMs]);

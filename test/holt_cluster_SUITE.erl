@@ -327,6 +327,8 @@ three_nodes_orphan_is_adopted(Config) ->
     {ok, _} = holt_ct:call(A, fun() ->
         holt_ct:do(Pid, fun() -> holt_registry:register(Reg, {mortal, 2}, 0) end)
     end),
+    #{node := A, version := [_ | _], instances := Here} = holt_ct:call(A, holt_cluster, info, []),
+    ?assert(lists:member(Reg, Here)),
     _ = holt_ct:start_registry(A, Options),
     ?assertMatch(#{actor := Actor}, holt_ct:call(A, holt_cluster, info, [Reg])),
     await_count(Nodes, Reg, 302),

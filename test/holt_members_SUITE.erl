@@ -719,12 +719,20 @@ wrong_use_is_told(Config) ->
         Member = [{2, "not a member: a node, a name on this node, {Name, Node}"}],
         ?assertEqual(Member, holt_ct:badarg(fun() -> holt_cluster:join(Reg, "a") end)),
         ?assertEqual(Member, holt_ct:badarg(fun() -> holt_cluster:evict(Reg, "a") end)),
-        Ready = [{2, "not options of readiness: members, quorum => majority, settle, timeout"}],
         [
-            ?assertEqual(Ready, holt_ct:badarg(fun() -> holt_cluster:await_ready(Reg, Options) end))
-         || Options <- [
-                all, [members], #{members => 0}, #{quorum => 1}, #{settle => -1}, #{other => 1},
-                #{timeout => forever}
+            ?assertEqual(
+                [{2, Text}], holt_ct:badarg(fun() -> holt_cluster:await_ready(Reg, Options) end)
+            )
+         || {Text, Options} <- [
+                {"neither a map nor a list of options", all},
+                {"the option members must be a number from 1 on, not true", [members]},
+                {"the option members must be a number from 1 on, not 0", #{members => 0}},
+                {"the option quorum must be majority, not 1", #{quorum => 1}},
+                {"the option settle must be milliseconds, not -1", #{settle => -1}},
+                {"the option timeout must be milliseconds or infinity, not forever", #{
+                    timeout => forever
+                }},
+                {"there is no option other", #{other => 1}}
             ]
         ]
     end).

@@ -637,7 +637,7 @@ wrong_use_says_what_is_wrong(Config) ->
     Same = fun(Value) -> Value end,
     Self = self(),
     Unbound = [{'>', '$2', 1}],
-    Duplicate = "keys are duplicate in this registry: nobody is the holder of one",
+    Duplicate = "the keys of this registry are duplicate: none of them has a single holder",
     NotASpec =
         "invalid match specification: its clauses are not {{Key, Pid, Value}, Guards, Body}",
     NotATimeout = "neither milliseconds, at most 4294967295, nor infinity",
@@ -711,6 +711,7 @@ wrong_use_says_what_is_wrong(Config) ->
         {2, "not a binary", fun() -> holt_registry:prefix(Reg, "user/") end},
         {2, "not the name of a node", fun() -> holt_registry:count(Reg, "node") end},
         {2, NotATimeout, fun() -> holt_registry:sync_barrier(Reg, soon) end},
+        {3, NotATimeout, fun() -> holt_registry:stop(Reg, normal, soon) end},
         {2, NotATimeout, fun() -> holt_registry:sync_barrier(Reg, -1) end},
         {3, "neither left out nor the atom text", fun() -> holt_registry:explain(Reg, key, x) end},
         {1, Duplicate, fun() -> holt_registry:whereis_name({Dup, key}) end},

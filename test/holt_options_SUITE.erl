@@ -13,7 +13,8 @@ all() ->
         options_come_as_map_or_list,
         options_reach_the_native_code_as_numbers,
         a_listener_has_any_of_the_callbacks,
-        members_are_read_as_horde_reads_them
+        members_are_read_as_horde_reads_them,
+        settings_that_come_later_are_refused
     ].
 
 init_per_suite(Config) ->
@@ -77,7 +78,7 @@ wrong_options_say_what_is_wrong(_Config) ->
             [
                 {#{name => reg, Key => Bad},
                     lists:flatten(
-                        io_lib:format("the option ~p must be ~s, not ~p", [Key, Expected, Bad])
+                        io_lib:format("the option ~p must be ~s, not ~0p", [Key, Expected, Bad])
                     )}
              || {Key, Expected, Values} <- bad_forms(), Bad <- Values
         ] ++
@@ -210,6 +211,18 @@ members_are_read_as_horde_reads_them(_Config) ->
     {ok, #{listeners := Listeners}} =
         holt_options:parse(#{name => reg, listeners => ?MODULE}),
     ?assertEqual([{module, ?MODULE}], Listeners).
+
+%% Of the application: what would be ignored keeps it from starting.
+settings_that_come_later_are_refused(_Config) ->
+    [
+        begin
+            ok = application:set_env(holt, Key, []),
+            Answer = holt_app:start(normal, []),
+            ok = application:unset_env(holt, Key),
+            ?assertEqual({error, {setting_not_available, Key}}, Answer)
+        end
+     || Key <- [node_allow, node_deny, discovery, gossip, telemetry, default]
+    ].
 
 %% As a user's module would have them.
 decide(_Registry, _Key, _One, _Other) -> both.

@@ -55,6 +55,7 @@ static ErlNifFunc functions[] = {
   { "whereis", 2, nif_whereis, 0 },
   { "locate", 2, nif_locate, 0 },
   { "lookup", 2, nif_lookup, 0 },
+  { "read", 2, nif_read, 0 },
   { "fetch", 3, nif_fetch, 0 },
   { "entries", 3, nif_entries, 0 },
   { "count", 1, nif_count, 0 },

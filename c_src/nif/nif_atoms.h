@@ -38,6 +38,7 @@
   XX(duplicate_keys)                                                           \
   XX(duplicates)                                                               \
   XX(early)                                                                    \
+  XX(encoded)                                                                  \
   XX(ended)                                                                    \
   XX(error)                                                                    \
   XX(exit)                                                                     \
@@ -68,6 +69,7 @@
   XX(memory_bytes)                                                             \
   XX(message_bytes_max)                                                        \
   XX(missed)                                                                   \
+  XX(mixed)                                                                    \
   XX(mixed_rules)                                                              \
   XX(more)                                                                     \
   XX(new)                                                                      \
@@ -117,6 +119,7 @@
   XX(stamps_refused)                                                           \
   XX(standby)                                                                  \
   XX(suspect)                                                                  \
+  XX(terms)                                                                    \
   XX(too_large)                                                                \
   XX(undefined)                                                                \
   XX(unknown)                                                                  \

@@ -166,6 +166,51 @@ nif_view_is_of(ErlNifEnv *env, const struct holt_view *view, ERL_NIF_TERM pid)
 }
 
 /*--------------------------------------------------------------------
+ * Values */
+
+/* Of a call that may take its time, as many as it copies in a short one: the
+ * caller's own decoding can be interrupted, and this cannot. */
+static bool
+is_cheap(struct nif_values *values, const struct holt_view *view)
+{
+  if (nif_value_is_binary(view->value, view->value_size)) {
+    return true;
+  }
+  const size_t size = values->terms_size + view->value_size;
+  if (size > CALL_TERM_BYTES &&
+      (size > CALL_VALUE_BYTES || nif_on_normal_scheduler())) {
+    return false;
+  }
+  values->terms_size = size;
+  return true;
+}
+
+ERL_NIF_TERM
+nif_entry(ErlNifEnv *env, struct nif_values *values,
+          const struct holt_view *view, ERL_NIF_TERM *parts, unsigned count)
+{
+  if (values->terms && is_cheap(values, view) &&
+      nif_value_of(env, view->value, view->value_size, &parts[count])) {
+    return enif_make_tuple_from_array(env, parts, count + 1);
+  }
+  parts[count] = nif_binary(env, view->value, view->value_size);
+  if (!values->terms) {
+    return enif_make_tuple_from_array(env, parts, count + 1);
+  }
+  values->mixed = true;
+  parts[count + 1] = nif_atoms.encoded;
+  return enif_make_tuple_from_array(env, parts, count + 2);
+}
+
+ERL_NIF_TERM
+nif_entries_answer(ErlNifEnv *env, const struct nif_values *values,
+                   ERL_NIF_TERM entries)
+{
+  return values->mixed ? enif_make_tuple2(env, nif_atoms.mixed, entries)
+                       : entries;
+}
+
+/*--------------------------------------------------------------------
  * Lists */
 
 void
@@ -206,7 +251,7 @@ nif_list_answer(const struct nif_list *list, int rv, const char *name,
   }
   ERL_NIF_TERM in_order;
   (void)enif_make_reverse_list(list->env, list->list, &in_order);
-  return in_order;
+  return nif_entries_answer(list->env, &list->values, in_order);
 }
 
 /*--------------------------------------------------------------------

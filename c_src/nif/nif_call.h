@@ -32,6 +32,11 @@
 #define CALL_NAMES 512u
 #define CALL_VALUE_BYTES 262144u
 
+/* The bytes of values of which such a call makes terms.  To make some costs ten
+ * times as much as to copy them, or more: atoms are looked up, the keys of maps
+ * sorted.  A binary only counts as above. */
+#define CALL_TERM_BYTES 8192u
+
 struct nif_call {
   ErlNifEnv *env;
   struct nif_instance *instance;
@@ -86,6 +91,24 @@ bool nif_too_heavy(size_t bytes);
 ERL_NIF_TERM nif_go_dirty(ErlNifEnv *env, const char *name, nif_fn fn, int argc,
                           const ERL_NIF_TERM argv[]);
 
+/* Values, as the caller wants them. */
+struct nif_values {
+  bool terms;        /* Not the bytes, as far as they are cheap to decode. */
+  bool mixed;        /* Not all were. */
+  size_t terms_size; /* Bytes that have been decoded. */
+};
+
+/* The parts of an entry and last its value: a tuple of them, into which the
+ * value is put.  Bytes, where terms are wanted: one element longer, `encoded'
+ * at the end. */
+ERL_NIF_TERM nif_entry(ErlNifEnv *env, struct nif_values *values,
+                       const struct holt_view *view, ERL_NIF_TERM *parts,
+                       unsigned count);
+
+/* The entries; {mixed, Entries}, if some of them are encoded. */
+ERL_NIF_TERM nif_entries_answer(ErlNifEnv *env, const struct nif_values *values,
+                                ERL_NIF_TERM entries);
+
 /* A list that grows while names are visited. */
 struct nif_list {
   ErlNifEnv *env;
@@ -94,6 +117,7 @@ struct nif_list {
   size_t count; /* Terms in it. */
   size_t bytes; /* Of values. */
   bool heavy;   /* More than a normal scheduler allows. */
+  struct nif_values values;
 };
 void nif_list_init(struct nif_list *list, ErlNifEnv *env,
                    const struct nif_instance *instance);

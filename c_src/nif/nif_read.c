@@ -14,6 +14,9 @@
 /* Entries of a key that are looked at in one go. */
 #define LOOKUP_FEW HOLT_EXPLAIN_ROWS_MAX
 
+/* Key, pid, value, `encoded'. */
+#define ENTRY_PARTS_MAX 4
+
 /*--------------------------------------------------------------------
  * One key */
 
@@ -127,87 +130,108 @@ static bool
 list_holder(void *user, const struct holt_view *view)
 {
   struct nif_list *const list = user;
-  ERL_NIF_TERM pid;
   if (!nif_view_found(list->env, list->instance, view)) {
     return true;
   }
   if (!nif_list_room(list, view)) {
     return false;
   }
-  if (nif_view_pid(list->env, view, &pid)) {
-    const ERL_NIF_TERM value =
-      nif_binary(list->env, view->value, view->value_size);
-    nif_list_add(list, enif_make_tuple2(list->env, pid, value));
+  ERL_NIF_TERM parts[ENTRY_PARTS_MAX];
+  if (nif_view_pid(list->env, view, &parts[0])) {
+    nif_list_add(list, nif_entry(list->env, &list->values, view, parts, 1));
   }
   return true;
 }
 
 /* The entries of a key, if they are few: without a tour, which would need the
- * lock alone.  False: they are not; else *answer is what lookup answers. */
+ * lock alone.  False: they are not, but so many; else *answer is what lookup
+ * answers. */
 static bool
-lookup_few(struct nif_call *call, struct nif_list *list, ERL_NIF_TERM *answer)
+lookup_few(struct nif_call *call, struct nif_list *list, size_t *count,
+           ERL_NIF_TERM *answer)
 {
   struct holt_explained rows[LOOKUP_FEW];
   if (!nif_read_lock(call->instance)) {
     *answer = nif_invalid(call->env, nif_atoms.no_instance);
     return true;
   }
-  const size_t count =
+  *count =
     holt_replica_explain(call->instance->replica, holt_key_bytes(&call->key),
                          holt_key_size(&call->key), rows, LOOKUP_FEW);
-  bool room = count <= LOOKUP_FEW;
-  for (size_t i = 0; room && i < count; i++) {
+  bool room = *count <= LOOKUP_FEW;
+  for (size_t i = 0; room && i < *count; i++) {
     room = !rows[i].visible || list_holder(list, &rows[i].view);
   }
   nif_read_unlock(call->instance);
-  *answer = list->list;
+  *answer = nif_entries_answer(list->env, &list->values, list->list);
   return room;
 }
 
 static ERL_NIF_TERM
-lookup_entries(struct nif_call *call, int argc, const ERL_NIF_TERM argv[])
+lookup_entries(struct nif_call *call, bool terms, const char *name, nif_fn fn,
+               int argc, const ERL_NIF_TERM argv[])
 {
   struct nif_list list;
   ERL_NIF_TERM answer;
+  size_t count = 0;
   nif_list_init(&list, call->env, call->instance);
-  if (lookup_few(call, &list, &answer)) {
+  list.values.terms = terms;
+  if (lookup_few(call, &list, &count, &answer)) {
     nif_call_end(call);
     return answer;
   }
+  if (count > CALL_NAMES && nif_on_normal_scheduler()) {
+    nif_call_end(call);
+    return nif_go_dirty(call->env, name, fn, argc, argv);
+  }
   nif_list_init(&list, call->env, call->instance);
+  list.values.terms = terms;
   const int rv = nif_tour_key(&list, call, list_holder, &list);
   nif_call_end(call);
-  return nif_list_answer(&list, rv, "lookup", nif_lookup, argc, argv);
+  return nif_list_answer(&list, rv, name, fn, argc, argv);
 }
 
-/* lookup(Name, Key) -> [{Pid, ValueBin}] | {invalid, Reason}.
- *
- * Many entries, or a heavy value, on a dirty scheduler. */
-ERL_NIF_TERM
-nif_lookup(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+/* Many entries, or a heavy value, on a dirty scheduler. */
+static ERL_NIF_TERM
+lookup(ErlNifEnv *env, bool terms, const char *name, nif_fn fn, int argc,
+       const ERL_NIF_TERM argv[])
 {
   struct nif_call call;
   ERL_NIF_TERM answer;
-  if (!nif_call_begin(&call, env, argc, argv, "lookup", nif_lookup, &answer)) {
+  if (!nif_call_begin(&call, env, argc, argv, name, fn, &answer)) {
     return answer;
   }
   if (call.instance->duplicate) {
-    return lookup_entries(&call, argc, argv);
+    return lookup_entries(&call, terms, name, fn, argc, argv);
   }
   if (!nif_read_lock(call.instance)) {
     return nif_call_closed(&call);
   }
-  struct found found;
-  find_holder(&call, &found);
+  struct nif_list list;
+  struct holt_view view;
+  nif_list_init(&list, env, call.instance);
+  list.values.terms = terms;
+  if (nif_call_find(&call, &view)) {
+    (void)list_holder(&list, &view);
+  }
   end_reading(&call);
-  if (found.heavy) {
-    return nif_go_dirty(env, "lookup", nif_lookup, argc, argv);
-  }
-  ERL_NIF_TERM pid;
-  if (!found.yes || !nif_pid_make(env, &found.parts, &pid)) {
-    return enif_make_list(env, 0);
-  }
-  return enif_make_list1(env, enif_make_tuple2(env, pid, found.value));
+  return nif_list_answer(&list, list.heavy ? NIF_NEEDS_DIRTY : 0, name, fn,
+                         argc, argv);
+}
+
+/* lookup(Name, Key) -> [{Pid, ValueBin}] | {invalid, Reason}. */
+ERL_NIF_TERM
+nif_lookup(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  return lookup(env, false, "lookup", nif_lookup, argc, argv);
+}
+
+/* read(Name, Key) -> [{Pid, Value}] | {mixed, [{Pid, Value} |
+ *     {Pid, ValueBin, encoded}]} | {invalid, Reason}. */
+ERL_NIF_TERM
+nif_read(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+  return lookup(env, true, "read", nif_read, argc, argv);
 }
 
 /* fetch(Name, Key, Pid) -> {ValueBin, Seq} | none | {invalid, Reason}. */
@@ -409,20 +433,27 @@ struct scan {
   struct nif_list list;
   bool all;
   bool bare;           /* Nobody looks at the values. */
+  bool terms;          /* Somebody does. */
   ErlNifBinary prefix; /* Of a key that is a binary. */
 };
 
-/* all | bare | {prefix, Bin}. */
+/* all | terms | bare | {prefix | terms, Bin}. */
 static bool
 filter_of(ErlNifEnv *env, ERL_NIF_TERM term, struct scan *scan)
 {
   int arity;
   const ERL_NIF_TERM *parts;
+  if (enif_get_tuple(env, term, &arity, &parts) != 0) {
+    if (arity != 2 || enif_inspect_binary(env, parts[1], &scan->prefix) == 0) {
+      return false;
+    }
+    scan->terms = parts[0] == nif_atoms.terms;
+    return scan->terms || parts[0] == nif_atoms.prefix;
+  }
   scan->bare = term == nif_atoms.bare;
-  scan->all = scan->bare || term == nif_atoms.all;
-  return scan->all || (enif_get_tuple(env, term, &arity, &parts) != 0 &&
-                       arity == 2 && parts[0] == nif_atoms.prefix &&
-                       enif_inspect_binary(env, parts[1], &scan->prefix) != 0);
+  scan->terms = term == nif_atoms.terms;
+  scan->all = scan->bare || scan->terms || term == nif_atoms.all;
+  return scan->all;
 }
 
 static bool
@@ -430,8 +461,7 @@ list_name(void *user, const struct holt_view *view)
 {
   struct scan *const scan = user;
   ErlNifEnv *const env = scan->list.env;
-  ERL_NIF_TERM key;
-  ERL_NIF_TERM pid;
+  ERL_NIF_TERM parts[ENTRY_PARTS_MAX];
   if (!nif_view_found(env, scan->list.instance, view)) {
     return true;
   }
@@ -439,14 +469,17 @@ list_name(void *user, const struct holt_view *view)
     scan->list.heavy = true;
     return true;
   }
-  if (nif_term_of(env, view->key, view->key_size, &key) &&
-      nif_view_pid(env, view, &pid)) {
-    const size_t size = scan->bare ? 0 : view->value_size;
-    const ERL_NIF_TERM value =
-      scan->bare ? nif_atoms.undefined : nif_binary(env, view->value, size);
-    nif_list_add(&scan->list, enif_make_tuple3(env, key, pid, value));
-    scan->list.bytes += size;
+  if (!nif_term_of(env, view->key, view->key_size, &parts[0]) ||
+      !nif_view_pid(env, view, &parts[1])) {
+    return true;
   }
+  if (scan->bare) {
+    parts[2] = nif_atoms.undefined;
+    nif_list_add(&scan->list, enif_make_tuple_from_array(env, parts, 3));
+    return true;
+  }
+  nif_list_add(&scan->list, nif_entry(env, &scan->list.values, view, parts, 2));
+  scan->list.bytes += view->value_size;
   return true;
 }
 
@@ -472,7 +505,8 @@ scan_slice(struct scan *scan, const struct nif_instance *instance,
     *cursor = scan_step(scan, instance->replica, *cursor);
     if (*cursor == 0 || scan->list.heavy ||
         scan->list.count >= CALL_NAMES / 2 ||
-        scan->list.bytes >= CALL_VALUE_BYTES) {
+        scan->list.bytes >= CALL_VALUE_BYTES ||
+        scan->list.values.terms_size >= CALL_TERM_BYTES / 2) {
       return false;
     }
     step++;
@@ -480,9 +514,10 @@ scan_slice(struct scan *scan, const struct nif_instance *instance,
   return enif_monotonic_time(ERL_NIF_USEC) < end;
 }
 
-/* next(Name, Cursor, all | bare | {prefix, Bin}) ->
+/* next(Name, Cursor, all | terms | bare | {prefix | terms, Bin}) ->
  *     {[{Key, Pid, ValueBin}], NextCursor | done} | {invalid, Reason}; bare:
- *     undefined in the place of the value.
+ *     undefined in the place of the value; terms: the value, and the list or
+ *     {mixed, List} as in read/2.
  *
  * From the cursor on, at a dirty scheduler, if there is a heavy value. */
 ERL_NIF_TERM
@@ -499,6 +534,7 @@ nif_next(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return nif_invalid(env, nif_atoms.no_instance);
   }
   nif_list_init(&scan.list, env, instance);
+  scan.list.values.terms = scan.terms;
   const ErlNifTime end = enif_monotonic_time(ERL_NIF_USEC) + SCAN_US;
   uint64_t at = cursor;
   bool open;
@@ -517,6 +553,7 @@ nif_next(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (scan.list.heavy) {
     return nif_go_dirty(env, "next", nif_next, argc, argv);
   }
-  return enif_make_tuple2(env, scan.list.list,
-                          at == 0 ? nif_atoms.done : enif_make_uint64(env, at));
+  return enif_make_tuple2(
+    env, nif_entries_answer(env, &scan.list.values, scan.list.list),
+    at == 0 ? nif_atoms.done : enif_make_uint64(env, at));
 }

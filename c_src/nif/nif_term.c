@@ -5,7 +5,11 @@
 
 #include <holt/etf.h>
 
+#include "nif_atoms.h"
+#include "nif_build.h"
+
 #define ETF_VERSION 131u
+#define ETF_COMPRESSED 80u
 #define ETF_NEW_PID 88u
 #define ETF_BINARY 109u
 #define ETF_ATOM_UTF8 118u
@@ -290,6 +294,9 @@ nif_term_of(ErlNifEnv *env, const uint8_t *bytes, size_t size,
     *term = nif_binary(env, bytes + 5, size - 5);
     return true;
   }
+  if (nif_build(env, bytes, size, term)) {
+    return true;
+  }
   uint8_t small[512];
   uint8_t *etf = small;
   if (size + 1 > sizeof small) {
@@ -305,6 +312,37 @@ nif_term_of(ErlNifEnv *env, const uint8_t *bytes, size_t size,
     enif_free(etf);
   }
   return ok;
+}
+
+/*--------------------------------------------------------------------
+ * Values */
+
+bool
+nif_value_is_binary(const uint8_t *bytes, size_t size)
+{
+  return size >= 6 && bytes[0] == ETF_VERSION && bytes[1] == ETF_BINARY &&
+         ((size_t)bytes[2] << 24 | (size_t)bytes[3] << 16 |
+          (size_t)bytes[4] << 8 | bytes[5]) == size - 6;
+}
+
+bool
+nif_value_of(ErlNifEnv *env, const uint8_t *bytes, size_t size,
+             ERL_NIF_TERM *term)
+{
+  if (size == 0) {
+    *term = nif_atoms.undefined;
+    return true;
+  }
+  if (nif_value_is_binary(bytes, size)) {
+    *term = nif_binary(env, bytes + 6, size - 6);
+    return true;
+  }
+  if (bytes[0] == ETF_VERSION && nif_build(env, bytes + 1, size - 1, term)) {
+    return true;
+  }
+  /* What is compressed may be a thousand times as large as its bytes. */
+  return size > 1 && bytes[1] != ETF_COMPRESSED &&
+         enif_binary_to_term(env, bytes, size, term, 0) == size;
 }
 
 /*--------------------------------------------------------------------

@@ -32,6 +32,15 @@ int nif_key_of(ErlNifEnv *env, ERL_NIF_TERM term, struct holt_key *key);
 bool nif_term_of(ErlNifEnv *env, const uint8_t *bytes, size_t size,
                  ERL_NIF_TERM *term);
 
+/* The term of a value, which is whatever term_to_binary() made; none is
+ * `undefined'.  False: these bytes are no term that is made here; nobody on the
+ * way has looked at them. */
+bool nif_value_of(ErlNifEnv *env, const uint8_t *bytes, size_t size,
+                  ERL_NIF_TERM *term);
+
+/* Is it a binary, of which the term costs as much as a copy? */
+bool nif_value_is_binary(const uint8_t *bytes, size_t size);
+
 /* An atom's name in UTF-8. */
 struct nif_atom_bytes {
   size_t size;

@@ -3,8 +3,8 @@ defmodule Holt.Cluster do
   @moduledoc """
   Who takes part in an instance, and how it is.
 
-  What is asked here is what this node knows; no question goes to another node. An instance
-  that this node does not run raises `ArgumentError`.
+  What is read here is what this node knows; no call but `join/2` asks another node. An
+  instance that this node does not run raises `ArgumentError`.
 
   An instance with `members: :auto`, the default, has as members the connected nodes that run
   an instance of its name. One that is given a list, at its start or by `set_members/3`, has
@@ -23,6 +23,7 @@ defmodule Holt.Cluster do
   @typedoc """
   One actor of a member: a member that was ended and started again is another one.
 
+    * `:actor` - 0: in the list, and never seen
     * `:state` - `:present`: it is there. `:suspect`: we have just lost it, and ask the
       others; nothing changes meanwhile. `:paused`: the application holt is stopped there,
       and its names are hidden until it is back. `:absent`: nobody who is connected to us
@@ -38,7 +39,7 @@ defmodule Holt.Cluster do
   """
   @type member_info :: %{
           member: member(),
-          actor: pos_integer(),
+          actor: non_neg_integer(),
           state: :present | :suspect | :absent | :paused,
           contact: :self | :direct | :vouched | :none,
           voucher: member() | :undefined,
@@ -158,13 +159,23 @@ defmodule Holt.Cluster do
   @doc """
   Wait until the instance is ready for use.
 
-    * `:members` - so many members are present
-    * `:quorum` - `:majority`, or a number: so many of the known members are
-    * `:settle` - nothing has come or gone for so many milliseconds
-    * `:timeout` - for so long at most, in milliseconds
+    * `:members` - so many members are present, this one included, and their names are found
+      here
+    * `:quorum` - `:majority` of the members is, and theirs are: of the list, or, where there
+      is none, of those that are known
+    * `:settle` - for so many milliseconds nobody new has come, and the names of all that are
+      present are found here
+    * `:timeout` (5,000) - for so long at most, in milliseconds
 
+  All that is asked for has to be true at once. Without any it is `:settle`, with the
+  `:settle_ms` of the instance.
+
+      iex> {:ok, _} = Holt.Registry.start_link(name: Doc.AwaitReady)
+      iex> Holt.Cluster.await_ready(Doc.AwaitReady, members: 1)
+      :ok
   """
-  @spec await_ready(instance :: atom(), keyword() | map()) :: :ok | {:error, :timeout}
+  @spec await_ready(instance :: atom(), keyword() | map()) ::
+          :ok | {:error, :timeout | :no_instance}
   defdelegate await_ready(instance, options), to: :holt_cluster
 
   @doc """
@@ -192,6 +203,17 @@ defmodule Holt.Cluster do
   defdelegate in_sync(instance), to: :holt_cluster
 
   @doc """
+  What this node runs: `:node`, its name; `:version`, that of holt; `:instances`, the names of
+  those that are here, those that wait for their root to be started again included.
+
+      iex> {:ok, _} = Holt.Registry.start_link(name: Doc.Info)
+      iex> Doc.Info in Holt.Cluster.info().instances
+      true
+  """
+  @spec info() :: %{node: node(), version: charlist(), instances: [atom()]}
+  defdelegate info(), to: :holt_cluster
+
+  @doc """
   What this node's copy of an instance holds, in numbers.
 
     * `:member`, `:actor`, `:creation`, `:version` - who we are, and our last change
@@ -203,6 +225,9 @@ defmodule Holt.Cluster do
     * `:refused` - what others sent in a form that is not allowed, by kind
     * `:conflicts` - names that processes of this node have lost; `:mixed_rules` - conflicts
       between members that have other rules for them
+    * `:contests` - names that a function of `:conflict` has given to one of two, here;
+      `:contests_failed` - and those for which it failed; `:losers_killed` - processes that
+      had lost a name and did not end in `:conflict_grace_ms`
     * `:asks` - questions whether somebody reaches a member that we have lost; `:probes` -
       sent to find out for others; `:vouches` - that others gave us; `:vouches_lapsed` - and
       did not renew, or withdrew

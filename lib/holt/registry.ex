@@ -195,7 +195,8 @@ defmodule Holt.Registry do
   @doc """
   Start a registry whose options come from `module.init(argument)`.
 
-  Options that are given here, too, `:name` usually, have precedence.
+  `init/1` has the last word: what it returns is put over the options that are given here,
+  which is usually the `:name`.
   """
   @spec start_link(module(), argument :: term(), :holt_registry.options()) ::
           Supervisor.on_start()
@@ -624,6 +625,12 @@ defmodule Holt.Registry do
     :holt_registry.fold(registry, fun, acc)
   end
 
+  def fold(_registry, _acc, other) do
+    raise ArgumentError,
+          "the 3rd argument has to be a function of {key, pid, value} and what it returned " <>
+            "before, not #{inspect(other)}"
+  end
+
   @doc """
   All names that are binaries and begin with this one.
 
@@ -720,8 +727,8 @@ defmodule Holt.Registry do
 
   @doc "The same as text for people."
   @spec explain(registry(), key(), :text) :: String.t()
-  def explain(registry, key, :text) do
-    registry |> :holt_registry.explain(key, :text) |> IO.chardata_to_string()
+  def explain(registry, key, form) do
+    registry |> :holt_registry.explain(key, form) |> IO.chardata_to_string()
   end
 
   ## What stands behind :via

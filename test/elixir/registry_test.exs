@@ -367,11 +367,21 @@ defmodule Holt.RegistryTest do
              fn -> Holt.Registry.start_link(name: X, meta: [a: 1]) end},
             {1, "there is no option colour",
              fn -> Holt.Registry.start_link(name: X, colour: :red) end},
+            {1, "the option keys must be unique or duplicate, not Foo.Bar",
+             fn -> Holt.Registry.start_link(name: X, keys: Foo.Bar) end},
+            {1, "the option name must be an atom, not \"X\"",
+             fn -> Holt.Registry.start_link(name: "X") end},
+            {3, "neither left out nor the atom text",
+             fn -> Holt.Registry.explain(registry, :mine, :json) end},
             {1, "the option quorum => strict is not available in this version",
              fn -> Holt.Registry.start_link(name: X, quorum: :strict) end}
           ] do
         nth = Enum.at([nil, "1st", "2nd", "3rd"], position)
         assert message(use) =~ "* #{nth} argument: #{text}"
+      end
+
+      assert_raise ArgumentError, ~r/^the 3rd argument has to be a function/, fn ->
+        Holt.Registry.fold(registry, fn _, acc -> acc end, 0)
       end
     end
 

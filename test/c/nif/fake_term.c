@@ -424,6 +424,20 @@ enif_get_map_value(ErlNifEnv *env, ERL_NIF_TERM map, ERL_NIF_TERM key,
 }
 
 int
+enif_make_map_from_arrays(ErlNifEnv *env, ERL_NIF_TERM keys[],
+                          ERL_NIF_TERM values[], size_t count,
+                          ERL_NIF_TERM *map)
+{
+  *map = enif_make_new_map(env);
+  for (size_t i = 0; i < count; i++) {
+    (void)enif_make_map_put(env, *map, keys[i], values[i], map);
+  }
+  size_t size = 0;
+  (void)enif_get_map_size(env, *map, &size);
+  return size == count;
+}
+
+int
 enif_make_map_put(ErlNifEnv *env, ERL_NIF_TERM map, ERL_NIF_TERM key,
                   ERL_NIF_TERM value, ERL_NIF_TERM *out)
 {

@@ -166,6 +166,27 @@ check_value(ErlNifEnv *env, uint32_t key, ERL_NIF_TERM term)
   CHECK(whole);
 }
 
+/* The same of a value that was decoded: what the binary has in it. */
+static void
+check_term(ErlNifEnv *env, uint32_t key, ERL_NIF_TERM term)
+{
+  ErlNifBinary binary;
+  struct value_head head;
+  const size_t skipped = offsetof(struct value_head, key);
+  const bool ours = enif_inspect_binary(env, term, &binary) != 0 &&
+                    binary.size >= sizeof head.key;
+  CHECK(ours);
+  if (!ours) {
+    return;
+  }
+  value_head_init(&head, key, binary.size - sizeof head.key);
+  bool whole = memcmp(binary.data, head.key, sizeof head.key) == 0;
+  for (size_t i = sizeof head - skipped + 1; i < binary.size; i++) {
+    whole = whole && binary.data[i] == binary.data[sizeof head - skipped];
+  }
+  CHECK(whole);
+}
+
 /* The parts of a tuple that begins with this atom, or NULL. */
 static const ERL_NIF_TERM *
 tagged(ErlNifEnv *env, ERL_NIF_TERM term, const char *tag)
@@ -363,8 +384,9 @@ enum user_answer
 user_lookup(struct user *user, uint32_t key, ERL_NIF_TERM *pid)
 {
   ErlNifEnv *const env = user->env;
+  const bool terms = user_random(user, 2) == 0;
   const ERL_NIF_TERM term =
-    user_ask_with(user, "lookup", term_of_key(env, key));
+    user_ask_with(user, terms ? "read" : "lookup", term_of_key(env, key));
   enum user_answer answer = refusal(env, term);
   ERL_NIF_TERM head;
   ERL_NIF_TERM tail;
@@ -375,7 +397,7 @@ user_lookup(struct user *user, uint32_t key, ERL_NIF_TERM *pid)
   }
   if (answer == USER_OK && enif_get_tuple(env, head, &arity, &parts) != 0) {
     *pid = pid_word(env, parts[0]);
-    check_value(env, key, parts[1]);
+    (terms ? check_term : check_value)(env, key, parts[1]);
   }
   fake_env_clear(env);
   return answer;
@@ -420,11 +442,12 @@ scan(struct user *user, bool binaries, user_visit_fn visit, void *context)
   ErlNifEnv *const env = user->env;
   ErlNifUInt64 cursor = 0;
   for (;;) {
+    const bool terms = user_random(user, 2) == 0;
     const ERL_NIF_TERM filter =
       binaries
-        ? enif_make_tuple2(env, atom("prefix"),
+        ? enif_make_tuple2(env, atom(terms ? "terms" : "prefix"),
                            term_of_bytes(env, BINARY_KEY, BINARY_KEY_SIZE))
-        : atom("all");
+        : atom(terms ? "terms" : "all");
     const ERL_NIF_TERM term =
       ask_two(user, "next", enif_make_uint64(env, cursor), filter);
     const enum user_answer answer = refusal(env, term);
@@ -440,7 +463,7 @@ scan(struct user *user, bool binaries, user_visit_fn visit, void *context)
     while (enif_get_list_cell(env, list, &head, &list) != 0 &&
            enif_get_tuple(env, head, &arity, &entry) != 0) {
       const uint32_t key = key_of_term(env, entry[0]);
-      check_value(env, key, entry[2]);
+      (terms ? check_term : check_value)(env, key, entry[2]);
       visit(context, key, pid_word(env, entry[1]));
     }
     const bool more = enif_get_uint64(env, parts[1], &cursor) != 0;
