@@ -227,7 +227,7 @@ serve({claim, Key, Value, Pid, How}, From, Name) when
     reply(From, holt_nif:claim(Name, Key, Value, Pid, How));
 serve({unregister, Key, Caller}, From, Name) when is_pid(Caller) ->
     reply(From, unregister(Name, Key, Caller));
-serve({update, Key, Pid, Fun}, From, Name) when is_pid(Pid), is_function(Fun, 1) ->
+serve({update, Key, Pid, Fun}, From, Name) when node(Pid) =:= node(), is_function(Fun, 1) ->
     aside(From, fun() ->
         case update(Name, Key, Pid, Fun) of
             {ok, _, _} = Done -> with_version(Done, Name);
