@@ -563,8 +563,9 @@ holt_replica_poll(struct holt_replica *replica, const struct holt_time *now,
   holt__serves_expire(replica, now_ms);
   holt__repairs_expire(replica, now_ms);
   const bool more = holt__background(replica, now_ms);
-  if (hand_out_conflict(replica, effect) ||
-      holt__contest_send(replica, effect, now_ms) ||
+  /* A row may give way while contests are looked at. */
+  if (holt__contest_send(replica, effect, now_ms) ||
+      hand_out_conflict(replica, effect) ||
       serve_peers(replica, effect, now)) {
     return;
   }

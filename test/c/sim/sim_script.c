@@ -78,13 +78,14 @@ draw_versions(struct prng *prng, struct sim_options *options)
 
 /* In a quarter of the runs keys are not unique; of the others one in three
  * keeps the oldest, one in six cannot agree, and one in six has its contests
- * decided. */
+ * decided, but for big ones: thousands of contests, each again every second,
+ * take minutes. */
 static void
 draw_policies(struct prng *prng, struct sim_options *options)
 {
   options->duplicate = prng_chance(prng, 1, 4);
   const uint64_t rule = prng_below(prng, 6);
-  options->custom = !options->duplicate && rule == 5;
+  options->custom = !options->duplicate && !options->big && rule == 5;
   for (unsigned i = 0; i < SIM_NODES_MAX; i++) {
     options->oldest[i] = rule < 2 || (rule == 2 && prng_chance(prng, 1, 2));
   }
