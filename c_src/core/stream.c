@@ -565,8 +565,7 @@ holt_replica_poll(struct holt_replica *replica, const struct holt_time *now,
   const bool more = holt__background(replica, now_ms);
   /* A row may give way while contests are looked at. */
   if (holt__contest_send(replica, effect, now_ms) ||
-      hand_out_conflict(replica, effect) ||
-      serve_peers(replica, effect, now)) {
+      hand_out_conflict(replica, effect) || serve_peers(replica, effect, now)) {
     return;
   }
   effect->timeout_ms = more ? 0 : timeout_ms(replica, now_ms);
