@@ -92,15 +92,12 @@ ERL_NIF_TERM
 nif_head(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
   (void)argc;
-  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
-  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
-  if (instance != NULL) {
-    if (nif_read_lock(instance)) {
-      answer = enif_make_uint64(env, instance->watch.log.next);
-      nif_read_unlock(instance);
-    }
-    nif_instance_put(instance);
+  struct nif_instance *const instance = nif_read_begin(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
   }
+  const ERL_NIF_TERM answer = enif_make_uint64(env, instance->watch.log.next);
+  nif_read_end(instance);
   return answer;
 }
 

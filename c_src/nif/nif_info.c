@@ -244,15 +244,12 @@ nif_reached(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
       enif_get_uint64(env, argv[2], &seq) == 0) {
     return enif_make_badarg(env);
   }
-  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
-  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
-  if (instance != NULL) {
-    if (nif_read_lock(instance)) {
-      answer = term_of_reached(instance, actor, seq);
-      nif_read_unlock(instance);
-    }
-    nif_instance_put(instance);
+  struct nif_instance *const instance = nif_read_begin(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
   }
+  const ERL_NIF_TERM answer = term_of_reached(instance, actor, seq);
+  nif_read_end(instance);
   return answer;
 }
 
@@ -265,18 +262,16 @@ nif_acks(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (enif_get_uint64(env, argv[1], &seq) == 0) {
     return enif_make_badarg(env);
   }
-  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
-  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
-  if (instance != NULL) {
-    if (nif_read_lock(instance)) {
-      struct holt_acks acks;
-      holt_replica_acks(instance->replica, seq, &acks);
-      answer = enif_make_tuple2(env, enif_make_uint64(env, acks.members),
-                                enif_make_uint64(env, acks.acked));
-      nif_read_unlock(instance);
-    }
-    nif_instance_put(instance);
+  struct nif_instance *const instance = nif_read_begin(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
   }
+  struct holt_acks acks;
+  holt_replica_acks(instance->replica, seq, &acks);
+  const ERL_NIF_TERM answer =
+    enif_make_tuple2(env, enif_make_uint64(env, acks.members),
+                     enif_make_uint64(env, acks.acked));
+  nif_read_end(instance);
   return answer;
 }
 
@@ -285,18 +280,16 @@ ERL_NIF_TERM
 nif_census(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
   (void)argc;
-  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
-  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
-  if (instance != NULL) {
-    if (nif_read_lock(instance)) {
-      struct holt_census census;
-      holt_replica_census(instance->replica, &census);
-      answer = enif_make_tuple2(env, enif_make_uint64(env, census.known),
-                                enif_make_uint64(env, census.present));
-      nif_read_unlock(instance);
-    }
-    nif_instance_put(instance);
+  struct nif_instance *const instance = nif_read_begin(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
   }
+  struct holt_census census;
+  holt_replica_census(instance->replica, &census);
+  const ERL_NIF_TERM answer =
+    enif_make_tuple2(env, enif_make_uint64(env, census.known),
+                     enif_make_uint64(env, census.present));
+  nif_read_end(instance);
   return answer;
 }
 
@@ -368,16 +361,14 @@ ERL_NIF_TERM
 nif_in_sync(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
   (void)argc;
-  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
-  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
-  if (instance != NULL) {
-    if (nif_read_lock(instance)) {
-      answer = holt_replica_in_sync(instance->replica) ? nif_atoms.is_true
-                                                       : nif_atoms.is_false;
-      nif_read_unlock(instance);
-    }
-    nif_instance_put(instance);
+  struct nif_instance *const instance = nif_read_begin(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
   }
+  const ERL_NIF_TERM answer = holt_replica_in_sync(instance->replica)
+                                ? nif_atoms.is_true
+                                : nif_atoms.is_false;
+  nif_read_end(instance);
   return answer;
 }
 

@@ -222,6 +222,24 @@ nif_read_unlock(struct nif_instance *instance)
   }
 }
 
+struct nif_instance *
+nif_read_begin(ErlNifEnv *env, ERL_NIF_TERM name)
+{
+  struct nif_instance *const instance = nif_instance_get(env, name);
+  if (instance != NULL && !nif_read_lock(instance)) {
+    nif_instance_put(instance);
+    return NULL;
+  }
+  return instance;
+}
+
+void
+nif_read_end(struct nif_instance *instance)
+{
+  nif_read_unlock(instance);
+  nif_instance_put(instance);
+}
+
 bool
 nif_lock(struct nif_instance *instance)
 {

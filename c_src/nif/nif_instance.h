@@ -104,6 +104,10 @@ void nif_unlock(ErlNifEnv *env, struct nif_instance *instance);
 /* Look anew whether there is a quorum.  Locked, alone. */
 void nif_quorum_look(struct nif_instance *instance);
 
+/* Both in one: the open instance of this name, to be read, or NULL. */
+struct nif_instance *nif_read_begin(ErlNifEnv *env, ERL_NIF_TERM name);
+void nif_read_end(struct nif_instance *instance);
+
 /* Lock, open or not: for what must be undone. */
 void nif_lock_anyway(struct nif_instance *instance);
 

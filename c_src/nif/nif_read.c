@@ -355,16 +355,13 @@ ERL_NIF_TERM
 nif_count(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
   (void)argc;
-  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
-  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
-  if (instance != NULL) {
-    if (nif_read_lock(instance)) {
-      answer =
-        enif_make_uint64(env, holt_replica_count_entries(instance->replica));
-      nif_read_unlock(instance);
-    }
-    nif_instance_put(instance);
+  struct nif_instance *const instance = nif_read_begin(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
   }
+  const ERL_NIF_TERM answer =
+    enif_make_uint64(env, holt_replica_count_entries(instance->replica));
+  nif_read_end(instance);
   return answer;
 }
 
@@ -377,16 +374,13 @@ nif_count_node(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
   if (!nif_atom_bytes_of(env, argv[1], &node)) {
     return enif_make_badarg(env);
   }
-  ERL_NIF_TERM answer = nif_invalid(env, nif_atoms.no_instance);
-  struct nif_instance *const instance = nif_instance_get(env, argv[0]);
-  if (instance != NULL) {
-    if (nif_read_lock(instance)) {
-      answer = enif_make_uint64(
-        env, holt_replica_count_node(instance->replica, node.bytes, node.size));
-      nif_read_unlock(instance);
-    }
-    nif_instance_put(instance);
+  struct nif_instance *const instance = nif_read_begin(env, argv[0]);
+  if (instance == NULL) {
+    return nif_invalid(env, nif_atoms.no_instance);
   }
+  const ERL_NIF_TERM answer = enif_make_uint64(
+    env, holt_replica_count_node(instance->replica, node.bytes, node.size));
+  nif_read_end(instance);
   return answer;
 }
 
