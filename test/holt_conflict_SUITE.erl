@@ -498,32 +498,10 @@ together(Reg, Nodes) ->
     ok.
 
 watched(Node, Pid) ->
-    Watcher = holt_ct:call(Node, fun() ->
-        Self = self(),
-        Watcher = spawn(fun() ->
-            Monitor = monitor(process, Pid),
-            Self ! {self(), watching},
-            receive
-                {'DOWN', Monitor, process, Pid, Reason} ->
-                    receive
-                        {why, From} -> From ! {self(), Reason}
-                    end
-            end
-        end),
-        receive
-            {Watcher, watching} -> Watcher
-        end
-    end),
-    {Pid, Watcher}.
+    {Pid, holt_ct:exit_watch(Node, Pid)}.
 
 pid({Pid, _Watcher}) ->
     Pid.
 
-reason(Node, {Pid, Watcher}) ->
-    holt_ct:call(Node, fun() ->
-        Watcher ! {why, self()},
-        receive
-            {Watcher, Reason} -> Reason
-        after 10000 -> error({still_alive, Pid})
-        end
-    end).
+reason(Node, {_Pid, Watcher}) ->
+    holt_ct:exit_reason(Node, Watcher).

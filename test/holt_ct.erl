@@ -17,7 +17,7 @@
 -export([start_nodes/2, start_strangers/2, start_unnamed/1, stop_nodes/1]).
 -export([call/2, call/4, connect/1, disconnect/2, refuse/2, start_registry/2, await/2]).
 %% Watchers
--export([watch/2, missed/1]).
+-export([watch/2, missed/1, exit_watch/2, exit_reason/2]).
 %% gen_server callbacks
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -237,6 +237,38 @@ missed({Node, Watcher}) ->
         receive
             {Watcher, Missed, Rounds} -> {Missed, Rounds}
         after ?DEADLINE_MS -> error({no_answer, Watcher})
+        end
+    end).
+
+%% @doc Have somebody on a node wait for the end of a process, whose reason exit_reason/2 asks
+%% for.
+-spec exit_watch(test_node(), pid()) -> pid().
+exit_watch(Node, Pid) ->
+    call(Node, fun() ->
+        Self = self(),
+        Watcher = spawn(fun() ->
+            Monitor = monitor(process, Pid),
+            Self ! {self(), watching},
+            receive
+                {'DOWN', Monitor, process, Pid, Reason} ->
+                    receive
+                        {why, From} -> From ! {self(), Reason}
+                    end
+            end
+        end),
+        receive
+            {Watcher, watching} -> Watcher
+        end
+    end).
+
+%% @doc The reason of that end.
+-spec exit_reason(test_node(), Watcher :: pid()) -> term().
+exit_reason(Node, Watcher) ->
+    call(Node, fun() ->
+        Watcher ! {why, self()},
+        receive
+            {Watcher, Reason} -> Reason
+        after ?DEADLINE_MS -> error({still_alive, Watcher})
         end
     end).
 

@@ -187,14 +187,17 @@ conflicts_are_settled_through_the_voucher(Config) ->
                 holt_ct:call(Node, fun() -> holt_ct:register(Reg, Key, node(), []) end)
              || Node <- [A, X]
             ],
-            Exits = [{Pid, exit_watch(Node, Pid)} || {Node, Pid} <- [{A, OnA}, {X, OnX}]],
+            Exits = [
+                {Pid, {Node, holt_ct:exit_watch(Node, Pid)}}
+             || {Node, Pid} <- [{A, OnA}, {X, OnX}]
+            ],
             ok = holt_ct:call(P, sys, resume, [Replica]),
             Winner = await_one_holder([A, P, X], Reg, Key, [OnA, OnX]),
             [Loser] = [OnA, OnX] -- [Winner],
             {At, Watcher} = proplists:get_value(Loser, Exits),
             ?assertMatch(
                 {shutdown, {name_conflict, {Key, _}, Reg, Winner}},
-                holt_ct:call(At, fun() -> reason_of(Watcher) end)
+                holt_ct:exit_reason(At, Watcher)
             )
         end,
         [1, 2, 3]
@@ -632,33 +635,6 @@ await_one_holder(Nodes, Reg, Key, Pids) ->
     end),
     [Winner] = Holders(),
     Winner.
-
-%% Wait for the end of a process on its own node; reason_of/1, there, tells how it was.
-exit_watch(Node, Pid) ->
-    Watcher = holt_ct:call(Node, fun() ->
-        Self = self(),
-        Watcher = spawn(fun() ->
-            Monitor = monitor(process, Pid),
-            Self ! {self(), watching},
-            receive
-                {'DOWN', Monitor, process, Pid, Reason} ->
-                    receive
-                        {From, reason} -> From ! {self(), Reason}
-                    end
-            end
-        end),
-        receive
-            {Watcher, watching} -> Watcher
-        end
-    end),
-    {Node, Watcher}.
-
-reason_of(Watcher) ->
-    Watcher ! {self(), reason},
-    receive
-        {Watcher, Reason} -> Reason
-    after 10000 -> error(still_alive)
-    end.
 
 timed(Fun) ->
     Start = erlang:monotonic_time(millisecond),

@@ -51,13 +51,7 @@ defmodule Holt.AsRegistryTest do
   end
 
   # Elixir's Registry hears of an end by a message.
-  defp eventually(fun, deadline \\ System.monotonic_time(:millisecond) + 5_000) do
-    cond do
-      fun.() -> :ok
-      System.monotonic_time(:millisecond) > deadline -> flunk("never came true")
-      true -> Process.sleep(1) && eventually(fun, deadline)
-    end
-  end
+  defp eventually(fun), do: Holt.Eventually.eventually(fun, 5_000)
 
   def forward(entries, tag, test) do
     for {pid, value} <- entries, do: Kernel.send(test, {tag, pid, value})

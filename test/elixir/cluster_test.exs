@@ -40,13 +40,7 @@ defmodule Holt.ClusterTest do
   defp finish(pid), do: on(node(pid), :stop, [pid], Agent)
   defp alive?(pid), do: on(node(pid), :alive?, [pid], Process)
 
-  defp eventually(fun, deadline \\ System.monotonic_time(:millisecond) + @wait_ms) do
-    cond do
-      fun.() -> :ok
-      System.monotonic_time(:millisecond) > deadline -> flunk("never came true")
-      true -> Process.sleep(5) && eventually(fun, deadline)
-    end
-  end
+  defp eventually(fun), do: Holt.Eventually.eventually(fun, @wait_ms)
 
   defp cut(one, others), do: for(other <- others, do: :ok = Holt.Test.cut(one, other))
 

@@ -97,11 +97,5 @@ defmodule Holt.CompatTest do
     Enum.uniq(for registry <- registries, do: Holt.Registry.lookup(registry, :both))
   end
 
-  defp eventually(fun, deadline \\ System.monotonic_time(:millisecond) + 20_000) do
-    cond do
-      fun.() -> :ok
-      System.monotonic_time(:millisecond) > deadline -> flunk("never came true")
-      true -> Process.sleep(5) && eventually(fun, deadline)
-    end
-  end
+  defp eventually(fun), do: Holt.Eventually.eventually(fun, 20_000)
 end
